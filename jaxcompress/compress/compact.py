@@ -1,0 +1,125 @@
+"""The smaller network: channels physically gone, weights coded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcompress.compress.code import code
+from jaxcompress.compress.forward import forward
+from jaxcompress.network import Network, trace
+from jaxcompress.space import Plan
+from jaxcompress.transforms import Quantized
+
+
+@dataclass(frozen=True, eq=False)
+class Coding:
+    """How one parameter of a compact network is coded; host arrays.
+
+    Attributes:
+        bits: of a code; 32: the values are plain float32.
+        codes: int32 in the parameter's (narrow) shape; None for 32 bits.
+        scale: float32, broadcasts against the codes; None for 32 bits.
+    """
+
+    bits: int
+    codes: np.ndarray | None = None
+    scale: np.ndarray | None = None
+
+
+def compact(network: Network, plan: Plan, params: Any = None) -> Network:
+    """Returns a smaller network: what the plan removes is gone, the rest is coded.
+
+    Args:
+        plan: one plan with concrete arrays.
+        params: uncoded parameters (fine-tuned ones, say); the network's own if None.
+
+    Returns:
+        A traced network with narrower parameters, which can be compacted again; its
+        `coding` tells how each parameter is coded.
+
+    Raises:
+        ValueError: the plan removes every channel of a group, or names what is not there.
+    """
+    _checked(network, plan)
+    alive = np.ones(network.layout.count, bool)
+    for group in network.prunable:
+        if group.name in plan.channels:
+            alive[group.units] = np.asarray(plan.channels[group.name])
+    narrow = {
+        path: np.asarray(leaf) for path, leaf in network.narrowed(params, alive).items()
+    }
+    coding = {path: Coding(32) for path in narrow}
+    quantized = _coder(network)(plan, network.params if params is None else params)
+    for path, q in quantized.items():
+        bits = int(plan.weight_bits[path])
+        if bits == 32:
+            continue
+        codes = network.narrow(path, q.codes, alive)
+        scale = network.narrow(path, q.scale, alive)
+        coding[path] = Coding(bits, codes, scale)
+        narrow[path] = codes.astype(np.float32) * scale
+
+    def apply(params: Any, x: Any) -> Any:
+        return network.interpret(params, x, alive)
+
+    tree = network.unflatten({path: jnp.asarray(leaf) for path, leaf in narrow.items()})
+    return replace(trace(apply, tree, network.example), coding=coding)
+
+
+@lru_cache(maxsize=4)
+def _coder(network: Network) -> Callable[[Plan, Any], dict[str, Quantized]]:
+    """One compiled coder for all plans of a network."""
+    return jax.jit(lambda plan, params: code(network, plan, params))
+
+
+def _checked(network: Network, plan: Plan) -> None:
+    groups = {group.name: group for group in network.groups}
+    for name, kept in plan.channels.items():
+        if name not in groups:
+            raise ValueError(f"plan: no channel group {name!r}; there are {list(groups)}")
+        group, mask = groups[name], np.asarray(kept)
+        if mask.shape != (group.size,):
+            raise ValueError(
+                f"plan: group {name!r} has {group.size} channels, its mask has shape "
+                f"{mask.shape}"
+            )
+        if not group.prunable and not mask.all():
+            raise ValueError(f"plan: group {name!r} is frozen: {group.reason}")
+        if not mask.any():
+            raise ValueError(f"plan: no channel of group {name!r} is left; keep one")
+    weights = {layer.weight for layer in network.layers}
+    for path in plan.weight_bits:
+        if path not in weights:
+            raise ValueError(f"plan: {path!r} is no layer's weight; there are {weights}")
+
+
+def verify(
+    network: Network, plan: Plan, small: Network, inputs: Any, params: Any = None
+) -> float:
+    """Checks on real inputs that the compact network computes what was evaluated.
+
+    Returns:
+        The largest difference of an output, relative to the largest output.
+
+    Raises:
+        ValueError: they differ by more than 1e-4 of the largest output.
+    """
+    wide = jax.jit(lambda p, x: forward(network, plan, x, p))(
+        network.params if params is None else params, inputs
+    )
+    thin = jax.jit(small.apply)(small.params, inputs)
+    worst = 0.0
+    for a, b in zip(jax.tree.leaves(wide), jax.tree.leaves(thin), strict=True):
+        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        worst = max(worst, float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-30)))
+    if not worst <= 1e-4:
+        raise ValueError(
+            f"the compact network differs from the masked one by {worst:.2e} of the "
+            "largest output; this is a defect of the channel graph, please report it"
+        )
+    return worst

@@ -1,0 +1,185 @@
+"""What a run does, typed: read from YAML, overridden on the command line.
+
+Every section is frozen and refuses unknown keys, wrong types and values out of range.
+"""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+Bits = Literal[1, 2, 3, 4, 5, 6, 7, 8, 16, 32]
+
+
+class Section(BaseModel):
+    """A frozen part of a configuration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ValueError(_explained(error, type(self))) from None
+
+
+class DataConfig(Section):
+    """Which images, and how they are split."""
+
+    name: str = Field("digits", description="digits, or a TFDS name: mnist, cifar10")
+    directory: str | None = Field(
+        None, description="TFDS directory; default: TFDS_DATA_DIR, then TFDS' own"
+    )
+    seed: int = Field(0, ge=0, description="of the split into train and validation")
+
+
+class TrainConfig(Section):
+    """How the dense network is trained: AdamW under a one-cycle schedule."""
+
+    epochs: int = Field(40, ge=1, description="passes over the training split, >= 1")
+    batch_size: int = Field(64, ge=1, description="images a step, >= 1")
+    learning_rate: float = Field(1e-2, gt=0, description="the peak, > 0")
+    weight_decay: float = Field(1e-2, ge=0, description="decoupled, >= 0; weights only")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="in [0, 1)")
+    shift: int = Field(1, ge=0, description="random shift of images, pixels, >= 0")
+
+
+class SpaceConfig(Section):
+    """What the search may choose."""
+
+    channels: bool = Field(True, description="search channel counts")
+    importance: Literal["l1", "l2", "taylor"] = Field(
+        "taylor", description="which channels stay: l1, l2 or taylor scores"
+    )
+    multiple_of: int = Field(1, ge=1, description="of channel counts, >= 1")
+    minimum: int = Field(2, ge=1, description="least channels of a group, >= 1")
+    weight_bits: tuple[Bits, ...] = Field(
+        (2, 3, 4, 5, 6, 8), description="allowed bits of weights: 1..8, 16, 32"
+    )
+    granularity: Literal["tensor", "channel"] = Field(
+        "channel", description="what shares a scale: a tensor or an output channel"
+    )
+
+    @field_validator("weight_bits")
+    @classmethod
+    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or len(set(value)) < len(value):
+            raise ValueError("must hold at least one number, none twice")
+        return value
+
+
+class TuneConfig(Section):
+    """How compressed networks are trained: Adam, cosine schedule, straight through."""
+
+    epochs: int = Field(8, ge=0, description="passes over the training split, >= 0")
+    batch_size: int = Field(64, ge=1, description="images a step, >= 1")
+    learning_rate: float = Field(5e-3, gt=0, description="at the start, > 0")
+    distillation: float = Field(
+        0.5, ge=0, le=1, description="share of the loss against the dense network, 0..1"
+    )
+    temperature: float = Field(2.0, gt=0, description="of the distillation, > 0")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="in [0, 1)")
+    shift: int = Field(1, ge=0, description="random shift of images, pixels, >= 0")
+
+
+class SearchConfig(Section):
+    """How long the evolutionary search runs."""
+
+    population: int = Field(48, ge=4, description="genotypes of a generation, >= 4")
+    generations: int = Field(40, ge=1, description=">= 1, the first population included")
+    objectives: tuple[Literal["error", "size", "macs"], ...] = Field(
+        ("error", "size", "macs"), description="what is minimised, error and size first"
+    )
+    max_size: float | None = Field(None, gt=0, description="bytes of parameters, at most")
+    max_macs: float | None = Field(None, gt=0, description="MACs an image, at most")
+
+    @field_validator("objectives")
+    @classmethod
+    def _needed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value[:2] != ("error", "size") or len(set(value)) < len(value):
+            raise ValueError("must begin with error, size and name none twice")
+        return value
+
+
+class ReportConfig(Section):
+    """What is kept of the fronts, and how they are compared."""
+
+    members: int = Field(8, ge=1, description="of each front, fine-tuned, >= 1")
+    baselines: bool = Field(True, description="also uniform, greedy and random search")
+    reference_error: float = Field(
+        0.2, gt=0, le=1, description="hypervolume reference, validation error, 0..1"
+    )
+
+
+class Config(Section):
+    """A run of jaxcompress: train, search, fine-tune, compact, save, judge."""
+
+    name: str = Field("run", description="of the run directory")
+    seed: int = Field(0, ge=0, description="of everything random but the data split")
+    model: str = Field("digits_cnn", description="network to train: digits_cnn")
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    space: SpaceConfig = SpaceConfig()
+    adapt: TuneConfig = Field(
+        TuneConfig(epochs=12),
+        description="training of the shared weights under random plans, before the search",
+    )
+    search: SearchConfig = SearchConfig()
+    finetune: TuneConfig = TuneConfig()
+    report: ReportConfig = ReportConfig()
+
+
+def find(name: str) -> Path:
+    """Returns the path of a configuration: a file, or the name of a bundled one.
+
+    Raises:
+        ValueError: there is none; the message lists the bundled ones.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    bundled = Path(str(resources.files("jaxcompress"))) / "configs"
+    path = bundled / f"{name}.yaml"
+    if path.is_file():
+        return path
+    names = sorted(p.stem for p in bundled.glob("*.yaml"))
+    raise ValueError(f"config {name!r} is no file and no bundled name; bundled: {names}")
+
+
+def read(path: Path) -> Config:
+    """Returns the configuration in a YAML file.
+
+    Raises:
+        ValueError: the file is no YAML mapping, or a key or value is not allowed.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise ValueError(f"{path} must hold a mapping of sections, got {tree!r:.60}")
+    if not all(isinstance(key, str) for key in tree):
+        raise ValueError(f"{path}: keys must be words, got {list(tree)}")
+    return Config(**tree)
+
+
+def write(config: Config, path: Path) -> None:
+    """Writes a configuration, complete, so that it can be run again."""
+    tree = config.model_dump(mode="json")
+    path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+
+
+def _explained(error: ValidationError, section: type[BaseModel]) -> str:
+    """Returns every problem in one line: the key, the value, what is allowed."""
+    parts = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            parts.append(f"unknown key {key}; allowed: {', '.join(section.model_fields)}")
+        elif isinstance(problem["input"], dict):  # a section that said what is wrong
+            parts.append(f"{key}: {message}")
+        else:
+            parts.append(f"{key} = {problem['input']!r}: {message[0].lower()}{message[1:]}")
+    return "; ".join(parts)

@@ -1,0 +1,53 @@
+"""Multi-objective evolution on a grid of integers; knows nothing of networks."""
+
+from jaxcompress.evolution.algorithm import (
+    Algorithm as Algorithm,
+    Evaluation as Evaluation,
+    sanitize as sanitize,
+)
+from jaxcompress.evolution.crossover import (
+    crossover as crossover,
+    sbx_crossover as sbx_crossover,
+    two_point_crossover as two_point_crossover,
+    uniform_crossover as uniform_crossover,
+)
+from jaxcompress.evolution.crowding import crowding_distance as crowding_distance
+from jaxcompress.evolution.duplicates import (
+    duplicate_mask as duplicate_mask,
+    fill_unseen as fill_unseen,
+    replace_duplicates as replace_duplicates,
+)
+from jaxcompress.evolution.elitist import (
+    Elitist as Elitist,
+    ElitistState as ElitistState,
+)
+from jaxcompress.evolution.grid import (
+    Grid as Grid,
+    GridLike as GridLike,
+    sample as sample,
+)
+from jaxcompress.evolution.hypervolume import (
+    hypervolume as hypervolume,
+    hypervolume_host as hypervolume_host,
+)
+from jaxcompress.evolution.mutation import (
+    mutate as mutate,
+    reset_mutation as reset_mutation,
+    step_mutation as step_mutation,
+)
+from jaxcompress.evolution.nsga2 import NSGA2 as NSGA2, NSGA2Params as NSGA2Params
+from jaxcompress.evolution.pareto import (
+    dominates as dominates,
+    front_mask as front_mask,
+    nondominated_ranks as nondominated_ranks,
+    pareto_dominates as pareto_dominates,
+)
+from jaxcompress.evolution.random_search import (
+    RandomSearch as RandomSearch,
+    RandomSearchParams as RandomSearchParams,
+)
+from jaxcompress.evolution.selection import (
+    Survivors as Survivors,
+    survive as survive,
+    tournament as tournament,
+)

@@ -1,0 +1,243 @@
+"""The part of a genetic algorithm that NSGA-II and its baselines share.
+
+A population of fixed size, without copies as far as the space allows; parents and
+offspring compete for the places of the next generation.
+
+Dimensions: p population, d genes, m objectives, k initial genotypes, c all genotypes.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from math import prod
+from typing import TypeVar, no_type_check
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from jaxcompress.evolution.algorithm import Algorithm, Evaluation, sanitize
+from jaxcompress.evolution.duplicates import (
+    Mutate,
+    duplicate_mask,
+    fill_unseen,
+    replace_duplicates,
+)
+from jaxcompress.evolution.grid import Grid, GridLike, sample
+from jaxcompress.evolution.pareto import front_mask
+from jaxcompress.evolution.selection import survive
+
+Params = TypeVar("Params")
+Repair = Callable[[Array], Array]
+
+# Rounds of mutating copies again; each reaches one gene further.
+ROUNDS = 8
+
+
+@no_type_check  # see `Evaluation`
+@struct.dataclass
+class ElitistState:
+    """The population of an `Elitist` algorithm.
+
+    Attributes:
+        genotypes: int32 [p, d].
+        objectives: float32 [p, m]; +inf before the first `tell` and where evaluation
+            failed.
+        violation: float32 [p]; 0 is feasible, +inf as above.
+        ranks: int32 [p], front of each member when it was selected, 0 is best.
+        crowding: float32 [p], its crowding distance then.
+        generation: int32 [], how often `tell` was called.
+    """
+
+    genotypes: Int[Array, "p d"]
+    objectives: Float[Array, "p m"]
+    violation: Float[Array, " p"]
+    ranks: Int[Array, " p"]
+    crowding: Float[Array, " p"]
+    generation: Int[Array, ""]
+
+
+class Elitist(Algorithm[ElitistState, Params]):
+    """A population whose best members, old or new, survive.
+
+    A subclass says how offspring are made (`_offspring`).
+
+    Args:
+        population_size: p, at least 2.
+        grid: the grid of d genes, or anything like it (a search space).
+        num_objectives: m.
+        initial: int [k, d] with k <= p, genotypes to begin with; random ones fill up.
+        repair: int32 [n, d] -> int32 [n, d] for any n, pure; applied to every genotype
+            before `ask` returns it. It must stay in the grid.
+
+    Raises:
+        ValueError: a size is too small, or `initial` does not fit the grid.
+    """
+
+    def __init__(
+        self,
+        population_size: int,
+        grid: GridLike,
+        num_objectives: int,
+        *,
+        initial: Int[Array, "k d"] | Int[np.ndarray, "k d"] | None = None,
+        repair: Repair | None = None,
+    ) -> None:
+        super().__init__(population_size, grid, num_objectives)
+        name = type(self).__name__
+        self._initial = _checked_initial(name, initial, population_size, self.grid)
+        self._repair = repair
+        self._all = _all_genotypes(self.grid, limit=max(1024, 16 * population_size))
+
+    @abstractmethod
+    def _offspring(
+        self, key: Key[Array, ""], state: ElitistState, params: Params
+    ) -> tuple[Int[Array, "p d"], Mutate]:
+        """Returns offspring, and how to change those that are copies."""
+
+    def init(self, key: Key[Array, ""], params: Params) -> ElitistState:
+        del params
+        p, grid = self.population_size, self.grid
+        key_sample, key_distinct = jax.random.split(key)
+        genotypes = sample(key_sample, grid, p)
+        if self._initial is not None:
+            given = jnp.asarray(self._initial)
+            genotypes = genotypes.at[: given.shape[0]].set(given)
+        genotypes = self._distinct(
+            key_distinct, genotypes, None, lambda key, _: sample(key, grid, p)
+        )
+        return ElitistState(
+            genotypes=genotypes,
+            objectives=jnp.full((p, self.num_objectives), jnp.inf, jnp.float32),
+            violation=jnp.full(p, jnp.inf, jnp.float32),
+            ranks=jnp.zeros(p, jnp.int32),
+            crowding=jnp.zeros(p, jnp.float32),
+            generation=jnp.zeros((), jnp.int32),
+        )
+
+    def ask(
+        self, key: Key[Array, ""], state: ElitistState, params: Params
+    ) -> tuple[Int[Array, "p d"], ElitistState]:
+        def later(key):
+            key_vary, key_distinct = jax.random.split(key)
+            offspring, mutate = self._offspring(key_vary, state, params)
+            return self._distinct(key_distinct, offspring, state.genotypes, mutate)
+
+        first = state.generation == 0
+        genotypes = jax.lax.cond(first, lambda _: state.genotypes, later, key)
+        return genotypes, state
+
+    def tell(
+        self,
+        key: Key[Array, ""],
+        genotypes: Int[Array, "p d"],
+        evaluation: Evaluation,
+        state: ElitistState,
+        params: Params,
+    ) -> tuple[ElitistState, dict[str, Array]]:
+        """Takes in what the genotypes achieved; see `Algorithm.tell`.
+
+        Returns:
+            The new state, and the metrics `failed` (evaluations told that were not
+            finite), `feasible` (feasible members of the new population), `front` (size
+            of its first front) and `duplicates` (copies in it), int32 [] each.
+        """
+        del params
+        self._check(genotypes, evaluation)
+        evaluation, failed = sanitize(evaluation)
+        # New members first: when a genotype was evaluated twice, the later counts.
+        rows = jnp.concatenate([genotypes, state.genotypes])
+        merged = Evaluation(
+            objectives=jnp.concatenate([evaluation.objectives, state.objectives]),
+            violation=jnp.concatenate([evaluation.violation, state.violation]),
+        )
+        chosen = survive(key, duplicate_mask(rows), merged, size=self.population_size)
+        state = ElitistState(
+            genotypes=rows[chosen.indices],
+            objectives=merged.objectives[chosen.indices],
+            violation=merged.violation[chosen.indices],
+            ranks=chosen.ranks,
+            crowding=chosen.crowding,
+            generation=state.generation + 1,
+        )
+        _, _, mask = self.front(state)
+        return state, {
+            "failed": failed,
+            "feasible": jnp.sum(state.violation <= 0, dtype=jnp.int32),
+            "front": jnp.sum(mask, dtype=jnp.int32),
+            "duplicates": jnp.sum(chosen.copies, dtype=jnp.int32),
+        }
+
+    def front(
+        self, state: ElitistState
+    ) -> tuple[Int[Array, "p d"], Float[Array, "p m"], Bool[Array, " p"]]:
+        mask = front_mask(state.objectives, state.violation)
+        mask &= ~duplicate_mask(state.genotypes)
+        return state.genotypes, state.objectives, mask
+
+    def _repaired(self, genotypes: Array) -> Array:
+        if self._repair is None:
+            return genotypes
+        repaired = self._repair(genotypes)
+        if repaired.shape != genotypes.shape or repaired.dtype != genotypes.dtype:
+            raise ValueError(
+                f"{type(self).__name__}: repair made {repaired.dtype} "
+                f"{repaired.shape} of {genotypes.dtype} {genotypes.shape}; it must "
+                "keep shape and dtype for any number of rows."
+            )
+        return repaired
+
+    def _distinct(
+        self,
+        key: Key[Array, ""],
+        genotypes: Int[Array, "p d"],
+        against: Int[Array, "p d"] | None,
+        mutate: Mutate,
+    ) -> Int[Array, "p d"]:
+        """Repairs all, and replaces copies as long as the space has others."""
+        key_mutate, key_fill = jax.random.split(key)
+        genotypes = replace_duplicates(
+            key_mutate,
+            self._repaired(genotypes),
+            against,
+            lambda key, rows: self._repaired(mutate(key, rows)),
+            ROUNDS,
+        )
+        if self._all is None:
+            return genotypes
+        candidates = self._repaired(jnp.asarray(self._all))
+        return fill_unseen(key_fill, genotypes, against, candidates)
+
+
+def _checked_initial(
+    name: str, initial: Array | np.ndarray | None, population_size: int, grid: Grid
+) -> np.ndarray | None:
+    if initial is None:
+        return None
+    rows, width = np.asarray(initial), grid.cardinality.size
+    if rows.ndim != 2 or rows.shape[1] != width or rows.shape[0] > population_size:
+        raise ValueError(
+            f"{name}: initial has shape {rows.shape}; it must be [k, {width}] with k "
+            f"at most population_size={population_size}: pass fewer rows or a larger "
+            "population."
+        )
+    outside = np.argwhere((rows < 0) | (rows >= grid.cardinality))
+    if outside.size:
+        row, gene = (int(i) for i in outside[0])
+        raise ValueError(
+            f"{name}: initial[{row}, {gene}] is {rows[row, gene]}; gene {gene} allows "
+            f"0 to {grid.cardinality[gene] - 1}."
+        )
+    return rows.astype(np.int32)
+
+
+def _all_genotypes(grid: Grid, limit: int) -> np.ndarray | None:
+    """Every genotype of the grid, int32 [c, d], or None if there are too many."""
+    radix = [int(c) for c in grid.cardinality]
+    count = prod(radix)
+    if count > limit:
+        return None
+    stride = [prod(radix[i + 1 :]) for i in range(len(radix))]
+    codes = np.arange(count)[:, None] // np.asarray(stride)[None, :]
+    return (codes % grid.cardinality[None, :]).astype(np.int32)

@@ -1,0 +1,145 @@
+"""Mutation: a gene that is drawn takes another value of its grid.
+
+Dimensions: n genotypes, d genes. A gene with a single value never changes.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from jaxcompress.evolution.grid import GridLike
+
+Rate = float | Float[Array, ""]
+
+
+def reset_mutation(
+    key: Key[Array, ""], genotypes: Int[Array, "n d"], grid: GridLike, rate: Rate
+) -> Int[Array, "n d"]:
+    """Gives each drawn gene one of its other values, all equally likely.
+
+    Args:
+        key: random key, consumed.
+        genotypes: int32 [n, d] in the grid.
+        grid: the grid of d genes.
+        rate: probability that a gene is drawn, in [0, 1].
+
+    Returns:
+        int32 [n, d] inside the grid; a drawn gene differs from before.
+
+    Example:
+        >>> reset_mutation(jax.random.key(0), jnp.array([[0, 1]]), Grid([2, 2]), 1.0)
+        Array([[1, 0]], dtype=int32)
+    """
+    key_draw, key_value = jax.random.split(key)
+    drawn = jax.random.bernoulli(key_draw, rate, genotypes.shape)
+    return jnp.where(drawn, _other_value(key_value, genotypes, grid), genotypes)
+
+
+def step_mutation(
+    key: Key[Array, ""],
+    genotypes: Int[Array, "n d"],
+    grid: GridLike,
+    rate: Rate,
+    eta: Rate = 20.0,
+) -> Int[Array, "n d"]:
+    """Moves each drawn gene by a step: at least 1, and in proportion to the grid.
+
+    Polynomial mutation (Deb and Goyal 1996) on integers. The direction is up or down
+    with equal chance, at an edge always inward; the length is drawn within the room
+    there is, rounded stochastically, and never 0. So a gene with few values moves by 1
+    and one with a thousand by about a thousand / (eta + 1).
+
+    Args:
+        key: random key, consumed.
+        genotypes: int32 [n, d] in the grid.
+        grid: the grid of d genes.
+        rate: probability that a gene is drawn, in [0, 1].
+        eta: distribution index, > 0; larger makes shorter steps.
+
+    Returns:
+        int32 [n, d] inside the grid; a drawn gene differs from before.
+
+    Example:
+        >>> step_mutation(jax.random.key(0), jnp.array([[0, 1]]), Grid([2, 2]), 1.0)
+        Array([[1, 0]], dtype=int32)
+    """
+    key_draw, key_value = jax.random.split(key)
+    drawn = jax.random.bernoulli(key_draw, rate, genotypes.shape)
+    return jnp.where(drawn, _near_value(key_value, genotypes, grid, eta), genotypes)
+
+
+def mutate(
+    key: Key[Array, ""],
+    genotypes: Int[Array, "n d"],
+    grid: GridLike,
+    rate: Rate,
+    eta: Rate = 20.0,
+    reset_share: Rate = 0.05,
+    at_least_one: bool = False,
+) -> Int[Array, "n d"]:
+    """Steps for ordered genes, resets for the others, and a few resets for all.
+
+    Args:
+        key: random key, consumed.
+        genotypes: int32 [n, d] in the grid.
+        grid: the grid of d genes; its `ordered` decides between step and reset.
+        rate: probability that a gene is drawn, in [0, 1].
+        eta: distribution index of the steps, > 0.
+        reset_share: of the drawn ordered genes, the share that is reset, in [0, 1]: the
+            big jumps that small steps would never make.
+        at_least_one: one gene of every genotype is drawn in any case.
+
+    Returns:
+        int32 [n, d] inside the grid; a drawn gene differs from before.
+    """
+    key_draw, key_reset, key_step, key_kind = jax.random.split(key, 4)
+    drawn = jax.random.bernoulli(key_draw, rate, genotypes.shape)
+    if at_least_one:
+        drawn |= _one_gene(jax.random.fold_in(key_draw, 1), genotypes, grid)
+    jump = ~jnp.asarray(grid.ordered)[None, :] | jax.random.bernoulli(
+        key_kind, reset_share, genotypes.shape
+    )
+    other = _other_value(key_reset, genotypes, grid)
+    near = _near_value(key_step, genotypes, grid, eta)
+    return jnp.where(drawn, jnp.where(jump, other, near), genotypes)
+
+
+def _one_gene(
+    key: Key[Array, ""], genotypes: Int[Array, "n d"], grid: GridLike
+) -> Bool[Array, "n d"]:
+    """Marks one random gene of each row, one that can change if there is any."""
+    score = jax.random.uniform(key, genotypes.shape)
+    free = jnp.asarray(grid.cardinality)[None, :] > 1
+    gene = jnp.argmax(jnp.where(free, score, -1.0), axis=1)
+    return jnp.arange(genotypes.shape[1])[None, :] == gene[:, None]
+
+
+def _other_value(
+    key: Key[Array, ""], genotypes: Int[Array, "n d"], grid: GridLike
+) -> Int[Array, "n d"]:
+    others = jnp.asarray(grid.cardinality, jnp.int32)[None, :] - 1
+    drawn = jax.random.randint(key, genotypes.shape, 0, jnp.maximum(others, 1))
+    drawn = drawn.astype(genotypes.dtype)
+    # One value fewer than there are, then over the present one.
+    drawn = jnp.where(drawn >= genotypes, drawn + 1, drawn)
+    return jnp.where(others > 0, drawn, genotypes)
+
+
+def _near_value(
+    key: Key[Array, ""], genotypes: Int[Array, "n d"], grid: GridLike, eta: Rate
+) -> Int[Array, "n d"]:
+    key_way, key_length, key_round = jax.random.split(key, 3)
+    top = jnp.asarray(grid.cardinality, jnp.int32)[None, :] - 1
+    up = jax.random.bernoulli(key_way, 0.5, genotypes.shape)
+    up = (up | (genotypes <= 0)) & (genotypes < top)
+    room = jnp.where(up, top - genotypes, genotypes).astype(jnp.float32)
+    span = jnp.maximum(top, 1).astype(jnp.float32)
+    # The inverse of the distribution of the length, cut off at the room there is.
+    power = eta + 1.0
+    u = jax.random.uniform(key_length, genotypes.shape)
+    rest = u + (1.0 - u) * (1.0 - room / span) ** power
+    length = (1.0 - rest ** (1.0 / power)) * span
+    length = jnp.floor(length + jax.random.uniform(key_round, genotypes.shape))
+    length = jnp.clip(length, 1.0, jnp.maximum(room, 1.0)).astype(genotypes.dtype)
+    moved = genotypes + jnp.where(up, length, -length)
+    return jnp.where(top > 0, moved, genotypes)

@@ -1,0 +1,75 @@
+"""Flax networks by name, and the pure function that compression takes."""
+
+from collections.abc import Callable
+
+from flax import nnx
+from jaxtyping import Array, Float, Key, PyTree
+
+from jaxcompress.data import Dataset, Task
+from jaxcompress.models.digits_cnn import DigitsCNN
+
+__all__ = ["DigitsCNN", "as_function", "create"]
+
+_MODELS: dict[str, Callable[..., nnx.Module]] = {"digits_cnn": DigitsCNN}
+
+
+def create(name: str, key: Key[Array, ""] | int, task: Dataset | Task) -> nnx.Module:
+    """Makes a network with random weights.
+
+    Args:
+        name: "digits_cnn".
+        key: a typed key or a seed; the same one gives the same weights.
+        task: the data set it is for, or only its shapes.
+
+    Returns:
+        The Flax NNX module; it maps normalised images float32 [N, H, W, C] to logits
+        float32 [N, classes].
+
+    Raises:
+        ValueError: if the name is unknown.
+
+    Example:
+        >>> module = create("digits_cnn", 0, Task((8, 8, 1), num_classes=10))
+    """
+    if name not in _MODELS:
+        raise ValueError(
+            f"network {name!r} is unknown: allowed are {sorted(_MODELS)}; for another "
+            "one give your own function to jaxcompress.trace"
+        )
+    shapes = task.task if isinstance(task, Dataset) else task
+    return _MODELS[name](shapes, rngs=nnx.Rngs(key))
+
+
+def as_function(
+    module: nnx.Module,
+) -> tuple[Callable[[PyTree, Float[Array, "n ..."]], PyTree], PyTree]:
+    """Turns a module into the pure inference function that `jaxcompress.trace` takes.
+
+    Batch normalisation uses its running averages and dropout is off, whatever mode
+    the module is in; the module itself stays as it is.
+
+    Args:
+        module: any Flax NNX module that maps one array to outputs.
+
+    Returns:
+        (apply, params): `apply(params, x)` is the module's output for `x`; params is a
+        plain nested dict of arrays, running averages included.
+
+    Example:
+        >>> apply, params = as_function(create("digits_cnn", 0, Task((8, 8, 1), 10)))
+        >>> apply(params, jnp.zeros((2, 8, 8, 1))).shape
+        (2, 10)
+    """
+    inference = nnx.view(
+        module,
+        use_running_average=True,
+        deterministic=True,
+        raise_if_not_found=False,
+    )
+    # A dropout's key is not a weight: it stays out of what is compressed.
+    graph, random_state, state = nnx.split(inference, nnx.RngState, ...)
+
+    def apply(params: PyTree, x: Float[Array, "n ..."]) -> PyTree:
+        return nnx.merge(graph, random_state, params)(x)
+
+    return apply, nnx.to_pure_dict(state)

@@ -1,0 +1,20 @@
+"""From a function to its layers, channel groups and costs; knows no compression."""
+
+from jaxcompress.network.contractions import Contraction
+from jaxcompress.network.groups import Group
+from jaxcompress.network.layers import Layer
+from jaxcompress.network.network import Network
+from jaxcompress.network.program import Step
+from jaxcompress.network.sizes import ALWAYS, Column
+from jaxcompress.network.trace import trace
+
+__all__ = [
+    "ALWAYS",
+    "Column",
+    "Contraction",
+    "Group",
+    "Layer",
+    "Network",
+    "Step",
+    "trace",
+]

@@ -1,0 +1,200 @@
+"""A traced network: its layers, its channel groups, and what they cost."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from jaxcompress.network.axes import Axes
+from jaxcompress.network.contractions import Contraction
+from jaxcompress.network.groups import Group
+from jaxcompress.network.layers import Layer
+from jaxcompress.network.program import Interpreter, Program, Step
+from jaxcompress.network.sizes import Column, Layout, Sizes
+from jaxcompress.network.table import render
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A pure function with its parameters, traced.
+
+    Attributes:
+        apply: (params, inputs) -> outputs.
+        params: the parameters, any pytree of arrays.
+        example: the inputs' shapes and dtypes at the traced batch size.
+        layers: in the order of execution.
+        groups: all channel groups, prunable or frozen.
+        unused: paths of parameters that the function does not use.
+        coding: how the parameters of a compact network are coded, by path (see
+            `compact`); empty for a network that was not compressed.
+        batch_reason: why only the traced batch size works, or None.
+        paths: the path of every parameter, in the order of the pytree.
+        program: the function as a flat list of steps.
+        layout: which axes of it a plan can shorten.
+        contractions: its convolutions and dots.
+        leaf_axes: the axes of every parameter.
+        out_tree: the structure of the outputs.
+    """
+
+    apply: Callable[[Any, Any], Any]
+    params: Any
+    example: Any
+    layers: tuple[Layer, ...]
+    groups: tuple[Group, ...]
+    unused: tuple[str, ...]
+    coding: dict[str, Any]
+    batch_reason: str | None
+    paths: tuple[str, ...]
+    program: Program
+    layout: Layout
+    contractions: tuple[Contraction, ...]
+    leaf_axes: tuple[Axes, ...]
+    out_tree: Any
+
+    @property
+    def frozen(self) -> tuple[Group, ...]:
+        """The groups that no plan may touch, each with its reason."""
+        return tuple(group for group in self.groups if not group.prunable)
+
+    @property
+    def prunable(self) -> tuple[Group, ...]:
+        """The groups whose channels a plan may remove."""
+        return tuple(group for group in self.groups if group.prunable)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all convolutions and dots for one example."""
+        return sum(contraction.macs for contraction in self.contractions)
+
+    @property
+    def size(self) -> int:
+        """Number of parameter entries."""
+        return sum(int(np.size(leaf)) for leaf in jax.tree.leaves(self.params))
+
+    def leaves(self, params: Any = None) -> dict[str, jax.Array]:
+        """Returns the parameters by path, in the order of the pytree."""
+        tree = self.params if params is None else params
+        return dict(zip(self.paths, jax.tree.leaves(tree), strict=True))
+
+    def unflatten(self, leaves: dict[str, Any]) -> Any:
+        """Returns the parameter pytree with these leaves."""
+        structure = jax.tree.structure(self.params)
+        return jax.tree.unflatten(structure, [leaves[path] for path in self.paths])
+
+    def columns(self, path: str) -> tuple[Column, ...]:
+        """Returns for each axis of a parameter what decides which indices survive."""
+        axes = self.leaf_axes[self.paths.index(path)]
+        return tuple(self.layout.column(axes, dim) for dim in range(axes.ndim))
+
+    def consumed(self, step: Step) -> list[tuple[int, int, Column]]:
+        """Returns where a step contracts removable channels of activations.
+
+        A removed channel must count as zero exactly there, and nowhere else.
+
+        Returns:
+            (operand, axis, what decides which indices of that axis survive).
+        """
+        contraction = self._by_step.get(step.index)
+        if contraction is None:
+            return []
+        found = []
+        for operand, dims in enumerate(contraction.contracted):
+            if step.driven[operand]:
+                for dim in dims:
+                    column = self.layout.column(step.ins[operand], dim)
+                    if column.units:
+                        found.append((operand, dim, column))
+        return found
+
+    @cached_property
+    def _by_step(self) -> dict[int, Contraction]:
+        return {c.step.index: c for c in self.contractions}
+
+    def alive(self, channels: dict[str, Bool[Array, " n"]]) -> Bool[Array, " units"]:
+        """Returns which units survive, from the kept channels of each group."""
+        alive = jnp.ones(self.layout.count, bool)
+        for group in self.prunable:
+            if group.name in channels:
+                alive = alive.at[group.units].set(channels[group.name])
+        return alive
+
+    def narrow(self, path: str, value: Any, alive: np.ndarray) -> np.ndarray:
+        """Returns an array in a parameter's shape without its removed entries.
+
+        Axes of size 1 (of a scale that is shared along them) are left alone.
+        """
+        value, axes = np.asarray(value), self.leaf_axes[self.paths.index(path)]
+        sizes = Sizes(self.layout, alive, batch=1)
+        for dim in range(axes.ndim):
+            kept = sizes.kept(axes, dim)
+            if kept is not None and value.shape[dim] != 1:
+                value = value.compress(kept, axis=dim)
+        return value
+
+    def narrowed(self, params: Any, alive: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns all parameters by path without their removed entries."""
+        leaves = self.leaves(params)
+        return {path: self.narrow(path, leaf, alive) for path, leaf in leaves.items()}
+
+    def count_macs(self, alive: Bool[Array, " units"]) -> Float[Array, ""]:
+        """Returns the MACs of one example for the surviving units (traceable)."""
+        total = jnp.zeros((), jnp.float32)
+        for contraction in self.contractions:
+            macs = jnp.asarray(contraction.constant, jnp.float32)
+            for column in contraction.columns:
+                macs = macs * self.layout.mask(column, alive).sum(dtype=jnp.float32)
+            total = total + macs
+        return total
+
+    def interpret(
+        self,
+        params: Any,
+        inputs: Any,
+        alive: np.ndarray | None = None,
+        before: Callable[..., list[Any]] | None = None,
+    ) -> Any:
+        """Runs the network step by step from its program.
+
+        Args:
+            params: parameters, of the narrower shapes where `alive` removes channels.
+            inputs: a batch of any size.
+            alive: which units survive, bool [units]; None: all.
+            before: called with (step, operands) ahead of each step; returns the operands
+                to use.
+
+        Raises:
+            ValueError: the inputs do not fit the traced ones.
+        """
+        leaves = jax.tree.leaves(inputs)
+        batch = self._checked_batch(inputs, leaves)
+        interpreter = Interpreter(Sizes(self.layout, alive, batch), before)
+        results = interpreter.run(self.program, [*jax.tree.leaves(params), *leaves])
+        return jax.tree.unflatten(self.out_tree, results)
+
+    def _checked_batch(self, inputs: Any, leaves: list[Any]) -> Any:
+        wanted = jax.tree.leaves(self.example)
+        if jax.tree.structure(inputs) != jax.tree.structure(self.example) or any(
+            np.shape(a)[1:] != b.shape[1:] for a, b in zip(leaves, wanted, strict=True)
+        ):
+            got = jax.tree.map(np.shape, inputs)
+            allowed = jax.tree.map(lambda x: ("batch", *x.shape[1:]), self.example)
+            raise ValueError(f"inputs of shape {got} do not fit the network: {allowed}")
+        sizes = {np.shape(a)[0] for a, b in zip(leaves, wanted, strict=True) if b.shape}
+        if len(sizes) > 1:
+            raise ValueError(f"inputs disagree on the batch size: {sorted(sizes)}")
+        batch = sizes.pop() if sizes else 1
+        traced = next((x.shape[0] for x in wanted if x.shape), 1)
+        if self.batch_reason is not None and batch != traced:
+            raise ValueError(
+                f"the network was traced at batch size {traced} and cannot run at {batch}:"
+                f" {self.batch_reason}"
+            )
+        return batch
+
+    def __str__(self) -> str:
+        return render(self)

@@ -1,0 +1,256 @@
+"""Primitives that only re-arrange: reshape, transpose, slice, pad, concatenate, ..."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend.core import JaxprEqn
+
+from jaxcompress.network.axes import (
+    Axes,
+    assemble,
+    column,
+    fresh,
+    reshape,
+    select,
+    unite,
+    with_column,
+)
+from jaxcompress.network.nodes import Ids, Nodes
+from jaxcompress.network.primitives.rule import Rule, Site, Sizes, shape_of
+
+
+def _reshape(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
+    order = eqn.params.get("dimensions")
+    axes = ins[0] if order is None else select(nodes, ins[0], order)
+    return [reshape(nodes, axes, shape_of(eqn), "reshape")]
+
+
+def _rebuild_reshape(
+    sizes: Sizes, site: Site, args: list[jax.Array]
+) -> list[jax.Array]:
+    order = site.params.get("dimensions")
+    return [lax.reshape(args[0], sizes.shape(site.outs[0]), order)]
+
+
+def _broadcast(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
+    shape = shape_of(eqn)
+    # The new axes hold fresh nodes: whatever meets them later adopts them.
+    picks = [(1, d) for d in range(len(shape))]
+    for source, target in enumerate(eqn.params["broadcast_dimensions"]):
+        if ins[0].shape[source] == shape[target]:
+            picks[int(target)] = (0, source)
+    new = [n if picks[d][0] else 1 for d, n in enumerate(shape)]
+    return [assemble(nodes, [ins[0], fresh(nodes, new)], picks)]
+
+
+def _rebuild_broadcast(
+    sizes: Sizes, site: Site, args: list[jax.Array]
+) -> list[jax.Array]:
+    dims = [int(d) for d in site.params["broadcast_dimensions"]]
+    return [lax.broadcast_in_dim(args[0], sizes.shape(site.outs[0]), dims)]
+
+
+def _transpose(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
+    return [select(nodes, ins[0], eqn.params["permutation"])]
+
+
+def _squeeze(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
+    gone = {d % ins[0].ndim for d in eqn.params["dimensions"]}
+    return [select(nodes, ins[0], [d for d in range(ins[0].ndim) if d not in gone])]
+
+
+def _rev(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
+    axes = ins[0]
+    for dim in eqn.params["dimensions"]:
+        if axes.legs[dim]:
+            axes = _edit(nodes, axes, dim, lambda tensor: tensor[::-1])
+    return [axes]
+
+
+def _edit(nodes: Nodes, axes: Axes, dim: int, change) -> Axes:  # noqa: ANN001
+    """Applies `change` to the nodes along one axis, which comes first."""
+    axes, index = column(nodes, axes, dim)
+    factor = axes.factors[index]
+    place = factor.legs.index(axes.legs_of([dim])[0])
+    tensor = np.moveaxis(change(np.moveaxis(factor.nodes, place, 0)), 0, place)
+    return with_column(nodes, axes, dim, index, tensor)
+
+
+def _cut(nodes: Nodes, axes: Axes, dim: int, start: int, stop: int, step: int) -> Axes:
+    """Returns the axes after slicing one of them."""
+    size = axes.shape[dim]
+    if (start, stop, step) == (0, size, 1):
+        return axes
+    if stop - start > 1:
+        _pin_batch(nodes, axes, dim, "a slice")
+    return _edit(nodes, axes, dim, lambda tensor: tensor[start:stop:step])
+
+
+def _pin_batch(nodes: Nodes, axes: Axes, dim: int, what: str) -> None:
+    """Freezes the batch indices in an axis that is about to lose its length."""
+    for factor in axes.factors_of([dim]):
+        if nodes.batch(factor.nodes).any():
+            nodes.freeze(factor.nodes, f"{what} along the batch axis")
+
+
+def _slice(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
+    axes = ins[0]
+    strides = eqn.params["strides"] or (1,) * axes.ndim
+    bounds = zip(
+        eqn.params["start_indices"], eqn.params["limit_indices"], strides, strict=True
+    )
+    for dim, (start, stop, step) in enumerate(bounds):
+        axes = _cut(nodes, axes, dim, start, stop, step)
+    return [axes]
+
+
+def _rebuild_slice(sizes: Sizes, site: Site, args: list[jax.Array]) -> list[jax.Array]:
+    strides = site.params["strides"] or (1,) * len(args[0].shape)
+    bounds = zip(
+        site.params["start_indices"], site.params["limit_indices"], strides, strict=True
+    )
+    result = args[0]
+    for dim, (start, stop, step) in enumerate(bounds):
+        kept = sizes.kept(site.ins[0], dim)
+        size = site.ins[0].shape[dim]
+        if (start, stop, step) == (0, size, 1):
+            continue
+        if kept is None:
+            result = lax.slice_in_dim(result, start, stop, step, dim)
+            continue
+        result = _take(
+            result, (np.cumsum(kept) - 1)[start:stop:step][kept[start:stop:step]], dim
+        )
+    return [result]
+
+
+def _take(array: jax.Array, positions: np.ndarray, dim: int) -> jax.Array:
+    """Takes fixed positions along an axis, by a slice where they are contiguous."""
+    first, count = (int(positions[0]), len(positions)) if len(positions) else (0, 0)
+    if np.array_equal(positions, np.arange(first, first + count)):
+        return lax.slice_in_dim(array, first, first + count, 1, dim)
+    return jnp.take(array, positions, dim, mode="clip")
+
+
+def _split(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
+    dim = eqn.params["axis"]
+    ends = np.cumsum([0, *eqn.params["sizes"]])
+    return [
+        _cut(nodes, ins[0], dim, int(a), int(b), 1)
+        for a, b in zip(ends[:-1], ends[1:], strict=True)
+    ]
+
+
+def _rebuild_split(sizes: Sizes, site: Site, args: list[jax.Array]) -> list[jax.Array]:
+    dim = site.params["axis"]
+    parts = tuple(sizes.shape(out)[dim] for out in site.outs)
+    return list(lax.split(args[0], parts, dim))
+
+
+def _pad(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
+    axes = ins[0]
+    for dim, config in enumerate(eqn.params["padding_config"]):
+        low, high, inner = map(int, config)
+        if (low, high, inner) == (0, 0, 0):
+            continue
+        _pin_batch(nodes, axes, dim, "padding")
+        if low < 0 or high < 0 or inner:
+            for factor in axes.factors_of([dim]):
+                nodes.freeze(factor.nodes, "padding with holes or cuts")
+            size = shape_of(eqn)[dim]
+            axes = _edit(
+                nodes, axes, dim, lambda t, n=size: _rows(nodes, n, t, "padding")
+            )
+            continue
+        # Padded channels are fresh: they go when what they are added to goes.
+        axes = _edit(
+            nodes,
+            axes,
+            dim,
+            lambda t, a=low, b=high: np.concatenate(
+                [_rows(nodes, a, t), t, _rows(nodes, b, t)]
+            ),
+        )
+    return [axes]
+
+
+def _rows(nodes: Nodes, count: int, like: Ids, reason: str | None = None) -> Ids:
+    """Returns new nodes for `count` rows of a tensor."""
+    ids = nodes.new(count, reason).reshape(count, *(1,) * (like.ndim - 1))
+    return np.broadcast_to(ids, (count, *like.shape[1:]))
+
+
+def _rebuild_pad(sizes: Sizes, site: Site, args: list[jax.Array]) -> list[jax.Array]:
+    config = []
+    for dim, (low, high, inner) in enumerate(site.params["padding_config"]):
+        kept = sizes.kept(site.outs[0], dim)
+        if kept is not None and low >= 0 and high >= 0:
+            low, high = int(kept[:low].sum()), int(kept[len(kept) - high :].sum())
+        config.append((low, high, inner))
+    return [lax.pad(args[0], args[1], config)]
+
+
+def _concatenate(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
+    dim = eqn.params["dimension"]
+    others = [d for d in range(ins[0].ndim) if d != dim]
+    first, parts = ins[0], []
+    for axes in ins:
+        _pin_batch(nodes, axes, dim, "concatenation")
+    for axes in ins[1:]:
+        same = [d for d in others if first.legs[d]]
+        first, axes = unite(nodes, first, same, axes, same, "concatenation")
+        parts.append(axes)
+    columns = [column(nodes, axes, dim) for axes in [first, *parts]]
+    base, index = columns[0]
+    legs = base.factors[index].legs
+    place = legs.index(base.legs_of([dim])[0])
+    tensors = []
+    for axes, i in columns:
+        factor = axes.factors[i]
+        if factor.legs != legs or factor.nodes.shape[:place] + factor.nodes.shape[
+            place + 1 :
+        ] != (
+            base.factors[index].nodes.shape[:place]
+            + base.factors[index].nodes.shape[place + 1 :]
+        ):
+            reason = "concatenation of unlike axes"
+            for other, j in columns:
+                nodes.freeze(other.factors[j].nodes, reason)
+            total = fresh(nodes, shape_of(eqn), reason)
+            picks = [(1 if d == dim else 0, d) for d in range(first.ndim)]
+            return [assemble(nodes, [first, total], picks)]
+        tensors.append(factor.nodes)
+    return [with_column(nodes, base, dim, index, np.concatenate(tensors, place))]
+
+
+def _iota(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
+    del ins
+    return [fresh(nodes, shape_of(eqn))]
+
+
+def _rebuild_iota(sizes: Sizes, site: Site, args: list[jax.Array]) -> list[jax.Array]:
+    del args
+    dim, dtype = site.params["dimension"], site.params["dtype"]
+    shape = sizes.shape(site.outs[0])
+    kept = sizes.kept(site.outs[0], dim)
+    if kept is None:
+        return [lax.broadcasted_iota(dtype, shape, dim)]
+    # What survives keeps the number that it had.
+    return [
+        lax.broadcast_in_dim(jnp.asarray(np.flatnonzero(kept), dtype), shape, (dim,))
+    ]
+
+
+RULES = {
+    "reshape": Rule(_reshape, _rebuild_reshape),
+    "broadcast_in_dim": Rule(_broadcast, _rebuild_broadcast),
+    "transpose": Rule(_transpose),
+    "squeeze": Rule(_squeeze),
+    "rev": Rule(_rev),
+    "slice": Rule(_slice, _rebuild_slice),
+    "split": Rule(_split, _rebuild_split),
+    "pad": Rule(_pad, _rebuild_pad),
+    "concatenate": Rule(_concatenate),
+    "iota": Rule(_iota, _rebuild_iota),
+}

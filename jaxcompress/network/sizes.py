@@ -1,0 +1,119 @@
+"""How large every axis is once a plan has removed channels, for any batch size."""
+
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Shaped
+
+from jaxcompress.network.axes import Axes, survivors
+from jaxcompress.network.nodes import Nodes
+
+ALWAYS = -1  # the unit of a node that no plan can remove
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """What decides which indices of one axis survive.
+
+    Attributes:
+        size: the axis' length as traced.
+        batch: the traced batch size if the batch axis is part of this axis, else 1.
+        units: int arrays [size]; an index survives iff all its units do (`ALWAYS`: it
+            does in any case). Empty if no plan touches the axis.
+    """
+
+    size: int
+    batch: int
+    units: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Axes of nodes translated into axes of removable units.
+
+    Attributes:
+        nodes: the settled nodes.
+        units: for every node class its unit, or `ALWAYS`; int [number of nodes].
+        count: how many units there are.
+    """
+
+    nodes: Nodes
+    units: np.ndarray
+    count: int
+    _cache: dict[tuple[Axes, int], Column] = field(default_factory=dict)
+
+    def column(self, axes: Axes, dim: int) -> Column:
+        """Returns what decides about axis `dim`."""
+        key = (axes, dim)
+        if key not in self._cache:
+            self._cache[key] = self._column(axes, dim)
+        return self._cache[key]
+
+    def _column(self, axes: Axes, dim: int) -> Column:
+        batch, units = 1, []
+        for ids in survivors(self.nodes, axes, dim):
+            if self.nodes.batch(ids).all():
+                batch = len(np.unique(self.nodes.find(ids)))
+                continue
+            column = self.units[self.nodes.find(ids)]
+            if (column != ALWAYS).any():
+                units.append(column)
+        return Column(axes.shape[dim], batch, tuple(units))
+
+    def mask(self, column: Column, alive: Bool[Array, " units"]) -> Bool[Array, " n"]:
+        """Returns which indices of an axis survive (traceable)."""
+        known = jnp.concatenate([alive, jnp.ones(1, bool)])  # index -1: always
+        mask = jnp.ones(column.size, bool)
+        for units in column.units:
+            mask = mask & known[units]
+        return mask
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of all axes for one choice of surviving units and one batch size.
+
+    Attributes:
+        layout: the network's axes.
+        alive: bool [units], or None when nothing is removed.
+        batch: the batch size of this call.
+    """
+
+    layout: Layout
+    alive: np.ndarray | None
+    batch: int
+
+    def kept(self, axes: Axes, dim: int) -> np.ndarray | None:
+        """Returns the surviving indices of an axis, bool [traced size]; None: all."""
+        column = self.layout.column(axes, dim)
+        if self.alive is None or not column.units:
+            return None
+        known = np.append(self.alive, True)
+        mask = np.logical_and.reduce([known[units] for units in column.units])
+        return None if mask.all() else mask
+
+    def is_batch(self, axes: Axes, dim: int) -> bool:
+        """Returns whether the batch axis is part of axis `dim`."""
+        return self.layout.column(axes, dim).batch > 1
+
+    def shape(self, axes: Axes) -> tuple[int, ...]:
+        """Returns the shape of an array under these sizes."""
+        shape = []
+        for dim, size in enumerate(axes.shape):
+            kept = self.kept(axes, dim)
+            count = size if kept is None else int(kept.sum())
+            batch = self.layout.column(axes, dim).batch
+            shape.append(count if batch == 1 else count // batch * self.batch)
+        return tuple(shape)
+
+    def narrowed(
+        self, value: Shaped[Array, "..."], axes: Axes
+    ) -> Shaped[Array, "..."] | jax.Array:
+        """Returns an array (a parameter, a constant) without its removed indices."""
+        for dim in range(axes.ndim):
+            kept = self.kept(axes, dim)
+            if kept is not None:
+                value = jnp.take(value, np.flatnonzero(kept), axis=dim)
+        return value

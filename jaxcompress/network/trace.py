@@ -1,0 +1,205 @@
+"""From a function and its parameters to a `Network`."""
+
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatch
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr
+
+from jaxcompress.network.axes import Axes, Factor, freeze as freeze_axes, fresh, settle
+from jaxcompress.network.contractions import contractions
+from jaxcompress.network.groups import find_groups, named
+from jaxcompress.network.layers import find_layers, layer_names, weight_of
+from jaxcompress.network.network import Network
+from jaxcompress.network.nodes import Nodes
+from jaxcompress.network.program import Program, flatten
+
+
+def trace(
+    apply: Callable[[Any, Any], Any],
+    params: Any,
+    example_input: Any,
+    *,
+    freeze: Sequence[str] = (),
+) -> Network:
+    """Traces a network: finds its layers, its channel groups and what they cost.
+
+    Args:
+        apply: a pure function (params, inputs) -> outputs, in inference mode.
+        params: a pytree of arrays: Flax, Equinox, Haiku or plain JAX.
+        example_input: an array or a pytree of arrays, or of `jax.ShapeDtypeStruct`; the
+            first axis of each is the batch axis. A batch of 1 is traced as 2.
+        freeze: patterns of parameter paths (as in `fnmatch`) whose channels must stay.
+
+    Returns:
+        The network; `print` shows it as a table.
+
+    Raises:
+        ValueError: a parameter is no array or holds NaN, `apply` fails, has side effects
+            or branches on values, or the example input does not fit.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import jaxcompress as jc
+        >>> params = {"w": jnp.ones((4, 8)), "v": jnp.ones((8, 2))}
+        >>> apply = lambda p, x: jnp.maximum(x @ p["w"], 0.0) @ p["v"]
+        >>> jc.trace(apply, params, jnp.ones((2, 4))).macs
+        48
+    """
+    paths = _checked_paths(params)
+    example = jax.tree.map(_example, example_input)
+    if not jax.tree.leaves(example):
+        raise ValueError(
+            "trace: example_input holds no array; give one batch of inputs"
+        )
+    closed, out_tree = _jaxpr(apply, params, example)
+
+    nodes = Nodes()
+    leaves = [fresh(nodes, np.shape(leaf)) for leaf in jax.tree.leaves(params)]
+    inputs = _inputs(nodes, jax.tree.leaves(example))
+    program, outputs = flatten(closed, nodes, leaves, inputs)
+    for axes in outputs:
+        for factor in axes.factors:
+            if not nodes.batch(factor.nodes).all():
+                nodes.freeze(factor.nodes, "network output")
+    unused = _unused(program, paths)
+    for path, axes in zip(paths, leaves, strict=True):
+        if path in unused:
+            freeze_axes(nodes, axes, range(axes.ndim), "nothing uses this parameter")
+        if any(fnmatch(path, pattern) for pattern in freeze):
+            freeze_axes(nodes, axes, range(axes.ndim), "frozen by the user")
+    settle(nodes)
+
+    layout, groups = find_groups(nodes, leaves, paths)
+    found = contractions(program, layout)
+    weights = [weight_of(contraction, nodes, leaves) for contraction in found]
+    names = layer_names(weights, paths)
+    makers: dict[tuple[str, int], str] = {}
+    for weight, name in zip([w for w in weights if w is not None], names, strict=True):
+        for axis in weight.out_axes:
+            makers.setdefault((paths[weight.leaf], axis), name)
+    groups = named(groups, makers)
+    return Network(
+        apply=apply,
+        params=params,
+        example=example,
+        layers=find_layers(found, weights, names, paths, leaves, groups, layout),
+        groups=groups,
+        unused=unused,
+        coding={},
+        batch_reason=_batch_reason(nodes, program, leaves),
+        paths=paths,
+        program=program,
+        layout=layout,
+        contractions=found,
+        leaf_axes=tuple(leaves),
+        out_tree=out_tree,
+    )
+
+
+def _checked_paths(params: Any) -> tuple[str, ...]:
+    flat, _ = jax.tree_util.tree_flatten_with_path(params)
+    if not flat:
+        raise ValueError("trace: params holds no array; there is nothing to compress")
+    paths = []
+    for key, leaf in flat:
+        path = jax.tree_util.keystr(key, simple=True, separator="/")
+        if not isinstance(leaf, (jax.Array, np.ndarray, np.generic)):
+            raise ValueError(
+                f"trace: parameter {path!r} is a {type(leaf).__name__}, not an array; "
+                "keep anything else out of params (in a closure, say)"
+            )
+        numeric = jnp.issubdtype(leaf.dtype, jnp.inexact)
+        if numeric and not isinstance(leaf, jax.core.Tracer) and not _finite(leaf):
+            raise ValueError(
+                f"trace: parameter {path!r} holds NaN or infinite values; "
+                "a network must be finite before it is compressed"
+            )
+        paths.append(path)
+    return tuple(paths)
+
+
+def _finite(leaf: Any) -> bool:
+    return bool(np.isfinite(np.asarray(leaf, np.float64)).all())
+
+
+def _example(x: Any) -> jax.ShapeDtypeStruct:
+    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+        raise ValueError(
+            f"trace: example_input holds a {type(x).__name__}; give arrays whose first "
+            "axis is the batch axis"
+        )
+    if not x.shape:
+        raise ValueError(
+            "trace: example_input has rank 0; its first axis must be the batch axis"
+        )
+    dtype = jax.dtypes.canonicalize_dtype(x.dtype)
+    return jax.ShapeDtypeStruct((max(x.shape[0], 2), *x.shape[1:]), dtype)
+
+
+def _jaxpr(
+    apply: Callable[..., Any], params: Any, example: Any
+) -> tuple[ClosedJaxpr, Any]:
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), x.dtype), params)
+    try:
+        closed, out = jax.make_jaxpr(apply, return_shape=True)(shapes, example)
+    except jax.errors.ConcretizationTypeError as error:
+        raise ValueError(
+            "trace: apply branches on the value of an array (data-dependent Python "
+            f"control flow); use jnp.where or lax.cond. {_first_line(error)}"
+        ) from error
+    except Exception as error:
+        inputs = jax.tree.map(lambda x: f"{x.dtype.name}{list(x.shape)}", example)
+        raise ValueError(
+            f"trace: apply(params, inputs) failed on inputs {inputs} with "
+            f"{type(error).__name__}: {_first_line(error)}"
+        ) from error
+    if closed.effects:
+        kinds = ", ".join(sorted(map(str, closed.effects)))
+        raise ValueError(f"trace: apply has side effects ({kinds}); it must be pure")
+    return closed, jax.tree.structure(out)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else "(no message)"
+
+
+def _inputs(nodes: Nodes, example: Sequence[jax.ShapeDtypeStruct]) -> list[Axes]:
+    """Returns the axes of the inputs: one common batch axis, all others frozen."""
+    sizes = {x.shape[0] for x in example}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"trace: the inputs disagree on the batch size, the first axis: {sorted(sizes)}"
+        )
+    batch = nodes.new(sizes.pop(), batch=True)
+    result = []
+    for x in example:
+        axes = fresh(nodes, (len(batch), *x.shape[1:]), "network input")
+        result.append(Axes(axes.legs, (Factor((0,), batch), *axes.factors[1:])))
+    return result
+
+
+def _unused(program: Program, paths: Sequence[str]) -> tuple[str, ...]:
+    """Returns the parameters from which no output is computed."""
+    needed = {out for out in program.outputs if isinstance(out, int)}
+    for step in reversed(program.steps):
+        if needed.intersection(step.results):
+            needed |= {arg for arg in step.args if isinstance(arg, int)}
+    slots = program.inputs[: len(paths)]
+    return tuple(p for p, slot in zip(paths, slots, strict=True) if slot not in needed)
+
+
+def _batch_reason(nodes: Nodes, program: Program, leaves: Sequence[Axes]) -> str | None:
+    """Returns why the network only works at the batch size it was traced with."""
+    for tensor in nodes.joints:
+        if nodes.batch(tensor).any():
+            return "the batch axis is split"
+    constants = [axes for _, _, axes in program.constants]
+    for axes in [*leaves, *constants]:
+        if any(nodes.batch(factor.nodes).any() for factor in axes.factors):
+            return "a parameter or constant has the batch size for an axis"
+    return nodes.frozen_batch()

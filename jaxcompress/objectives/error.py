@@ -1,0 +1,51 @@
+"""Quality: how often, or by how much, the outputs are wrong."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcompress.objectives.objective import Quality
+
+KINDS = ("top1", "cross_entropy")
+
+
+@dataclass(frozen=True)
+class Error(Quality):
+    """The error of a classifier, or any measure of the outputs.
+
+    Attributes:
+        kind: "top1" (share of wrong labels, 0..1), "cross_entropy" (nats), or a function
+            (outputs, targets) -> scalar to minimise.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(Error()(jnp.asarray([[2.0, 1.0], [0.0, 3.0]]), jnp.asarray([0, 0])))
+        0.5
+    """
+
+    kind: str | Callable[[Array, Array], Float[Array, ""]] = "top1"
+    name = "error"
+
+    def __post_init__(self) -> None:
+        if not callable(self.kind) and self.kind not in KINDS:
+            raise ValueError(
+                f"Error: kind is {self.kind!r}; allowed: {KINDS} or a function"
+            )
+
+    @property
+    def unit(self) -> str:  # type: ignore[override]
+        return {"top1": "share", "cross_entropy": "nats"}.get(str(self.kind), "")
+
+    def __call__(self, outputs: Array, targets: Array) -> Float[Array, ""]:
+        if callable(self.kind):
+            return jnp.asarray(self.kind(outputs, targets), jnp.float32)
+        if self.kind == "cross_entropy":
+            logits = jax.nn.log_softmax(outputs)
+            return -jnp.take_along_axis(logits, targets[:, None], axis=1).mean()
+        wrong = (jnp.argmax(outputs, axis=-1) != targets).sum(dtype=jnp.int32)
+        error = wrong.astype(jnp.float32) / targets.shape[0]
+        # The argmax of NaN is a label like any other: say NaN instead.
+        return jnp.where(jnp.isfinite(outputs).all(), error, jnp.nan)

@@ -1,0 +1,23 @@
+"""Cost: multiply-accumulates."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Array, Float
+
+from jaxcompress.network import Network
+from jaxcompress.objectives.objective import Cost
+from jaxcompress.space import Plan
+
+
+@dataclass(frozen=True)
+class Macs(Cost):
+    """Multiply-accumulates of all convolutions and dots, for one example.
+
+    A convolution counts every output position times the whole kernel, padding included.
+    """
+
+    name = "macs"
+    unit = "MACs"
+
+    def __call__(self, network: Network, plan: Plan) -> Float[Array, ""]:
+        return network.count_macs(network.alive(plan.channels))

@@ -1,0 +1,15 @@
+"""What people look at: progress, tables, pictures."""
+
+from jaxcompress.report.member import Member
+from jaxcompress.report.plot import plot_fronts
+from jaxcompress.report.progress import SearchProgress
+from jaxcompress.report.table import comparison_table, front_table, write_csv
+
+__all__ = [
+    "Member",
+    "SearchProgress",
+    "comparison_table",
+    "front_table",
+    "plot_fronts",
+    "write_csv",
+]

@@ -1,0 +1,35 @@
+"""One row of a report: a compressed network, as it was judged."""
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Member:
+    """A compressed network of a front.
+
+    Attributes:
+        method: which search found it.
+        validation: accuracy on the validation split after fine-tuning, 0..1.
+        size: bytes of parameters as the search counted them.
+        macs: multiply-accumulates of one example.
+        bits: mean bits of a surviving weight.
+        test: accuracy of the saved file on the test split; None: not judged, because it
+            is not on the final front of the search.
+        parameters: bytes of the file's parameter part; None: not saved.
+        file: bytes of the whole file; None: not saved.
+        path: of the file, relative to the run directory; "" if it was not saved.
+    """
+
+    method: str
+    validation: float
+    size: float
+    macs: float
+    bits: float
+    test: float | None = None
+    parameters: int | None = None
+    file: int | None = None
+    path: str = ""
+
+    def row(self) -> dict[str, str | float | int | None]:
+        """Returns the member as a row of front.csv."""
+        return asdict(self)

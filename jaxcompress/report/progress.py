@@ -1,0 +1,68 @@
+"""How a search is doing: a bar on a terminal, plain lines elsewhere."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from jaxcompress.search import Generation
+
+LINES = 10  # plain lines of one search, when there is no terminal
+
+
+class SearchProgress:
+    """Shows generation, best error, smallest size, hypervolume, speed and time left.
+
+    Example:
+        >>> with SearchProgress(console, "search", 50) as progress:  # doctest: +SKIP
+        ...     search(..., on_generation=progress.update)
+    """
+
+    def __init__(self, console: Console, title: str, generations: int) -> None:
+        self._console, self._title, self._total = console, title, generations
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[text]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task(title, total=generations, text="compiling")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def update(self, generation: Generation) -> None:
+        """Shows one more generation."""
+        best = "  ".join(f"{k} {_number(v)}" for k, v in generation.best.items())
+        text = (
+            f"best: {best}  hypervolume {generation.hypervolume:.4f}  "
+            f"{generation.rate:.0f} evaluations/s"
+        )
+        if generation.failed:
+            text += f"  {generation.failed} failed"
+        self._bar.update(self._task, completed=generation.generation, text=text)
+        number = generation.generation
+        step = max(self._total // LINES, 1)
+        if not self._console.is_terminal and (number % step == 0 or number == self._total):
+            left = generation.seconds / number * (self._total - number)
+            self._console.print(
+                f"{self._title} {number}/{self._total}  {text}  {left:.0f} s left",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if value < 10 else f"{value:,.0f}"

@@ -1,0 +1,70 @@
+"""The front as a table on the terminal and as a CSV file."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from rich.table import Table
+
+from jaxcompress.report.member import Member
+
+
+def front_table(members: Sequence[Member], dense: Member) -> Table:
+    """Returns the saved members of a front, the dense network first.
+
+    Args:
+        members: with their files' sizes and test accuracies.
+        dense: the dense network in the same form.
+    """
+    table = Table(title="front (test split read once, by the saved files)")
+    for title in ("validation", "test", "parameters", "ratio", "file", "ratio"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for title in ("MACs", "ratio", "mean bits"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("file", no_wrap=True)
+    for member in [dense, *sorted(members, key=lambda m: -m.size)]:
+        table.add_row(
+            f"{member.validation:.2%}",
+            "-" if member.test is None else f"{member.test:.2%}",
+            _bytes(member.parameters),
+            _ratio(dense.parameters, member.parameters),
+            _bytes(member.file),
+            _ratio(dense.file, member.file),
+            f"{member.macs:,.0f}",
+            _ratio(dense.macs, member.macs),
+            f"{member.bits:.2f}",
+            member.path,
+        )
+    return table
+
+
+def comparison_table(hypervolumes: dict[str, float], counts: dict[str, int]) -> Table:
+    """Returns the hypervolume of every method's fine-tuned front.
+
+    Args:
+        hypervolumes: by method; counts: by method its evaluations.
+    """
+    table = Table(title="methods, all fine-tuned alike")
+    table.add_column("method", no_wrap=True)
+    table.add_column("hypervolume", justify="right", no_wrap=True)
+    table.add_column("evaluations", justify="right", no_wrap=True)
+    for method, value in hypervolumes.items():
+        table.add_row(method, f"{value:.4f}", f"{counts[method]:,}")
+    return table
+
+
+def write_csv(path: Path, members: Sequence[Member]) -> None:
+    """Writes members, one a line."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Member)])
+        writer.writeheader()
+        writer.writerows(member.row() for member in members)
+
+
+def _bytes(count: int | None) -> str:
+    return "-" if count is None else f"{count:,} B"
+
+
+def _ratio(before: float | None, after: float | None) -> str:
+    return "-" if not before or not after else f"{before / after:.1f}x"

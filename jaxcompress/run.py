@@ -1,0 +1,98 @@
+"""The command line: `python -m jaxcompress.run [--config NAME] [--section.option VALUE]`.
+
+Train, trace, search, fine-tune, compact, save and judge, as one configuration says.
+"""
+
+import contextlib
+import io
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+
+from jaxcompress.config import Config, find, read, write
+from jaxcompress.pipeline import run
+
+DEFAULT = "digits"
+USAGE = """\
+usage: python -m jaxcompress.run [--config FILE_OR_NAME] [--out DIR] [--SECTION.OPTION VALUE ...]
+
+--config  a YAML file, or the name of a bundled configuration (default: digits)
+--out     the run directory, new or empty (default: runs/NAME-DATE-TIME)
+
+Every value of the configuration is an option; the defaults below are those of the chosen
+configuration.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Returns:
+        The exit code: 0, or 2 after one line on standard error when something that the
+        user gave is wrong.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    width = None if sys.stdout.isatty() else 160
+    console = Console(width=width)
+    try:
+        name = _taken(arguments, "--config") or DEFAULT
+        out = _taken(arguments, "--out")
+        config = _overridden(read(find(name)), arguments)
+        directory = _directory(config, out)
+        run(config, directory, console)
+    except (ValueError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    console.print(str(directory), highlight=False, soft_wrap=True)
+    return 0
+
+
+def _taken(arguments: list[str], option: str) -> str | None:
+    """Removes `--option VALUE` or `--option=VALUE` from the arguments."""
+    for place, argument in enumerate(arguments):
+        if argument.startswith(f"{option}="):
+            return arguments.pop(place).partition("=")[2]
+        if argument == option:
+            if place + 1 == len(arguments):
+                raise ValueError(f"{option} needs a value")
+            del arguments[place]
+            return arguments.pop(place)
+    return None
+
+
+def _overridden(config: Config, arguments: list[str]) -> Config:
+    """Returns the configuration with the options of the command line."""
+    if {"-h", "--help"} & set(arguments):
+        print(USAGE)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(
+                Config, default=config, args=arguments, prog="python -m jaxcompress.run"
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        # The parser draws a box of several lines: keep its words.
+        words = said.getvalue().translate(str.maketrans("╭╮╰╯│─", " " * 6)).split()
+        text = " ".join(words).partition("For full helptext")[0]
+        raise ValueError(f"{text.strip()} (see --help)") from None
+
+
+def _directory(config: Config, out: str | None) -> Path:
+    """Makes the run directory."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    path = Path(out) if out else Path("runs") / f"{config.name}-{stamp}"
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ValueError(f"--out {path}: is not an empty directory; name a new one")
+    path.mkdir(parents=True, exist_ok=True)
+    write(config, path / "config.yaml")
+    return path.resolve()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,22 @@
+"""The search: evaluation of populations, the loop, seeds and baselines."""
+
+from jaxcompress.search.archive import Archive, non_dominated
+from jaxcompress.search.baselines import greedy, random_search, uniform_grid
+from jaxcompress.search.evaluator import Evaluator
+from jaxcompress.search.loop import Generation, Result, search
+from jaxcompress.search.measure import Measure
+from jaxcompress.search.seeding import ladder
+
+__all__ = [
+    "Archive",
+    "Evaluator",
+    "Generation",
+    "Measure",
+    "Result",
+    "greedy",
+    "ladder",
+    "non_dominated",
+    "random_search",
+    "search",
+    "uniform_grid",
+]

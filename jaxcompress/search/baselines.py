@@ -1,0 +1,121 @@
+"""What a search is compared with: a uniform grid, greedy by sensitivity, chance."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int, PRNGKeyArray
+
+from jaxcompress.search.archive import Archive
+from jaxcompress.search.evaluator import Evaluator
+from jaxcompress.search.loop import Result, evaluated, result_of
+from jaxcompress.search.measure import Measure
+from jaxcompress.search.seeding import ladder
+
+
+def uniform_grid(evaluate: Evaluator, steps: tuple[int, ...], measure: Measure) -> Result:
+    """Evaluates uniform widths times uniform bits, each kind at `steps` heights."""
+    archive = Archive(len(evaluate.space), len(evaluate.objectives))
+    evaluated(archive, evaluate, ladder(evaluate.space, steps))
+    return result_of(archive, evaluate, measure)
+
+
+def random_search(
+    key: PRNGKeyArray,
+    evaluate: Evaluator,
+    count: int,
+    initial: Int[np.ndarray, "n genes"],
+    measure: Measure,
+) -> Result:
+    """Evaluates `count` different genotypes: the initial ones, then uniform draws."""
+    space = evaluate.space
+    archive = Archive(len(space), len(evaluate.objectives))
+    evaluated(archive, evaluate, initial[:count])
+    while len(archive) < count:
+        key, draw = jax.random.split(key)
+        rows = np.asarray(space.sample(draw, count))
+        new = archive.unknown(rows)[: count - len(archive)]
+        if not len(new):  # the whole space is known
+            break
+        evaluated(archive, evaluate, new)
+    return result_of(archive, evaluate, measure)
+
+
+def greedy(
+    evaluate: Evaluator,
+    measure: Measure,
+    cost: str = "size",
+    quality: str = "error",
+    levels: int = 6,
+) -> Result:
+    """Lowers, again and again, the gene that costs least error for what it saves.
+
+    The sensitivity of a gene is the error when it alone is lowered (as in HAWQ and in
+    layer-wise pruning); sensitivities add up. Every genotype on the way is evaluated.
+
+    Args:
+        cost: name of the objective to lower.
+        quality: name of the objective to spare.
+        levels: heights at which each gene is probed.
+    """
+    space = evaluate.space
+    archive = Archive(len(space), len(evaluate.objectives))
+    dense = np.asarray(space.dense, np.int32)
+    heights = [
+        np.unique(np.round(np.linspace(0, top, levels)).astype(np.int32)) for top in dense
+    ]
+    probes = []
+    for gene, choices in enumerate(heights):
+        for choice in choices[:-1]:
+            probes.append(dense.copy())
+            probes[-1][gene] = choice
+    evaluated(archive, evaluate, np.stack([dense, *probes]))
+
+    column, price = evaluate.names.index(quality), evaluate.names.index(cost)
+    objectives, _ = archive.lookup(np.stack([dense, *probes]))
+    harm = iter(objectives[1:, column] - objectives[0, column])
+    sensitivity = [
+        {int(c): float(next(harm)) for c in choices[:-1]} | {int(choices[-1]): 0.0}
+        for choices in heights
+    ]
+    costs = _cost_of(evaluate, price)
+    current, path = dense.copy(), [dense.copy()]
+    while True:
+        moves, rates = [], []
+        for gene, choices in enumerate(heights):
+            place = int(np.searchsorted(choices, current[gene]))
+            if place == 0:
+                continue
+            moved = current.copy()
+            moved[gene] = choices[place - 1]
+            moves.append(moved)
+            rates.append(
+                sensitivity[gene][int(moved[gene])] - sensitivity[gene][int(current[gene])]
+            )
+        if not moves:
+            break
+        prices = costs(np.stack([current, *moves]))
+        saved = np.maximum(prices[0] - prices[1:], 1e-9)
+        current = moves[int(np.argmin(np.maximum(rates, 0.0) / saved - 1e-12 * saved))]
+        path.append(current)
+    evaluated(archive, evaluate, np.stack(path))
+    return result_of(archive, evaluate, measure)
+
+
+def _cost_of(
+    evaluate: Evaluator, column: int
+) -> Callable[[Int[np.ndarray, "n genes"]], Float[np.ndarray, " n"]]:
+    """Returns the cost objective alone, for many genotypes at once."""
+    objective, space = evaluate.objectives[column], evaluate.space
+
+    def one(genotype):  # noqa: ANN001, ANN202
+        return objective(evaluate.network, space.decode(genotype))
+
+    mapped = jax.jit(jax.vmap(one))
+    width = len(space) + 1
+
+    def costs(rows: Int[np.ndarray, "n genes"]) -> Float[np.ndarray, " n"]:
+        padded = np.concatenate([rows, np.repeat(rows[-1:], width - len(rows), 0)])
+        return np.asarray(mapped(padded))[: len(rows)]
+
+    return costs

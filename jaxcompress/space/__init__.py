@@ -1,0 +1,7 @@
+"""Genes and plans: what can be chosen, and what a choice means."""
+
+from jaxcompress.space import genes, importance
+from jaxcompress.space.plan import Plan
+from jaxcompress.space.space import Space
+
+__all__ = ["Plan", "Space", "genes", "importance"]

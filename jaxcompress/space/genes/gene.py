@@ -1,0 +1,51 @@
+"""What every gene kind offers."""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Array, Int
+
+from jaxcompress.network import Network
+from jaxcompress.space.plan import Plan
+
+
+@runtime_checkable
+class BoundGene(Protocol):
+    """A gene kind on one network: some entries of the genotype.
+
+    Attributes:
+        names: what each entry decides about, unique.
+        cardinality: how many choices each entry has, int32 [k].
+        ordered: whether neighbouring choices are alike, bool [k].
+        dense: the choice that compresses least, int32 [k].
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def cardinality(self) -> np.ndarray: ...
+    @property
+    def ordered(self) -> np.ndarray: ...
+    @property
+    def dense(self) -> np.ndarray: ...
+
+    def decode(self, plan: Plan, genes: Int[Array, " k"]) -> Plan:
+        """Returns the plan with what these entries decide."""
+        ...
+
+    def encode(self, plan: Plan) -> Int[Array, " k"]:
+        """Returns the entries that decode to this part of the plan."""
+        ...
+
+
+@runtime_checkable
+class Gene(Protocol):
+    """A gene kind, not yet tied to a network."""
+
+    def bind(self, network: Network) -> BoundGene:
+        """Returns this kind's entries for one network.
+
+        Raises:
+            ValueError: the kind does not fit the network.
+        """
+        ...

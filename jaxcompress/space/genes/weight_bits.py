@@ -1,0 +1,90 @@
+"""How many bits each layer's weights have."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from jaxcompress.network import Network
+from jaxcompress.space.plan import Plan
+from jaxcompress.transforms import ALLOWED_BITS, GRANULARITIES
+
+
+@dataclass(frozen=True)
+class WeightBits:
+    """One ordered gene for each weight: its number of bits, on a symmetric grid.
+
+    Attributes:
+        choices: the allowed bits, each out of 1..8, 16 and 32 (32: unchanged).
+        granularity: "channel" (a scale for each output channel) or "tensor" (one scale).
+
+    Example:
+        >>> from jaxcompress import genes
+        >>> genes.WeightBits((2, 4, 8)).choices
+        (2, 4, 8)
+    """
+
+    choices: Sequence[int] = (2, 3, 4, 5, 6, 8)
+    granularity: str = "channel"
+
+    def __post_init__(self) -> None:
+        choices = tuple(self.choices)
+        if not choices:
+            raise ValueError("WeightBits: choices is empty; give at least one of 1..32")
+        for bits in choices:
+            if bits not in ALLOWED_BITS:
+                raise ValueError(
+                    f"WeightBits: choices has {bits} bits; allowed: {ALLOWED_BITS}"
+                )
+        if len(set(choices)) < len(choices):
+            raise ValueError(f"WeightBits: choices {choices} has duplicates")
+        if self.granularity not in GRANULARITIES:
+            raise ValueError(
+                f"WeightBits: granularity is {self.granularity!r}; "
+                f"allowed: {GRANULARITIES}"
+            )
+        object.__setattr__(self, "choices", tuple(sorted(choices)))
+
+    def bind(self, network: Network) -> "_Bound":
+        weights = tuple(dict.fromkeys(layer.weight for layer in network.layers))
+        return _Bound(weights, np.asarray(self.choices, np.int32), self.granularity)
+
+
+@dataclass(frozen=True, eq=False)
+class _Bound:
+    """Attributes: the paths of the weights, the choices in ascending order."""
+
+    weights: tuple[str, ...]
+    choices: np.ndarray
+    granularity: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"bits of {path}" for path in self.weights)
+
+    @property
+    def cardinality(self) -> np.ndarray:
+        return np.full(len(self.weights), len(self.choices), np.int32)
+
+    @property
+    def ordered(self) -> np.ndarray:
+        return np.ones(len(self.weights), bool)
+
+    @property
+    def dense(self) -> np.ndarray:
+        return self.cardinality - 1
+
+    def decode(self, plan: Plan, genes: Int[Array, " k"]) -> Plan:
+        bits = jnp.asarray(self.choices)[genes]
+        named = {path: bits[i] for i, path in enumerate(self.weights)}
+        return plan.replace(
+            weight_bits={**plan.weight_bits, **named}, granularity=self.granularity
+        )
+
+    def encode(self, plan: Plan) -> Int[Array, " k"]:
+        if not self.weights:
+            return jnp.zeros(0, jnp.int32)
+        bits = jnp.stack([plan.weight_bits[path] for path in self.weights])
+        return jnp.searchsorted(jnp.asarray(self.choices), bits).astype(jnp.int32)

@@ -1,0 +1,81 @@
+"""All genes of one search: genotypes, and the plans that they mean."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from jaxcompress.network import Network
+from jaxcompress.space.genes import BoundGene, Gene
+from jaxcompress.space.plan import Plan
+
+
+class Space:
+    """The genes of one search on one network.
+
+    Attributes:
+        cardinality: choices of each gene, int32 [D].
+        ordered: whether neighbouring choices are alike, bool [D].
+        dense: the genotype that compresses least, int32 [D].
+        names: what each gene decides about.
+        kinds: for each gene kind its part of the genotype.
+
+    Raises:
+        ValueError: no gene kind is given, two decide about the same, or none fits.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> import jaxcompress as jc
+        >>> params = {"w": jnp.ones((4, 8)), "v": jnp.ones((8, 2))}
+        >>> apply = lambda p, x: jnp.maximum(x @ p["w"], 0.0) @ p["v"]
+        >>> network = jc.trace(apply, params, jnp.ones((2, 4)))
+        >>> space = jc.Space(network, (jc.genes.ChannelCount(),))
+        >>> int(space.decode(space.dense).channels["w"].sum())
+        8
+    """
+
+    def __init__(self, network: Network, genes: Sequence[Gene]) -> None:
+        if not genes:
+            raise ValueError("Space: genes is empty; give gene kinds from jaxcompress.genes")
+        self._bound: tuple[BoundGene, ...] = tuple(gene.bind(network) for gene in genes)
+        self.names = tuple(name for gene in self._bound for name in gene.names)
+        twice = sorted({name for name in self.names if self.names.count(name) > 1})
+        if twice:
+            raise ValueError(f"Space: two gene kinds decide about the {twice[0]}")
+        if not self.names:
+            raise ValueError(
+                "Space: no gene fits the network (no prunable group, no layer with a "
+                "parameter); print(network) shows why"
+            )
+        ends = np.cumsum([0] + [len(gene.names) for gene in self._bound])
+        self.kinds = tuple(
+            slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)
+        )
+        self.cardinality: np.ndarray = np.concatenate([g.cardinality for g in self._bound])
+        self.ordered: np.ndarray = np.concatenate([g.ordered for g in self._bound])
+        self.dense: np.ndarray = np.concatenate([g.dense for g in self._bound])
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def sample(self, key: PRNGKeyArray, count: int) -> Int[Array, "count genes"]:
+        """Returns uniformly drawn genotypes, int32 [count, D]."""
+        top = jnp.asarray(self.cardinality)
+        return jax.random.randint(key, (count, len(self)), 0, top, jnp.int32)
+
+    def decode(self, genotype: Int[Array | np.ndarray, " genes"]) -> Plan:
+        """Returns the plan of one genotype; vmap it for several."""
+        genotype, plan = jnp.asarray(genotype), Plan()
+        for gene, part in zip(self._bound, self.kinds, strict=True):
+            plan = gene.decode(plan, genotype[part])
+        return plan
+
+    def encode(self, plan: Plan) -> Int[Array, " genes"]:
+        """Returns the genotype of a plan of this space, int32 [D]."""
+        return jnp.concatenate([gene.encode(plan) for gene in self._bound])
+
+    def canonical(self, genotype: Int[Array, " genes"]) -> Int[Array, " genes"]:
+        """Returns the one genotype that stands for all with the same plan."""
+        return genotype  # every gene of the present kinds has an effect of its own

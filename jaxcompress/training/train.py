@@ -1,0 +1,275 @@
+"""Supervised training from scratch: one compiled epoch, called once per epoch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, Float, Float32, Int32, Key, PyTree, Shaped
+
+from jaxcompress.config import TrainConfig
+from jaxcompress.data import Dataset
+
+Module = TypeVar("Module", bound=nnx.Module)
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What happened during a training.
+
+    Attributes:
+        loss: float32 [epochs], mean training loss of every epoch, in nats.
+    """
+
+    loss: Float32[np.ndarray, " epochs"]
+
+
+def train(
+    key: Key[Array, ""], module: Module, dataset: Dataset, config: TrainConfig
+) -> tuple[Module, History]:
+    """Fits a module to the training split of a data set.
+
+    Only the training split is read. The given module stays as it is.
+
+    Args:
+        key: decides order and augmentation; the same key gives the same result.
+        module: maps normalised images [N, H, W, C] to logits [N, classes].
+        dataset: its training split is held on the device in the native dtype.
+        config: how to train.
+
+    Returns:
+        The trained module, in the mode of the given one, and the history.
+
+    Raises:
+        ValueError: if the training split is smaller than a batch, or the loss of an
+            epoch is not finite.
+
+    Example:
+        >>> dataset = jaxcompress.data.load("digits")
+        >>> module = jaxcompress.models.create("digits_cnn", 0, dataset)
+        >>> module, history = train(jax.random.key(0), module, dataset, TrainConfig())
+    """
+    if config.batch_size > len(dataset.train):
+        raise ValueError(
+            f"batch_size = {config.batch_size}: allowed is at most the "
+            f"{len(dataset.train)} training images of {dataset.name}; make it smaller"
+        )
+    training = nnx.view(
+        module,
+        use_running_average=False,
+        deterministic=False,
+        raise_if_not_found=False,
+    )
+    graph, params, others = nnx.split(training, nnx.Param, ...)
+    params, others = nnx.to_pure_dict(params), nnx.to_pure_dict(others)
+    steps = len(dataset.train) // config.batch_size
+    optimizer = _optimizer(config, steps * config.epochs)
+    state = (params, others, optimizer.init(params))
+    shuffle = jax.jit(shuffled_batches, static_argnums=(1, 2))
+    step = jax.jit(partial(_step, graph, optimizer, dataset.normalize, config))
+    inputs = jnp.asarray(dataset.train.inputs)
+    targets = jnp.asarray(dataset.train.targets)
+    losses = []
+    for epoch, epoch_key in enumerate(jax.random.split(key, config.epochs)):
+        batches = shuffle(epoch_key, len(dataset.train), config.batch_size)
+        step_losses = []
+        # A loop here and not lax.scan: inside a scan XLA's CPU backend runs the
+        # gradients of convolutions without its fast kernels, five times slower.
+        for number in range(steps):
+            state, loss = step(epoch_key, number, state, batches, inputs, targets)
+            step_losses.append(loss)
+        losses.append(np.mean(jax.device_get(step_losses)))
+        if not np.isfinite(losses[-1]):
+            raise ValueError(
+                f"the loss is {losses[-1]} in epoch {epoch + 1} of {config.epochs}: "
+                "allowed is a finite loss; lower learning_rate = "
+                f"{config.learning_rate}"
+            )
+    params, others, _ = state
+    trained = nnx.merge(nnx.graphdef(module), params, others)
+    return trained, History(np.asarray(losses, np.float32))
+
+
+def accuracy(
+    apply: Callable[[PyTree, Float[Array, "n ..."]], Float[Array, "n k"]],
+    params: PyTree,
+    inputs: Shaped[Array | np.ndarray, "n ..."],
+    targets: Int32[Array | np.ndarray, " _"],
+    batch_size: int = 500,
+) -> float:
+    """Share of images whose largest logit is that of their label.
+
+    Counts in integers, so the result is exact and the same for every batch size that
+    gives the same logits.
+
+    Args:
+        apply: `apply(params, x)` -> logits [N, classes].
+        params: its parameters.
+        inputs: [N, ...], normalised, as `apply` takes them.
+        targets: int32 [N], class labels.
+        batch_size: images a call, at least 1; bounds the memory.
+
+    Returns:
+        A number in [0, 1].
+
+    Raises:
+        ValueError: if there are no images, the lengths differ, or a logit is NaN.
+
+    Example:
+        >>> accuracy(lambda params, x: x, {}, np.eye(2), np.array([0, 0], np.int32))
+        0.5
+    """
+    if not 0 < len(inputs) == len(targets):
+        raise ValueError(
+            f"{len(inputs)} inputs and {len(targets)} targets: allowed are equal "
+            "numbers above 0; give one label per image"
+        )
+    if batch_size < 1:
+        raise ValueError(
+            f"batch_size = {batch_size}: allowed is at least 1; the default is 500"
+        )
+    batch_size = min(batch_size, len(inputs))
+    # The last batch is padded, so that one compilation serves all; no logit has the
+    # index -1, so a padded image never counts.
+    padding = -len(inputs) % batch_size
+    labels = np.pad(np.asarray(targets), (0, padding), constant_values=-1)
+    counts = []
+    for start in range(0, len(inputs), batch_size):
+        batch = inputs[start : start + batch_size]
+        missing = batch_size - len(batch)
+        if missing:
+            batch = jnp.pad(batch, ((0, missing), *((0, 0),) * (batch.ndim - 1)))
+        counts.append(_count(apply, params, batch, labels[start : start + batch_size]))
+    correct, not_a_number = np.stack(jax.device_get(counts)).astype(np.int64).sum(0)
+    if not_a_number:
+        raise ValueError(
+            f"the logits of {not_a_number} of {len(inputs)} images are NaN: allowed "
+            "are numbers; check the parameters and the inputs"
+        )
+    return int(correct) / len(inputs)
+
+
+@partial(jax.jit, static_argnames="apply")
+def _count(
+    apply: Callable[[PyTree, Float[Array, "n ..."]], Float[Array, "n k"]],
+    params: PyTree,
+    inputs: Shaped[Array, "n ..."],
+    targets: Int32[Array, " n"],
+) -> Int32[Array, "2"]:
+    """Counts the images that are right, and those with a NaN among their logits."""
+    logits = apply(params, inputs)
+    correct = jnp.argmax(logits, axis=-1) == targets
+    not_a_number = jnp.isnan(logits).any(axis=-1) & (targets >= 0)
+    return jnp.stack([correct.sum(), not_a_number.sum()]).astype(jnp.int32)
+
+
+def _optimizer(config: TrainConfig, steps: int) -> optax.GradientTransformation:
+    schedule = optax.warmup_cosine_decay_schedule(
+        init_value=0.0,
+        peak_value=config.learning_rate,
+        warmup_steps=steps // 10,
+        decay_steps=steps,
+    )
+    return optax.adamw(
+        schedule,
+        weight_decay=config.weight_decay,
+        mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params),
+    )
+
+
+def shuffled_batches(
+    key: Key[Array, ""], examples: int, batch_size: int
+) -> Int32[Array, "steps b"]:
+    """Divides example indices into random batches; the rest is left out.
+
+    Args:
+        key: decides the order.
+        examples: how many there are; batch_size: how many a batch takes.
+
+    Returns:
+        int32 [examples // batch_size, batch_size].
+    """
+    steps = examples // batch_size
+    order = jax.random.permutation(key, examples)
+    return order[: steps * batch_size].reshape(steps, batch_size)
+
+
+def _step(
+    graph: nnx.GraphDef,
+    optimizer: optax.GradientTransformation,
+    normalize: Callable[[Shaped[Array, "..."]], Float32[Array, "..."]],
+    config: TrainConfig,
+    key: Key[Array, ""],
+    number: Int32[Array, ""],
+    state: PyTree,
+    batches: Int32[Array, "steps b"],
+    inputs: Shaped[Array, "n h w c"],
+    targets: Int32[Array, " n"],
+) -> tuple[PyTree, Float32[Array, ""]]:
+    """One gradient step, on batch `number` of the epoch; returns its loss."""
+    params, others, optimizer_state = state
+    indices = batches[number]
+    # The epoch's key has shuffled; its descendants shift.
+    shifted = random_shift(
+        jax.random.fold_in(key, number), inputs[indices], config.shift
+    )
+
+    def loss(params: PyTree) -> tuple[Float32[Array, ""], PyTree]:
+        module = nnx.merge(graph, params, others)
+        logits = module(normalize(shifted))
+        value = smoothed_loss(logits, targets[indices], config.label_smoothing)
+        _, _, updated = nnx.split(module, nnx.Param, ...)
+        return value, nnx.to_pure_dict(updated)
+
+    (value, others), gradients = jax.value_and_grad(loss, has_aux=True)(params)
+    updates, optimizer_state = optimizer.update(gradients, optimizer_state, params)
+    return (optax.apply_updates(params, updates), others, optimizer_state), value
+
+
+def smoothed_loss(
+    logits: Float[Array, "n k"], targets: Int32[Array, " n"], smoothing: float
+) -> Float32[Array, ""]:
+    """Mean cross-entropy with the targets' `smoothing` spread over all classes.
+
+    Args:
+        logits: float [N, classes].
+        targets: int32 [N], class labels.
+        smoothing: in [0, 1); C. Szegedy et al., arXiv:1512.00567, section 7.
+
+    Returns:
+        float32 scalar, in nats.
+    """
+    one_hot = jax.nn.one_hot(targets, logits.shape[-1])
+    labels = optax.smooth_labels(one_hot, smoothing)
+    return optax.softmax_cross_entropy(logits, labels).mean()
+
+
+def random_shift(
+    key: Key[Array, ""], images: Shaped[Array, "n h w c"], pixels: int
+) -> Shaped[Array, "n h w c"]:
+    """Shifts every image on its own by -pixels..pixels along both axes.
+
+    Args:
+        key: decides the shifts.
+        images: [N, H, W, C].
+        pixels: the largest shift, at least 0.
+
+    Returns:
+        [N, H, W, C], of the same dtype; what comes in from outside is zero.
+    """
+    if pixels == 0:
+        return images
+    around = ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0))
+    padded = jnp.pad(images, around)
+    corners = jax.random.randint(key, (len(images), 2), 0, 2 * pixels + 1)
+
+    def crop(image: Array, corner: Array) -> Array:
+        start = (corner[0], corner[1], 0)
+        return jax.lax.dynamic_slice(image, start, images.shape[1:])
+
+    return jax.vmap(crop)(padded, corners)

@@ -1,0 +1,21 @@
+"""Array to array, pure; knows nothing of networks."""
+
+from jaxcompress.transforms.packing import pack, packed_bytes, unpack
+from jaxcompress.transforms.quantize import (
+    ALLOWED_BITS,
+    GRANULARITIES,
+    Quantized,
+    quantize,
+)
+from jaxcompress.transforms.straight_through import straight_through
+
+__all__ = [
+    "ALLOWED_BITS",
+    "GRANULARITIES",
+    "Quantized",
+    "pack",
+    "packed_bytes",
+    "quantize",
+    "straight_through",
+    "unpack",
+]

@@ -1,0 +1,157 @@
+"""Dominance and fronts, against moocore and a peel written out in Python."""
+
+import jax
+import jax.numpy as jnp
+import moocore
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from hypothesis.extra.numpy import arrays
+
+from jaxcompress.evolution import dominates, front_mask, nondominated_ranks
+from jaxcompress.evolution.pareto import _peel_ranks, _scan_ranks
+
+N = 12
+ranks_of = jax.jit(nondominated_ranks, static_argnames="stop_at")
+scan_ranks = jax.jit(_scan_ranks)
+peel_ranks = jax.jit(_peel_ranks, static_argnames="limit")
+
+# Few different values: ties, copies and constant columns are common.
+tied = st.sampled_from([0.0, 1.0, 2.0, 3.0, np.inf])
+anything = st.floats(-1e6, 1e6, width=32, allow_subnormal=False)
+
+
+def points(m: int):
+    return st.one_of(
+        arrays(np.float32, (N, m), elements=tied),
+        arrays(np.float32, (N, m), elements=anything, fill=st.nothing()),
+    )
+
+
+violations = arrays(np.float32, N, elements=st.sampled_from([0.0, 0.0, 0.5, 2, np.inf]))
+
+
+def beats(a, a_violation, b, b_violation) -> bool:
+    if a_violation == 0 and b_violation == 0:
+        return bool(np.all(a <= b) and np.any(a < b))
+    return bool(a_violation < b_violation)
+
+
+def peel(objectives, violation) -> np.ndarray:
+    """Constrained fronts as their definition reads."""
+    left, ranks, front = set(range(len(objectives))), np.zeros(len(objectives)), 0
+    while left:
+        found = {
+            j
+            for j in left
+            if not any(
+                beats(objectives[i], violation[i], objectives[j], violation[j])
+                for i in left
+            )
+        }
+        ranks[list(found)] = front
+        left, front = left - found, front + 1
+    return ranks
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 4])
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_ranks_equal_moocore(m, data):
+    objectives = data.draw(points(m))
+    np.testing.assert_array_equal(ranks_of(objectives), moocore.pareto_rank(objectives))
+
+
+@pytest.mark.parametrize("m", [1, 2, 3])
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_constrained_ranks_equal_a_peel_by_definition(m, data):
+    objectives, violation = data.draw(points(m)), data.draw(violations)
+    expected = peel(objectives, violation)
+    np.testing.assert_array_equal(ranks_of(objectives, violation), expected)
+    np.testing.assert_array_equal(
+        front_mask(jnp.asarray(objectives), jnp.asarray(violation)),
+        (expected == 0) & (violation == 0),
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(objectives=points(2), violation=violations)
+def test_scan_and_peel_agree_on_active_points(objectives, violation):
+    # On a CPU the dispatcher never peels two objectives: test the other platforms' way.
+    active = violation == 0
+    np.testing.assert_array_equal(
+        scan_ranks(objectives, active)[active],
+        peel_ranks(objectives, active, limit=N)[active],
+    )
+
+
+@pytest.mark.parametrize("m", [1, 2, 3])
+@pytest.mark.parametrize("stop_at", [1, 5, N])
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_early_stop_ranks_whole_fronts_and_no_more(m, stop_at, data):
+    objectives, violation = data.draw(points(m)), data.draw(violations)
+    full = peel(objectives, violation)
+    before = np.array([np.sum(full < rank) for rank in full])
+    expected = np.where(before >= stop_at, N, full)
+    stopped = ranks_of(objectives, violation, stop_at=stop_at)
+    np.testing.assert_array_equal(stopped, expected)
+
+
+@settings(max_examples=30, deadline=None)
+@given(objectives=points(3), violation=violations)
+def test_dominates_is_the_definition(objectives, violation):
+    pairs = dominates(
+        jnp.asarray(objectives)[:, None],
+        jnp.asarray(violation)[:, None],
+        jnp.asarray(objectives)[None],
+        jnp.asarray(violation)[None],
+    )
+    for i in range(N):
+        for j in range(N):
+            expected = beats(objectives[i], violation[i], objectives[j], violation[j])
+            assert pairs[i, j] == expected
+
+
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_a_chain_has_as_many_fronts_as_points(m):
+    chain = np.random.default_rng(0).permutation(60)
+    objectives = np.repeat(chain[:, None], m, axis=1).astype(np.float32)
+    np.testing.assert_array_equal(ranks_of(objectives), chain)
+
+
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_one_front_only(m):
+    np.testing.assert_array_equal(ranks_of(np.ones((7, m), np.float32)), 0)
+    np.testing.assert_array_equal(ranks_of(np.ones((1, m), np.float32)), 0)
+
+
+@pytest.mark.parametrize("m", [2, 3])
+def test_all_infeasible_are_ordered_by_violation_alone(m):
+    objectives = np.random.default_rng(0).random((4, m)).astype(np.float32)
+    violation = np.array([3, 1, np.inf, 1], np.float32)
+    np.testing.assert_array_equal(ranks_of(objectives, violation), [1, 0, 2, 0])
+
+
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_large_random_populations(m):
+    objectives = np.random.default_rng(m).random((500, m)).astype(np.float32)
+    np.testing.assert_array_equal(ranks_of(objectives), moocore.pareto_rank(objectives))
+
+
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_the_program_does_not_grow_with_the_population(m):
+    # A Python sum or loop over a traced array would unroll.
+    def equations(n):
+        text = str(jax.make_jaxpr(nondominated_ranks)(jnp.zeros((n, m))))
+        return text.count("\n")
+
+    assert equations(10) == equations(200)
+
+
+def test_what_cannot_be_ranked_is_refused():
+    with pytest.raises(ValueError, match="stop_at is 0"):
+        nondominated_ranks(jnp.zeros((3, 2)), stop_at=0)
+    with pytest.raises(ValueError, match="at least one point"):
+        nondominated_ranks(jnp.zeros((0, 2)))

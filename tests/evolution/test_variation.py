@@ -1,0 +1,214 @@
+"""Grid, crossover, mutation: always inside the grid, and with the promised chances."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from jaxcompress.evolution import (
+    Grid,
+    crossover,
+    mutate,
+    reset_mutation,
+    sample,
+    sbx_crossover,
+    step_mutation,
+    two_point_crossover,
+    uniform_crossover,
+)
+
+CARDINALITY = np.array([1, 2, 3, 5, 33, 1001, 2**24, 8])
+ORDERED = np.array([1, 1, 1, 1, 1, 1, 1, 0], bool)
+GRID = Grid(CARDINALITY, ORDERED)
+N = 64
+
+
+def edges_and_inside(seed: int) -> jax.Array:
+    """Genotypes of which many genes are at an edge."""
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, CARDINALITY, (N, CARDINALITY.size))
+    rows = np.where(rng.random(rows.shape) < 0.3, 0, rows)
+    rows = np.where(rng.random(rows.shape) < 0.3, CARDINALITY - 1, rows)
+    return jnp.asarray(rows, jnp.int32)
+
+
+def in_grid(rows) -> bool:
+    rows = np.asarray(rows)
+    return rows.dtype == np.int32 and bool(np.all((rows >= 0) & (rows < CARDINALITY)))
+
+
+OPERATORS = {
+    "uniform": jax.jit(lambda key, a, b: uniform_crossover(key, a, b)),
+    "two-point": jax.jit(lambda key, a, b: two_point_crossover(key, a, b)),
+    "sbx": jax.jit(lambda key, a, b: sbx_crossover(key, a, b, GRID, 2.0)),
+    "crossover": jax.jit(lambda key, a, b: crossover(key, a, b, GRID)),
+    "reset": jax.jit(lambda key, a, b: (reset_mutation(key, a, GRID, 0.5),)),
+    "step": jax.jit(lambda key, a, b: (step_mutation(key, a, GRID, 0.5),)),
+    "mutate": jax.jit(lambda key, a, b: (mutate(key, a, GRID, 0.5),)),
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**31 - 1))
+def test_operators_stay_in_the_grid_and_repeat_themselves(name, seed):
+    key = jax.random.key(seed)
+    parents = edges_and_inside(seed), edges_and_inside(seed + 1)
+    children = OPERATORS[name](key, *parents)
+    assert all(in_grid(child) for child in children)
+    for child, again in zip(children, OPERATORS[name](key, *parents), strict=True):
+        np.testing.assert_array_equal(child, again)
+    other = OPERATORS[name](jax.random.key(seed + 1), *parents)
+    assert not all(map(np.array_equal, children, other))
+
+
+@pytest.mark.parametrize("name", ["uniform", "two-point"])
+def test_exchange_only_moves_values_between_the_two(name):
+    first, second = edges_and_inside(0), edges_and_inside(1)
+    a, b = OPERATORS[name](jax.random.key(0), first, second)
+    np.testing.assert_array_equal(np.minimum(a, b), np.minimum(first, second))
+    np.testing.assert_array_equal(np.maximum(a, b), np.maximum(first, second))
+
+
+def test_two_points_exchange_one_block():
+    zeros, ones = jnp.zeros((500, 6), jnp.int32), jnp.ones((500, 6), jnp.int32)
+    a, _ = two_point_crossover(jax.random.key(0), zeros, ones)
+    padded = np.pad(np.asarray(a), ((0, 0), (1, 1)))
+    np.testing.assert_array_equal(np.sum(np.diff(padded) == 1, axis=1), 1)
+    # Of 6 genes, the 21 blocks are all possible.
+    assert len(np.unique(np.asarray(a), axis=0)) == 21
+
+
+def test_sbx_keeps_the_mean_and_leaves_equal_genes_alone():
+    grid = Grid([10001, 10001])
+    first = jnp.tile(jnp.array([[4000, 77]], jnp.int32), (4000, 1))
+    second = jnp.tile(jnp.array([[6000, 77]], jnp.int32), (4000, 1))
+    a, b = map(np.asarray, sbx_crossover(jax.random.key(0), first, second, grid))
+    assert np.all(a[:, 1] == 77)
+    assert np.all(b[:, 1] == 77)
+    # Half the pairs are blended; the midpoint of each is kept up to rounding.
+    blended = (a[:, 0] != 4000) & (a[:, 0] != 6000)
+    assert 0.4 < blended.mean() < 0.6
+    assert np.abs(a[:, 0] + b[:, 0] - 10000).max() <= 2
+    # The distribution index bounds the usual spread: most children near a parent.
+    near = np.minimum(np.abs(a[:, 0] - 4000), np.abs(a[:, 0] - 6000))
+    assert np.median(near[blended]) < 200
+
+
+def test_sbx_rounds_without_drift():
+    # Parents one apart: nearest rounding would return them for ever.
+    first, second = jnp.full((8000, 1), 50), jnp.full((8000, 1), 51)
+    a, b = sbx_crossover(jax.random.key(0), first, second, Grid([101]), 1.0)
+    children = np.concatenate([np.asarray(a), np.asarray(b)])
+    assert children.min() < 50
+    assert children.max() > 51
+    assert abs(children.mean() - 50.5) < 0.05
+
+
+def test_crossover_blends_only_wide_ordered_genes():
+    first, second = edges_and_inside(2), edges_and_inside(3)
+    a, b = OPERATORS["crossover"](jax.random.key(0), first, second)
+    kept = (a == first) & (b == second) | (a == second) & (b == first)
+    wide = (CARDINALITY >= 32) & ORDERED
+    assert np.all(np.asarray(kept)[:, ~wide])
+    assert not np.all(np.asarray(kept)[:, wide])
+
+
+def test_crossover_rate_zero_copies_the_parents():
+    parents = edges_and_inside(0), edges_and_inside(1)
+    a, b = crossover(jax.random.key(0), *parents, GRID, rate=0.0)
+    np.testing.assert_array_equal(a, parents[0])
+    np.testing.assert_array_equal(b, parents[1])
+
+
+@pytest.mark.parametrize("operator", [reset_mutation, step_mutation, mutate])
+def test_a_drawn_gene_changes_unless_it_cannot(operator):
+    genotypes = edges_and_inside(0)
+    changed = np.asarray(operator(jax.random.key(0), genotypes, GRID, 1.0))
+    assert np.all((changed != genotypes) == (CARDINALITY > 1)[None, :])
+    same = operator(jax.random.key(0), genotypes, GRID, 0.0)
+    np.testing.assert_array_equal(same, genotypes)
+
+
+def test_reset_is_uniform_over_the_other_values():
+    genotypes = jnp.full((6000, 1), 2)
+    reset = np.asarray(reset_mutation(jax.random.key(0), genotypes, Grid([5]), 1.0))
+    counts = np.bincount(reset[:, 0], minlength=5)
+    assert counts[2] == 0
+    # Five standard deviations of a binomial count of 6000 draws at 1/4.
+    assert np.all(np.abs(np.delete(counts, 2) - 1500) < 5 * np.sqrt(6000 * 3 / 16))
+
+
+def test_steps_scale_with_the_grid_and_go_both_ways():
+    def steps(cardinality):
+        middle = jnp.full((4000, 1), cardinality // 2)
+        moved = step_mutation(jax.random.key(0), middle, Grid([cardinality]), 1.0)
+        return np.asarray(moved - middle)[:, 0]
+
+    small, large = steps(5), steps(10001)
+    assert np.mean(np.abs(small) == 1) > 0.9
+    # The mean of polynomial mutation with index 20 is 1/22 of the range.
+    assert abs(np.abs(large).mean() - 10000 / 22) < 25
+    for moved in (small, large):
+        assert abs(np.mean(moved > 0) - 0.5) < 0.05
+
+
+def test_mutate_resets_names_and_a_share_of_ordered_genes():
+    grid = Grid([1001, 1001], [True, False])
+    genotypes = jnp.full((4000, 2), 500)
+    moved = np.abs(np.asarray(mutate(jax.random.key(0), genotypes, grid, 1.0) - 500))
+    assert np.mean(moved[:, 1] > 250) == pytest.approx(0.5, abs=0.05)
+    far = np.mean(moved[:, 0] > 250)  # steps of index 20 that long: below 1e-6
+    assert far == pytest.approx(0.05 * 0.5, abs=0.01)
+    steps = mutate(jax.random.key(0), genotypes, grid, 1.0, reset_share=0.0)
+    assert np.abs(np.asarray(steps)[:, 0] - 500).max() < 250 + 250
+
+
+def test_at_least_one_gene_is_drawn():
+    genotypes = edges_and_inside(0)
+    forced = mutate(jax.random.key(0), genotypes, GRID, 0.0, at_least_one=True)
+    changed = np.sum(np.asarray(forced != genotypes), axis=1)
+    np.testing.assert_array_equal(changed, 1)
+    fixed = Grid([1, 1])
+    still = mutate(
+        jax.random.key(0), jnp.zeros((3, 2), jnp.int32), fixed, 0.0, at_least_one=True
+    )
+    np.testing.assert_array_equal(still, 0)
+
+
+def test_sample_covers_the_grid_evenly():
+    grid = Grid([1, 4], False)
+    drawn = np.asarray(sample(jax.random.key(0), grid, 4000))
+    assert drawn.dtype == np.int32
+    assert np.all(drawn[:, 0] == 0)
+    counts = np.bincount(drawn[:, 1], minlength=4)
+    assert counts.size == 4
+    assert np.all(np.abs(counts - 1000) < 5 * np.sqrt(4000 * 3 / 16))
+
+
+def test_grid_copies_its_arguments():
+    cardinality = np.array([3, 4])
+    grid = Grid(cardinality)
+    cardinality[0] = 99
+    assert grid.cardinality.tolist() == [3, 4]
+    assert grid.ordered.tolist() == [True, True]
+    with pytest.raises(ValueError, match="read-only"):
+        grid.cardinality[0] = 1
+
+
+@pytest.mark.parametrize(
+    ("cardinality", "ordered", "message"),
+    [
+        ([[2, 2]], True, r"shape \(1, 2\)"),
+        ([], True, "at least one gene"),
+        ([2.0], True, "dtype float64"),
+        ([3, 0], True, "gene 1 has cardinality 0"),
+        ([2**24 + 1], True, "more coarsely"),
+        ([2, 2], [True], r"bools of shape \(2,\)"),
+        ([2, 2], [1, 0], "dtype int64"),
+    ],
+)
+def test_a_wrong_grid_is_refused(cardinality, ordered, message):
+    with pytest.raises(ValueError, match=message):
+        Grid(cardinality, ordered)
