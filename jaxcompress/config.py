@@ -28,38 +28,46 @@ class Section(BaseModel):
 class DataConfig(Section):
     """Which images, and how they are split."""
 
-    name: str = Field("digits", description="digits, or a TFDS name: mnist, cifar10")
-    directory: str | None = Field(
-        None, description="TFDS directory; default: TFDS_DATA_DIR, then TFDS' own"
+    name: str = Field(
+        default="digits", description="digits, or a TFDS name: mnist, cifar10"
     )
-    seed: int = Field(0, ge=0, description="of the split into train and validation")
+    directory: str | None = Field(
+        default=None,
+        description="TFDS directory; default: TFDS_DATA_DIR, then TFDS' own",
+    )
+    seed: int = Field(default=0, ge=0, description="of the split into train and validation")
 
 
 class TrainConfig(Section):
     """How the dense network is trained: AdamW under a one-cycle schedule."""
 
-    epochs: int = Field(40, ge=1, description="passes over the training split, >= 1")
-    batch_size: int = Field(64, ge=1, description="images a step, >= 1")
-    learning_rate: float = Field(1e-2, gt=0, description="the peak, > 0")
-    weight_decay: float = Field(1e-2, ge=0, description="decoupled, >= 0; weights only")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="in [0, 1)")
-    shift: int = Field(1, ge=0, description="random shift of images, pixels, >= 0")
+    epochs: int = Field(
+        default=60, ge=1, description="passes over the training split, >= 1"
+    )
+    batch_size: int = Field(default=64, ge=1, description="images a step, >= 1")
+    learning_rate: float = Field(default=2e-2, gt=0, description="the peak, > 0")
+    weight_decay: float = Field(
+        default=1e-2, ge=0, description="decoupled, >= 0; weights only"
+    )
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1, description="in [0, 1)")
+    shift: int = Field(default=1, ge=0, description="random shift of images, pixels, >= 0")
 
 
 class SpaceConfig(Section):
     """What the search may choose."""
 
-    channels: bool = Field(True, description="search channel counts")
+    channels: bool = Field(default=True, description="search channel counts")
     importance: Literal["l1", "l2", "taylor"] = Field(
-        "taylor", description="which channels stay: l1, l2 or taylor scores"
+        default="taylor", description="which channels stay: l1, l2 or taylor scores"
     )
-    multiple_of: int = Field(1, ge=1, description="of channel counts, >= 1")
-    minimum: int = Field(2, ge=1, description="least channels of a group, >= 1")
+    multiple_of: int = Field(default=1, ge=1, description="of channel counts, >= 1")
+    minimum: int = Field(default=2, ge=1, description="least channels of a group, >= 1")
     weight_bits: tuple[Bits, ...] = Field(
-        (2, 3, 4, 5, 6, 8), description="allowed bits of weights: 1..8, 16, 32"
+        default=(2, 3, 4, 5, 6, 8), description="allowed bits of weights: 1..8, 16, 32"
     )
     granularity: Literal["tensor", "channel"] = Field(
-        "channel", description="what shares a scale: a tensor or an output channel"
+        default="channel",
+        description="what shares a scale: a tensor or an output channel",
     )
 
     @field_validator("weight_bits")
@@ -73,27 +81,35 @@ class SpaceConfig(Section):
 class TuneConfig(Section):
     """How compressed networks are trained: Adam, cosine schedule, straight through."""
 
-    epochs: int = Field(8, ge=0, description="passes over the training split, >= 0")
-    batch_size: int = Field(64, ge=1, description="images a step, >= 1")
-    learning_rate: float = Field(5e-3, gt=0, description="at the start, > 0")
+    epochs: int = Field(default=8, ge=0, description="passes over the training split, >= 0")
+    batch_size: int = Field(default=64, ge=1, description="images a step, >= 1")
+    learning_rate: float = Field(default=5e-3, gt=0, description="at the start, > 0")
     distillation: float = Field(
-        0.5, ge=0, le=1, description="share of the loss against the dense network, 0..1"
+        default=0.5,
+        ge=0,
+        le=1,
+        description="share of the loss against the dense network, 0..1",
     )
-    temperature: float = Field(2.0, gt=0, description="of the distillation, > 0")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="in [0, 1)")
-    shift: int = Field(1, ge=0, description="random shift of images, pixels, >= 0")
+    temperature: float = Field(default=2.0, gt=0, description="of the distillation, > 0")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="in [0, 1)")
+    shift: int = Field(default=1, ge=0, description="random shift of images, pixels, >= 0")
 
 
 class SearchConfig(Section):
     """How long the evolutionary search runs."""
 
-    population: int = Field(48, ge=4, description="genotypes of a generation, >= 4")
-    generations: int = Field(40, ge=1, description=">= 1, the first population included")
-    objectives: tuple[Literal["error", "size", "macs"], ...] = Field(
-        ("error", "size", "macs"), description="what is minimised, error and size first"
+    population: int = Field(default=48, ge=4, description="genotypes of a generation, >= 4")
+    generations: int = Field(
+        default=40, ge=1, description=">= 1, the first population included"
     )
-    max_size: float | None = Field(None, gt=0, description="bytes of parameters, at most")
-    max_macs: float | None = Field(None, gt=0, description="MACs an image, at most")
+    objectives: tuple[Literal["error", "size", "macs"], ...] = Field(
+        default=("error", "size", "macs"),
+        description="what is minimised, error and size first",
+    )
+    max_size: float | None = Field(
+        default=None, gt=0, description="bytes of parameters, at most"
+    )
+    max_macs: float | None = Field(default=None, gt=0, description="MACs an image, at most")
 
     @field_validator("objectives")
     @classmethod
@@ -106,25 +122,32 @@ class SearchConfig(Section):
 class ReportConfig(Section):
     """What is kept of the fronts, and how they are compared."""
 
-    members: int = Field(8, ge=1, description="of each front, fine-tuned, >= 1")
-    baselines: bool = Field(True, description="also uniform, greedy and random search")
+    members: int = Field(default=8, ge=1, description="of each front, fine-tuned, >= 1")
+    baselines: bool = Field(
+        default=True, description="also uniform, greedy and random search"
+    )
     reference_error: float = Field(
-        0.2, gt=0, le=1, description="hypervolume reference, validation error, 0..1"
+        default=0.2,
+        gt=0,
+        le=1,
+        description="hypervolume reference, validation error, 0..1",
     )
 
 
 class Config(Section):
     """A run of jaxcompress: train, search, fine-tune, compact, save, judge."""
 
-    name: str = Field("run", description="of the run directory")
-    seed: int = Field(0, ge=0, description="of everything random but the data split")
-    model: str = Field("digits_cnn", description="network to train: digits_cnn")
+    name: str = Field(default="run", description="of the run directory")
+    seed: int = Field(
+        default=0, ge=0, description="of everything random but the data split"
+    )
+    model: str = Field(default="digits_cnn", description="network to train: digits_cnn")
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
     space: SpaceConfig = SpaceConfig()
     adapt: TuneConfig = Field(
-        TuneConfig(epochs=12),
-        description="training of the shared weights under random plans, before the search",
+        default=TuneConfig(epochs=12),
+        description="training of shared weights under random plans, before the search",
     )
     search: SearchConfig = SearchConfig()
     finetune: TuneConfig = TuneConfig()

@@ -1,20 +1,18 @@
 """One run from end to end: train, search, fine-tune, compact, save, judge."""
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 from rich.console import Console
 
 from jaxcompress import data as datasets, models
-from jaxcompress.artifact import Sizes, load, save
-from jaxcompress.compress import compact, forward, verify
+from jaxcompress.compress import forward
 from jaxcompress.config import Config
 from jaxcompress.data import Dataset
 from jaxcompress.evolution import NSGA2
@@ -26,6 +24,7 @@ from jaxcompress.report import (
     comparison_table,
     front_table,
     plot_fronts,
+    save_and_judge,
     write_csv,
 )
 from jaxcompress.search import (
@@ -37,11 +36,12 @@ from jaxcompress.search import (
     ladder,
     non_dominated,
     random_search,
+    representatives,
     search,
     uniform_grid,
 )
 from jaxcompress.space import Plan, Space, genes, importance
-from jaxcompress.training import accuracy, adapt, finetune, train
+from jaxcompress.training import adapt, finetune, train
 
 OURS = "search"
 
@@ -110,36 +110,38 @@ def run(config: Config, directory: Path, console: Console) -> Outcome:
 
     console.print("fine-tuning the fronts", highlight=False)
     rows = {
-        method: spread(result.genotypes, result.objectives, config.report.members)
+        method: representatives(
+            result.genotypes, result.objectives, config.report.members, measure
+        )
         for method, result in results.items()
     }
-    stacked = jnp.asarray(np.concatenate(list(rows.values())))
-    plans = jax.vmap(space.decode)(stacked)
+    stacked = np.concatenate(list(rows.values()))
+    plans = jax.vmap(space.decode)(jnp.asarray(stacked))
     params = finetune(keys["tune"], network, plans, data, config.finetune, shared)
-    quality = _validated(network, plans, params, inputs, targets)
-    costs = evaluate(np.asarray(stacked)).objectives
-    members = [
-        Member(method, float(value), float(cost[1]), macs, bits)
-        for method, value, cost, macs, bits in zip(
-            [m for m, r in rows.items() for _ in r],
-            quality,
-            np.asarray(costs),
-            *_described(network, plans),
-            strict=True,
-        )
-    ]
-    hypervolumes = {
-        method: measure(
-            np.asarray([[1 - m.validation, m.size] for m in members if m.method == method])
-        )
+    accuracies = _validated(network, plans, params, inputs, targets)
+    macs = jax.jit(jax.vmap(lambda plan: Macs()(network, plan)))(plans)
+    sizes = np.asarray(evaluate(stacked).objectives)[:, 1]
+    methods = [method for method, part in rows.items() for _ in part]
+    columns = zip(methods, accuracies, sizes.tolist(), macs.tolist(), strict=True)
+    members = [Member(*column) for column in columns]
+    volumes = {
+        method: measure(_points([m for m in members if m.method == method]))
         for method in rows
     }
 
     console.print("saving and testing the front", highlight=False)
-    ours = np.asarray([[1 - m.validation, m.size] for m in members if m.method == OURS])
+    ours = _points([m for m in members if m.method == OURS])
     kept = np.flatnonzero(non_dominated(ours))
-    dense, front = _saved(
-        network, plans, params, members, kept, data, directory, float_bytes
+    kept = kept[np.argsort(ours[kept, 1])]
+    folder = directory / "artifacts"
+    folder.mkdir()
+    dense, front = save_and_judge(
+        network,
+        [members[i] for i in kept],
+        _rows(plans, kept),
+        _rows(params, kept),
+        data,
+        folder,
     )
     for place, member in zip(kept, front, strict=True):
         members[place] = member
@@ -148,16 +150,19 @@ def run(config: Config, directory: Path, console: Console) -> Outcome:
     plot_fronts(directory / "front.png", members, dense, title)
     console.print(front_table(front, dense))
     counts = {method: len(result.archive) for method, result in results.items()}
-    console.print(comparison_table(hypervolumes, counts))
+    console.print(comparison_table(volumes, counts))
     console.print(
-        f"hypervolume of (validation error, log2 bytes), reference point "
-        f"({reference[0]}, log2 {float_bytes:,}); float32 parameters: {float_bytes:,} bytes",
+        "hypervolume of (validation error, log2 bytes of parameters), reference point "
+        f"({reference[0]}, log2 of the {float_bytes:,} bytes of float32 parameters)",
         highlight=False,
         soft_wrap=True,
     )
-    return Outcome(
-        dense, tuple(members), tuple(front), hypervolumes, reference, results[OURS]
-    )
+    return Outcome(dense, tuple(members), tuple(front), volumes, reference, results[OURS])
+
+
+def _points(members: list[Member]) -> np.ndarray:
+    """Returns validation error and bytes of each member, float64 [P, 2]."""
+    return np.asarray([[1.0 - m.validation, m.size] for m in members])
 
 
 STAGES = ("model", "train", "adapt", "search", "tune")
@@ -188,7 +193,11 @@ def _space(config: Config, network: Network, data: Dataset) -> Space:
 def _objectives(
     config: Config,
 ) -> tuple[list[Cost | Quality], list[Constraint]]:
-    known: dict[str, Cost | Quality] = {"error": Error(), "size": Size(), "macs": Macs()}
+    known: dict[str, Cost | Quality] = {
+        "error": Error(),
+        "size": Size(),
+        "macs": Macs(),
+    }
     constraints = []
     if config.search.max_size is not None:
         constraints.append(Size() <= config.search.max_size)
@@ -242,117 +251,23 @@ def _searched(
     return results
 
 
-def spread(genotypes: np.ndarray, objectives: np.ndarray, count: int) -> np.ndarray:
-    """Returns members of the front of the first two objectives, spread evenly in size.
-
-    Args:
-        genotypes: int32 [F, D]; objectives: float32 [F, M], error and size first.
-        count: how many at most.
-    """
-    rows = np.flatnonzero(non_dominated(objectives[:, :2]))
-    sizes = np.log2(objectives[rows, 1])
-    wanted = np.linspace(sizes.min(), sizes.max(), count)
-    chosen: list[int] = []
-    for size in wanted:
-        free = [i for i in range(len(rows)) if i not in chosen]
-        if free:
-            chosen.append(min(free, key=lambda i, s=size: abs(sizes[i] - s)))
-    return genotypes[rows[chosen]]
-
-
 def _validated(
-    network: Network, plans: Plan, params: PyTree, inputs: Any, targets: Any
-) -> np.ndarray:
-    """Returns the validation accuracy of every member, float64 [P]."""
+    network: Network, plans: Plan, params: PyTree, inputs: Array, targets: Array
+) -> list[float]:
+    """Returns the validation accuracy of every member."""
 
     @jax.jit
-    def correct(plan: Plan, member: PyTree, x: Any, y: Any) -> jax.Array:
+    def correct(plan: Plan, member: PyTree, x: Array, y: Array) -> Array:
         outputs = forward(network, plan, x, member)
         return (jnp.argmax(outputs, axis=-1) == y).sum()
 
     count = jax.tree.leaves(plans)[0].shape[0]
     counts = [
-        int(correct(_member(plans, i), _member(params, i), inputs, targets))
+        int(correct(_rows(plans, i), _rows(params, i), inputs, targets))
         for i in range(count)
     ]
-    return np.asarray(counts) / len(targets)
+    return [right / len(targets) for right in counts]
 
 
-def _described(network: Network, plans: Plan) -> tuple[list[float], list[float]]:
-    """Returns MACs and mean bits of a surviving weight, of every member."""
-
-    def one(plan: Plan) -> tuple[jax.Array, jax.Array]:
-        alive = network.alive(plan.channels)
-        total, entries = jnp.zeros(()), jnp.zeros(())
-        for path, bits in plan.weight_bits.items():
-            count = jnp.ones(())
-            for column in network.columns(path):
-                count = count * network.layout.mask(column, alive).sum()
-            total, entries = total + bits * count, entries + count
-        return network.count_macs(alive), total / jnp.maximum(entries, 1.0)
-
-    macs, bits = jax.jit(jax.vmap(one))(plans)
-    return [float(m) for m in macs], [float(b) for b in bits]
-
-
-def _member(tree: Any, place: int) -> Any:
-    return jax.tree.map(lambda leaf: leaf[place], tree)
-
-
-def _saved(
-    network: Network,
-    plans: Plan,
-    params: PyTree,
-    members: list[Member],
-    kept: np.ndarray,
-    data: Dataset,
-    directory: Path,
-    float_bytes: int,
-) -> tuple[Member, list[Member]]:
-    """Compacts, checks, saves and tests; returns the dense network and the front."""
-    folder = directory / "artifacts"
-    folder.mkdir()
-    inputs = data.normalize(data.validation.inputs)
-    labels = data.validation.targets
-    dense = Member(
-        "dense",
-        accuracy(network.apply, network.params, inputs, labels),
-        float(float_bytes),
-        float(network.macs),
-        32.0,
-    )
-    dense = _judged(dense, network, folder / "dense.jcz", data)
-    front = []
-    for number, place in enumerate(sorted(kept, key=lambda i: members[i].size)):
-        plan, own = _member(plans, place), _member(params, place)
-        small = compact(network, plan, own)
-        verify(network, plan, small, inputs, own)
-        member = members[place]
-        front.append(_judged(member, small, folder / f"front-{number:02}.jcz", data))
-    by_size = {m.size: m for m in front}
-    return dense, [by_size[members[place].size] for place in kept]
-
-
-def _judged(member: Member, network: Network, path: Path, data: Dataset) -> Member:
-    """Saves a network and tests the file: the one place where the test split is read."""
-    sizes: Sizes = save(
-        path,
-        network,
-        {
-            "validation_accuracy": member.validation,
-            "macs": network.macs,
-            "mean": list(data.mean),
-            "std": list(data.std),
-        },
-    )
-    loaded = load(path)
-    call: Callable[..., Any] = lambda _, x: loaded(x)  # noqa: E731
-    inputs = data.normalize(data.test.inputs)
-    test = accuracy(call, None, inputs, data.test.targets)
-    return replace(
-        member,
-        test=test,
-        parameters=sizes.parameters,
-        file=sizes.file,
-        path=f"artifacts/{path.name}",
-    )
+def _rows(tree: PyTree, places: Any) -> PyTree:
+    return jax.tree.map(lambda leaf: leaf[places], tree)

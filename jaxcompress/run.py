@@ -18,7 +18,7 @@ from jaxcompress.pipeline import run
 
 DEFAULT = "digits"
 USAGE = """\
-usage: python -m jaxcompress.run [--config FILE_OR_NAME] [--out DIR] [--SECTION.OPTION VALUE ...]
+usage: python -m jaxcompress.run [--config FILE_OR_NAME] [--out DIR] [--OPTION VALUE ...]
 
 --config  a YAML file, or the name of a bundled configuration (default: digits)
 --out     the run directory, new or empty (default: runs/NAME-DATE-TIME)

@@ -40,7 +40,9 @@ def encode(
     return header, b"".join(chunks)
 
 
-def decode(header: dict[str, Any], payload: bytes) -> tuple[list[np.ndarray], dict[str, Coding]]:
+def decode(
+    header: dict[str, Any], payload: bytes
+) -> tuple[list[np.ndarray], dict[str, Coding]]:
     """Returns the parameters in order and how each is coded, from what `encode` gave."""
     leaves, coding, start = [], {}, 0
     for path, shape, bits, scale_shape in _entries(header):

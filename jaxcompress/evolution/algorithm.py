@@ -89,17 +89,14 @@ class Algorithm(ABC, Generic[State, Params]):
         >>> genotypes, objectives, mask = algorithm.front(state)
     """
 
-    def __init__(
-        self, population_size: int, grid: GridLike, num_objectives: int
-    ) -> None:
+    def __init__(self, population_size: int, grid: GridLike, num_objectives: int) -> None:
         for name, value, least in (
             ("population_size", population_size, 2),
             ("num_objectives", num_objectives, 1),
         ):
             if value < least:
                 raise ValueError(
-                    f"{type(self).__name__}: {name} is {value}; it must be {least} or "
-                    "more."
+                    f"{type(self).__name__}: {name} is {value}; it must be {least} or more."
                 )
         self.population_size = population_size
         self.grid = as_grid(grid)

@@ -108,9 +108,9 @@ def sbx_crossover(
     def spread(room):
         # The quantile u of the spread, when it must not exceed the room to the bound.
         alpha = 2.0 - (1.0 + 2.0 * room / gap) ** -(eta + 1.0)
-        inner = jnp.minimum(u * alpha, 1.0)
-        outer = 1.0 / jnp.maximum(2.0 - u * alpha, 1.0)
-        return jnp.where(u * alpha <= 1.0, inner, outer) ** (1.0 / (eta + 1.0))
+        scaled = u * alpha  # in [0, 2)
+        power = jnp.where(scaled <= 1.0, scaled, 1.0 / (2.0 - scaled))
+        return power ** (1.0 / (eta + 1.0))
 
     middle = 0.5 * (low + high)
     lower = middle - 0.5 * gap * spread(low)

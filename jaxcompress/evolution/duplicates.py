@@ -79,9 +79,7 @@ def replace_duplicates(
         ValueError: `rounds` is negative.
     """
     if rounds < 0:
-        raise ValueError(
-            f"replace_duplicates: rounds is {rounds}; pass 0 or more rounds."
-        )
+        raise ValueError(f"replace_duplicates: rounds is {rounds}; pass 0 or more rounds.")
 
     def go_on(carry):
         count, _, copies = carry

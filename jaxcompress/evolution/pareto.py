@@ -125,9 +125,7 @@ def nondominated_ranks(
     return jnp.where(before[ranks] >= limit, n, ranks)
 
 
-def _dense_ranks(
-    values: Float[Array, " n"], active: Bool[Array, " n"]
-) -> Int[Array, " n"]:
+def _dense_ranks(values: Float[Array, " n"], active: Bool[Array, " n"]) -> Int[Array, " n"]:
     """How many different smaller values there are; only active rows are meaningful."""
     order = jnp.lexsort((values, ~active))
     ordered = values[order]

@@ -86,9 +86,7 @@ def _convolution(step: Step, layout: Layout) -> Contraction:
     )
 
 
-def _costs(
-    axes: list[tuple[Axes, int]], layout: Layout
-) -> tuple[int, tuple[Column, ...]]:
+def _costs(axes: list[tuple[Axes, int]], layout: Layout) -> tuple[int, tuple[Column, ...]]:
     """Splits axes into a constant and the columns that a plan can shorten."""
     constant, columns = 1, []
     for array, dim in axes:

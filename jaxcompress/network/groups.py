@@ -52,9 +52,7 @@ def find_groups(
     members: dict[int, list[tuple[str, int]]] = {}
     for path, axes in zip(paths, leaves, strict=True):
         for factor in axes.factors:
-            (dim,) = (
-                d for d in range(axes.ndim) if factor.legs[0] in axes.legs_of([d])
-            )
+            (dim,) = (d for d in range(axes.ndim) if factor.legs[0] in axes.legs_of([d]))
             for root in dict.fromkeys(nodes.find(factor.nodes).tolist()):
                 members.setdefault(root, []).append((path, dim))
     roots = np.asarray(list(members), np.int64)
@@ -79,9 +77,7 @@ def find_groups(
     return Layout(nodes, units, count), groups
 
 
-def named(
-    groups: Sequence[Group], makers: dict[tuple[str, int], str]
-) -> tuple[Group, ...]:
+def named(groups: Sequence[Group], makers: dict[tuple[str, int], str]) -> tuple[Group, ...]:
     """Names each group after the first layer that makes its channels.
 
     Args:

@@ -67,9 +67,7 @@ def weight_of(
     # went through arithmetic, their classes still tell.
     out = _axes_within(leaves[leaf], outer, inner)
     if not out:
-        outer, inner = (
-            {int(nodes.find_one(n)) for n in side} for side in (outer, inner)
-        )
+        outer, inner = ({int(nodes.find_one(n)) for n in side} for side in (outer, inner))
         out = _axes_within(leaves[leaf], outer, inner, nodes)
     return Weight(leaf, out)
 
@@ -118,9 +116,7 @@ def find_layers(
     owner = {int(unit): group.name for group in groups for unit in group.units}
 
     def touching(columns: list[Column]) -> tuple[str, ...]:
-        units = [
-            int(u) for c in columns for line in c.units for u in line if u != ALWAYS
-        ]
+        units = [int(u) for c in columns for line in c.units for u in line if u != ALWAYS]
         return tuple(dict.fromkeys(owner[unit] for unit in units))
 
     layers, name = [], iter(names)

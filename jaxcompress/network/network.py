@@ -1,6 +1,6 @@
 """A traced network: its layers, its channel groups, and what they cost."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -115,7 +115,7 @@ class Network:
     def _by_step(self) -> dict[int, Contraction]:
         return {c.step.index: c for c in self.contractions}
 
-    def alive(self, channels: dict[str, Bool[Array, " n"]]) -> Bool[Array, " units"]:
+    def alive(self, channels: Mapping[str, Bool[Array, " _"]]) -> Bool[Array, " units"]:
         """Returns which units survive, from the kept channels of each group."""
         alive = jnp.ones(self.layout.count, bool)
         for group in self.prunable:
@@ -164,8 +164,8 @@ class Network:
             params: parameters, of the narrower shapes where `alive` removes channels.
             inputs: a batch of any size.
             alive: which units survive, bool [units]; None: all.
-            before: called with (step, operands) ahead of each step; returns the operands
-                to use.
+            before: called with (step, operands) ahead of each step; returns the
+                operands to use.
 
         Raises:
             ValueError: the inputs do not fit the traced ones.
@@ -191,8 +191,8 @@ class Network:
         traced = next((x.shape[0] for x in wanted if x.shape), 1)
         if self.batch_reason is not None and batch != traced:
             raise ValueError(
-                f"the network was traced at batch size {traced} and cannot run at {batch}:"
-                f" {self.batch_reason}"
+                f"the network was traced at batch size {traced} and cannot run at "
+                f"{batch}: {self.batch_reason}"
             )
         return batch
 

@@ -9,16 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal, Var
 
-from jaxcompress.network.axes import Axes, assemble, fresh, freeze, select, unite
+from jaxcompress.network.axes import Axes, assemble, freeze, fresh, select
 from jaxcompress.network.nodes import Nodes
 from jaxcompress.network.primitives import rule_of
 from jaxcompress.network.sizes import Sizes
+from jaxcompress.network.unite import unite
 
 Arg = int | np.ndarray  # a slot, or a literal scalar
 
@@ -133,13 +133,9 @@ class _Flattener:
         return self.origins[arg] if isinstance(arg, int) else Origin()
 
     def _axes(self, arg: Arg) -> Axes:
-        return (
-            self.axes[arg] if isinstance(arg, int) else Axes(((),) * np.ndim(arg), ())
-        )
+        return self.axes[arg] if isinstance(arg, int) else Axes(((),) * np.ndim(arg), ())
 
-    def _inline(
-        self, jaxpr: Any, consts: Sequence[Any], args: Sequence[Arg]
-    ) -> list[Arg]:
+    def _inline(self, jaxpr: Any, consts: Sequence[Any], args: Sequence[Arg]) -> list[Arg]:
         env: dict[Var, Arg] = dict(zip(jaxpr.invars, args, strict=True))
         for var, value in zip(jaxpr.constvars, consts, strict=True):
             axes = fresh(self.nodes, np.shape(value))
@@ -148,7 +144,8 @@ class _Flattener:
 
         def read(atom: Any) -> Arg:
             if isinstance(atom, Literal):
-                return np.asarray(atom.val, atom.aval.dtype)
+                aval: Any = atom.aval
+                return np.asarray(atom.val, aval.dtype)
             return env[atom]
 
         for eqn in jaxpr.eqns:
@@ -163,9 +160,7 @@ class _Flattener:
                 outs = self._scan(eqn, operands)
             else:
                 ins = [self._axes(arg) for arg in operands]
-                outs = self._emit(
-                    eqn, operands, rule_of(name).flow(self.nodes, eqn, ins)
-                )
+                outs = self._emit(eqn, operands, rule_of(name).flow(self.nodes, eqn, ins))
             for var, out in zip(eqn.outvars, outs, strict=True):
                 env[var] = out
         return [read(atom) for atom in jaxpr.outvars]
@@ -198,18 +193,14 @@ class _Flattener:
         self.count += 1
         return list(results)
 
-    def _scan(
-        self, eqn: JaxprEqn, operands: list[Arg]
-    ) -> list[Arg]:
+    def _scan(self, eqn: JaxprEqn, operands: list[Arg]) -> list[Arg]:
         """The body is walked once: what one turn unites holds for all turns."""
         nodes, params = self.nodes, eqn.params
         consts, carry = params["num_consts"], params["num_carry"]
         ins = [self._axes(arg) for arg in operands]
         for axes in ins[consts + carry :]:
             freeze(nodes, axes, [0], "a scan runs along this axis")
-        turn = [
-            select(nodes, axes, range(1, axes.ndim)) for axes in ins[consts + carry :]
-        ]
+        turn = [select(nodes, axes, range(1, axes.ndim)) for axes in ins[consts + carry :]]
         origins = [self._origin(arg) for arg in operands]
         origins[consts : consts + carry] = [_joined(origins)] * carry
         body = _Flattener(nodes, self.count, self.repeats * params["length"])
@@ -224,9 +215,7 @@ class _Flattener:
         for axes in results[carry:]:
             line = fresh(nodes, (params["length"],), "a scan runs along this axis")
             outs.append(
-                assemble(
-                    nodes, [line, axes], [(0, 0)] + [(1, d) for d in range(axes.ndim)]
-                )
+                assemble(nodes, [line, axes], [(0, 0)] + [(1, d) for d in range(axes.ndim)])
             )
         return self._emit(eqn, operands, outs, program)
 

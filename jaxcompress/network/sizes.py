@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Shaped
 
-from jaxcompress.network.axes import Axes, survivors
+from jaxcompress.network.axes import Axes
 from jaxcompress.network.nodes import Nodes
+from jaxcompress.network.settle import survivors
 
 ALWAYS = -1  # the unit of a node that no plan can remove
 

@@ -7,15 +7,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr
 
-from jaxcompress.network.axes import Axes, Factor, freeze as freeze_axes, fresh, settle
+from jaxcompress.network.axes import Axes, Factor, freeze as freeze_axes, fresh
 from jaxcompress.network.contractions import contractions
 from jaxcompress.network.groups import find_groups, named
 from jaxcompress.network.layers import find_layers, layer_names, weight_of
 from jaxcompress.network.network import Network
 from jaxcompress.network.nodes import Nodes
 from jaxcompress.network.program import Program, flatten
+from jaxcompress.network.settle import settle
 
 
 def trace(
@@ -38,8 +40,8 @@ def trace(
         The network; `print` shows it as a table.
 
     Raises:
-        ValueError: a parameter is no array or holds NaN, `apply` fails, has side effects
-            or branches on values, or the example input does not fit.
+        ValueError: a parameter is no array or holds NaN, `apply` fails, has side
+            effects or branches on values, or the example input does not fit.
 
     Example:
         >>> import jax.numpy as jnp
@@ -52,9 +54,7 @@ def trace(
     paths = _checked_paths(params)
     example = jax.tree.map(_example, example_input)
     if not jax.tree.leaves(example):
-        raise ValueError(
-            "trace: example_input holds no array; give one batch of inputs"
-        )
+        raise ValueError("trace: example_input holds no array; give one batch of inputs")
     closed, out_tree = _jaxpr(apply, params, example)
 
     nodes = Nodes()
@@ -113,7 +113,7 @@ def _checked_paths(params: Any) -> tuple[str, ...]:
                 "keep anything else out of params (in a closure, say)"
             )
         numeric = jnp.issubdtype(leaf.dtype, jnp.inexact)
-        if numeric and not isinstance(leaf, jax.core.Tracer) and not _finite(leaf):
+        if numeric and not isinstance(leaf, Tracer) and not _finite(leaf):
             raise ValueError(
                 f"trace: parameter {path!r} holds NaN or infinite values; "
                 "a network must be finite before it is compressed"
@@ -140,9 +140,7 @@ def _example(x: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((max(x.shape[0], 2), *x.shape[1:]), dtype)
 
 
-def _jaxpr(
-    apply: Callable[..., Any], params: Any, example: Any
-) -> tuple[ClosedJaxpr, Any]:
+def _jaxpr(apply: Callable[..., Any], params: Any, example: Any) -> tuple[ClosedJaxpr, Any]:
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), x.dtype), params)
     try:
         closed, out = jax.make_jaxpr(apply, return_shape=True)(shapes, example)

@@ -17,8 +17,8 @@ class Error(Quality):
     """The error of a classifier, or any measure of the outputs.
 
     Attributes:
-        kind: "top1" (share of wrong labels, 0..1), "cross_entropy" (nats), or a function
-            (outputs, targets) -> scalar to minimise.
+        kind: "top1" (share of wrong labels, 0..1), "cross_entropy" (nats), or a
+            function (outputs, targets) -> scalar to minimise.
 
     Example:
         >>> import jax.numpy as jnp

@@ -19,7 +19,7 @@ CONTAINER = 250
 class Size(Cost):
     """Bytes of the parameter part of a saved file; everything is charged.
 
-    Codes at their bits (each tensor fills up its last byte), scales and all parameters
+    Codes at their bits (each tensor fills its last byte), scales and all parameters
     that are not coded at 32 bits, and the header. The header is estimated from the dense
     network's (its length depends a little on the digits in it); all else is exact.
 

@@ -1,5 +1,6 @@
 """What people look at: progress, tables, pictures."""
 
+from jaxcompress.report.judge import save_and_judge
 from jaxcompress.report.member import Member
 from jaxcompress.report.plot import plot_fronts
 from jaxcompress.report.progress import SearchProgress
@@ -11,5 +12,6 @@ __all__ = [
     "comparison_table",
     "front_table",
     "plot_fronts",
+    "save_and_judge",
     "write_csv",
 ]

@@ -12,7 +12,7 @@ class Member:
         validation: accuracy on the validation split after fine-tuning, 0..1.
         size: bytes of parameters as the search counted them.
         macs: multiply-accumulates of one example.
-        bits: mean bits of a surviving weight.
+        bits: mean bits of a weight; None: not saved.
         test: accuracy of the saved file on the test split; None: not judged, because it
             is not on the final front of the search.
         parameters: bytes of the file's parameter part; None: not saved.
@@ -24,7 +24,7 @@ class Member:
     validation: float
     size: float
     macs: float
-    bits: float
+    bits: float | None = None
     test: float | None = None
     parameters: int | None = None
     file: int | None = None

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from jaxcompress.report.member import Member
 
@@ -24,14 +24,21 @@ def plot_fronts(path: Path, members: Sequence[Member], dense: Member, title: str
     axes.set_xscale("log", base=2)
     methods = list(dict.fromkeys(member.method for member in members))
     for marker, method in zip(MARKERS, methods, strict=False):
-        points = sorted((m.size, 100 * (1 - m.validation)) for m in members if m.method == method)
+        points = sorted(
+            (m.size, 100 * (1 - m.validation)) for m in members if m.method == method
+        )
         width = 2.0 if method == methods[0] else 1.0
         axes.plot(*zip(*points, strict=True), marker=marker, lw=width, ms=5, label=method)
     axes.axhline(100 * (1 - dense.validation), color="gray", ls=":", lw=1)
     axes.plot(
-        dense.size, 100 * (1 - dense.validation), "*", color="black", ms=12, label="dense"
+        dense.size,
+        100 * (1 - dense.validation),
+        "*",
+        color="black",
+        ms=12,
+        label="dense",
     )
-    axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axes.set_xlabel("parameter part, bytes")
     axes.set_ylabel("validation error, %")
     axes.set_title(title)

@@ -33,7 +33,7 @@ def front_table(members: Sequence[Member], dense: Member) -> Table:
             _ratio(dense.file, member.file),
             f"{member.macs:,.0f}",
             _ratio(dense.macs, member.macs),
-            f"{member.bits:.2f}",
+            "-" if member.bits is None else f"{member.bits:.2f}",
             member.path,
         )
     return table

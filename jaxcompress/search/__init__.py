@@ -6,6 +6,7 @@ from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.loop import Generation, Result, search
 from jaxcompress.search.measure import Measure
 from jaxcompress.search.seeding import ladder
+from jaxcompress.search.selection import representatives
 
 __all__ = [
     "Archive",
@@ -17,6 +18,7 @@ __all__ = [
     "ladder",
     "non_dominated",
     "random_search",
+    "representatives",
     "search",
     "uniform_grid",
 ]

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from jaxcompress.objectives import Cost
 from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.loop import Result, evaluated, result_of
@@ -107,8 +108,10 @@ def _cost_of(
 ) -> Callable[[Int[np.ndarray, "n genes"]], Float[np.ndarray, " n"]]:
     """Returns the cost objective alone, for many genotypes at once."""
     objective, space = evaluate.objectives[column], evaluate.space
+    if not isinstance(objective, Cost):
+        raise ValueError(f"greedy: {objective.name!r} is no cost that a plan alone has")
 
-    def one(genotype):  # noqa: ANN001, ANN202
+    def one(genotype: Int[Array, " genes"]) -> Float[Array, ""]:
         return objective(evaluate.network, space.decode(genotype))
 
     mapped = jax.jit(jax.vmap(one))

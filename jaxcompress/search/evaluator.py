@@ -125,8 +125,8 @@ class Evaluator:
             violations.append(np.asarray(violation)[:count])
         width = len(self.objectives)
         return Evaluation(
-            objectives=np.concatenate([np.zeros((0, width), np.float32), *objectives]),  # type: ignore[arg-type]
-            violation=np.concatenate([np.zeros(0, np.float32), *violations]),  # type: ignore[arg-type]
+            objectives=jnp.concatenate([jnp.zeros((0, width)), *objectives]),
+            violation=jnp.concatenate([jnp.zeros(0), *violations]),
         )
 
     def _mapped(self, genotypes: Int[Array, "p genes"], data: Any) -> Any:
@@ -135,6 +135,7 @@ class Evaluator:
     def _one(self, genotype: Int[Array, " genes"], data: Any) -> Any:
         plan = self.space.decode(genotype)
         outputs: Any = None
+        targets: Any = None
         if data is not None:
             batches, targets, given = data
             params = compress(self.network, plan, given)
@@ -143,7 +144,7 @@ class Evaluator:
                 lambda y: y.reshape(-1, *y.shape[2:])[: targets.shape[0]], outputs
             )
         values = [
-            objective(outputs, data[1])
+            objective(outputs, targets)
             if isinstance(objective, Quality)
             else objective(self.network, plan)
             for objective in self.objectives

@@ -134,7 +134,9 @@ def search(
         if measure is None:
             measure = Measure.worst(archive.objectives)
         history.append(
-            _generation(number, archive, evaluate.names, measure, asked, before, tick, began)
+            _generation(
+                number, archive, evaluate.names, measure, asked, before, tick, began
+            )
         )
         if on_generation is not None:
             on_generation(history[-1])

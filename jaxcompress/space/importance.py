@@ -85,7 +85,10 @@ def taylor(
 
     gates = jnp.ones(network.layout.count, jnp.float32)
     x, y = jnp.asarray(inputs)[: count * size], jnp.asarray(targets)[: count * size]
-    batches = (x.reshape(count, size, *x.shape[1:]), y.reshape(count, size, *y.shape[1:]))
+    batches = (
+        x.reshape(count, size, *x.shape[1:]),
+        y.reshape(count, size, *y.shape[1:]),
+    )
     total, _ = jax.jit(lambda b: jax.lax.scan(body, jnp.zeros_like(gates), b))(batches)
     scores = np.asarray(total, np.float64) / count
     return {group.name: scores[group.units] for group in network.prunable}

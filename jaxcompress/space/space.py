@@ -1,6 +1,7 @@
 """All genes of one search: genotypes, and the plans that they mean."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +39,9 @@ class Space:
 
     def __init__(self, network: Network, genes: Sequence[Gene]) -> None:
         if not genes:
-            raise ValueError("Space: genes is empty; give gene kinds from jaxcompress.genes")
+            raise ValueError(
+                "Space: genes is empty; give gene kinds from jaxcompress.genes"
+            )
         self._bound: tuple[BoundGene, ...] = tuple(gene.bind(network) for gene in genes)
         self.names = tuple(name for gene in self._bound for name in gene.names)
         twice = sorted({name for name in self.names if self.names.count(name) > 1})
@@ -50,9 +53,7 @@ class Space:
                 "parameter); print(network) shows why"
             )
         ends = np.cumsum([0] + [len(gene.names) for gene in self._bound])
-        self.kinds = tuple(
-            slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)
-        )
+        self.kinds = tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
         self.cardinality: np.ndarray = np.concatenate([g.cardinality for g in self._bound])
         self.ordered: np.ndarray = np.concatenate([g.ordered for g in self._bound])
         self.dense: np.ndarray = np.concatenate([g.dense for g in self._bound])

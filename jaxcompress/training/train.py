@@ -1,4 +1,4 @@
-"""Supervised training from scratch: one compiled epoch, called once per epoch."""
+"""Supervised training from scratch: one step, compiled once, called for every batch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,7 +34,10 @@ def train(
 ) -> tuple[Module, History]:
     """Fits a module to the training split of a data set.
 
-    Only the training split is read. The given module stays as it is.
+    Only the training split is read. The given module stays as it is. AdamW; the
+    learning rate rises over the first tenth of the steps and falls to zero along a
+    cosine. An epoch is shuffled, and its last incomplete batch left out; images are
+    shifted on their own, filled with zeros of the native unit.
 
     Args:
         key: decides order and augmentation; the same key gives the same result.
@@ -215,9 +218,7 @@ def _step(
     params, others, optimizer_state = state
     indices = batches[number]
     # The epoch's key has shuffled; its descendants shift.
-    shifted = random_shift(
-        jax.random.fold_in(key, number), inputs[indices], config.shift
-    )
+    shifted = random_shift(jax.random.fold_in(key, number), inputs[indices], config.shift)
 
     def loss(params: PyTree) -> tuple[Float32[Array, ""], PyTree]:
         module = nnx.merge(graph, params, others)

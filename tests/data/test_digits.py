@@ -10,10 +10,7 @@ from jaxcompress.data import channel_statistics, load
 def rows(*splits):
     """Every image with its label as one row, sorted, to compare as a multiset."""
     table = np.concatenate(
-        [
-            np.column_stack([s.inputs.reshape(len(s.inputs), -1), s.targets])
-            for s in splits
-        ]
+        [np.column_stack([s.inputs.reshape(len(s.inputs), -1), s.targets]) for s in splits]
     )
     return table[np.lexsort(table.T)]
 
@@ -56,9 +53,7 @@ def test_seed_divides_and_validation_fraction_leaves_the_test_split():
 
 
 def test_unknown_name_is_refused_with_what_is_allowed():
-    with pytest.raises(
-        ValueError, match="'digit' is unknown: allowed are 'digits', 'm"
-    ):
+    with pytest.raises(ValueError, match="'digit' is unknown: allowed are 'digits', 'm"):
         load("digit")
 
 

@@ -18,9 +18,7 @@ def test_parts_are_disjoint_complete_and_stratified(sizes, shares, seed):
     )
     fractions = tuple(share / sum(shares) for share in shares)
     parts = stratified_split(targets, fractions, seed)
-    np.testing.assert_array_equal(
-        np.sort(np.concatenate(parts)), np.arange(len(targets))
-    )
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(len(targets)))
     for part, fraction in zip(parts, fractions, strict=True):
         assert (np.diff(part) > 0).all()
         counts = np.bincount(targets[part], minlength=len(sizes))

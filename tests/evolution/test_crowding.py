@@ -70,9 +70,7 @@ def test_a_constant_objective_contributes_nothing():
     objectives = np.random.default_rng(1).random((9, 1)).astype(np.float32)
     ranks = np.zeros(9, np.int32)
     flat = np.concatenate([objectives, np.full((9, 1), 7, np.float32)], axis=1)
-    np.testing.assert_array_equal(
-        distance_of(flat, ranks), distance_of(objectives, ranks)
-    )
+    np.testing.assert_array_equal(distance_of(flat, ranks), distance_of(objectives, ranks))
     np.testing.assert_array_equal(distance_of(np.ones((9, 2), np.float32), ranks), 0)
     np.testing.assert_array_equal(distance_of(flat[:1], ranks[:1]), 0)
 

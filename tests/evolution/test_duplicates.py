@@ -50,9 +50,7 @@ def test_equal_hashes_of_different_rows_are_not_confused(monkeypatch, weak):
     exact = jax.jit(lambda rows: duplicate_mask(rows[4:], rows[:4]))
     # A, B, A with equal hashes: comparing neighbours alone would miss the second A.
     rows = rng.integers(0, 3, (20, 30, 3)).astype(np.int32)
-    rows[0, :7] = [[0, 1, 2], [2, 1, 0], [0, 1, 2], [1, 1, 1], [0, 1, 2]] + 2 * [
-        [1] * 3
-    ]
+    rows[0, :7] = [[0, 1, 2], [2, 1, 0], [0, 1, 2], [1, 1, 1], [0, 1, 2]] + 2 * [[1] * 3]
     for batch in rows:
         assert exact(batch).tolist() == copies(batch[4:], batch[:4])
     together = jax.vmap(exact)(rows)

@@ -145,7 +145,7 @@ def test_the_program_does_not_grow_with_the_population(m):
     # A Python sum or loop over a traced array would unroll.
     def equations(n):
         text = str(jax.make_jaxpr(nondominated_ranks)(jnp.zeros((n, m))))
-        return text.count("\n")
+        return text.count(" = ")
 
     assert equations(10) == equations(200)
 

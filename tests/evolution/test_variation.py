@@ -38,6 +38,7 @@ def in_grid(rows) -> bool:
     return rows.dtype == np.int32 and bool(np.all((rows >= 0) & (rows < CARDINALITY)))
 
 
+# Eager calls would compile every operation by itself, hence jit wherever one is used.
 OPERATORS = {
     "uniform": jax.jit(lambda key, a, b: uniform_crossover(key, a, b)),
     "two-point": jax.jit(lambda key, a, b: two_point_crossover(key, a, b)),

@@ -133,9 +133,7 @@ def resnet_padded(key: jax.Array) -> Case:
 
     def apply(p: Any, x: Any) -> Any:
         x = jax.nn.relu(apply_unit(x, p["stem"]))
-        x = jax.nn.relu(
-            x + apply_unit(jax.nn.relu(apply_unit(x, p["a1"])), p["a2"])
-        )
+        x = jax.nn.relu(x + apply_unit(jax.nn.relu(apply_unit(x, p["a1"])), p["a2"]))
         y = apply_unit(jax.nn.relu(apply_unit(x, p["b1"], 2)), p["b2"])
         short = jnp.pad(x[:, ::2, ::2], ((0, 0), (0, 0), (0, 0), (2, 2)))
         return jax.nn.relu(short + y).mean((1, 2)) @ p["d"]
@@ -392,9 +390,7 @@ def unet(key: jax.Array) -> Case:
 
 def attention(p: Any, x: jax.Array, heads: int, causal: bool) -> jax.Array:
     n, t, _ = x.shape
-    q, k, v = (
-        (x @ p[name]).reshape(n, t, heads, -1) for name in ("query", "key", "value")
-    )
+    q, k, v = ((x @ p[name]).reshape(n, t, heads, -1) for name in ("query", "key", "value"))
     scores = jnp.einsum("nthd,nshd->nhts", q, k) / jnp.sqrt(3.0)
     if causal:
         scores = jnp.where(jnp.tril(jnp.ones((t, t), bool)), scores, -1e9)

@@ -5,15 +5,7 @@ from typing import Any
 import jax
 from jax.extend.core import JaxprEqn
 
-from jaxcompress.network.axes import (
-    Axes,
-    assemble,
-    freeze,
-    fresh,
-    reshape,
-    select,
-    unite,
-)
+from jaxcompress.network.axes import Axes, assemble, freeze, fresh, select
 from jaxcompress.network.nodes import Nodes
 from jaxcompress.network.primitives.rule import (
     Rule,
@@ -23,6 +15,8 @@ from jaxcompress.network.primitives.rule import (
     shape_of,
     unchanged,
 )
+from jaxcompress.network.regroup import reshape
+from jaxcompress.network.unite import unite
 
 KERNEL = "kernel position"
 

@@ -2,9 +2,10 @@
 
 from jax.extend.core import JaxprEqn
 
-from jaxcompress.network.axes import Axes, assemble, fresh, unite
+from jaxcompress.network.axes import Axes, assemble, fresh
 from jaxcompress.network.nodes import Nodes
-from jaxcompress.network.primitives.rule import Rule, shape_of
+from jaxcompress.network.primitives.rule import Rule, result_shapes, shape_of
+from jaxcompress.network.unite import unite
 
 
 def elementwise(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
@@ -12,7 +13,7 @@ def elementwise(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
     shape = shape_of(eqn)
     operands = [axes for axes in ins if axes.ndim == len(shape)]
     if not operands or not shape:
-        return [fresh(nodes, v.aval.shape) for v in eqn.outvars]
+        return [fresh(nodes, shape) for shape in result_shapes(eqn)]
     result = operands[0]
     for other in operands[1:]:
         if other is result:

@@ -3,9 +3,10 @@
 import jax
 from jax.extend.core import JaxprEqn
 
-from jaxcompress.network.axes import Axes, assemble, freeze, fresh, unite
+from jaxcompress.network.axes import Axes, assemble, freeze, fresh
 from jaxcompress.network.nodes import Nodes
 from jaxcompress.network.primitives.rule import Rule, Site, Sizes, opaque, shape_of
+from jaxcompress.network.unite import unite
 
 
 def _gather(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:

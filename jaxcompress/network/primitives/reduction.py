@@ -5,7 +5,7 @@ from jax.extend.core import JaxprEqn
 from jaxcompress.network.axes import Axes, assemble, freeze, fresh, select, simplify
 from jaxcompress.network.nodes import Nodes
 from jaxcompress.network.primitives.elementwise import elementwise
-from jaxcompress.network.primitives.rule import Rule, shape_of
+from jaxcompress.network.primitives.rule import Flow, Rule, shape_of
 
 
 def _reduce(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
@@ -14,9 +14,7 @@ def _reduce(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
     operands = [axes for axes in ins if axes.ndim]
     axes = simplify(nodes, operands[0])
     for other in operands[1:]:
-        freeze(
-            nodes, other, range(other.ndim), f"{eqn.primitive.name} of several arrays"
-        )
+        freeze(nodes, other, range(other.ndim), f"{eqn.primitive.name} of several arrays")
         freeze(nodes, axes, range(axes.ndim), f"{eqn.primitive.name} of several arrays")
     inside = set(axes.legs_of(gone))
     for factor in axes.factors:
@@ -28,7 +26,7 @@ def _reduce(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
     return [rest for _ in eqn.outvars]
 
 
-def _along(key: str):  # noqa: ANN202
+def _along(key: str) -> Flow:
     """Returns a flow that freezes one axis and keeps the shape (cumsum, sort)."""
 
     def flow(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:

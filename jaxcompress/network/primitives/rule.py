@@ -68,14 +68,20 @@ class Rule:
     rebuild: Rebuild = unchanged
 
 
+def result_shapes(eqn: JaxprEqn) -> list[tuple[int, ...]]:
+    """Returns the shapes of all results of the equation."""
+    avals: list[Any] = [var.aval for var in eqn.outvars]
+    return [tuple(aval.shape) for aval in avals]
+
+
 def shape_of(eqn: JaxprEqn, position: int = 0) -> tuple[int, ...]:
     """Returns the shape of a result of the equation."""
-    return tuple(eqn.outvars[position].aval.shape)
+    return result_shapes(eqn)[position]
 
 
 def frozen_outputs(nodes: Nodes, eqn: JaxprEqn, reason: str) -> list[Axes]:
     """Returns new frozen axes for every result."""
-    return [fresh(nodes, v.aval.shape, reason) for v in eqn.outvars]
+    return [fresh(nodes, shape, reason) for shape in result_shapes(eqn)]
 
 
 def opaque(reason: str) -> Flow:

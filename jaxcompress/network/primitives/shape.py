@@ -1,23 +1,19 @@
 """Primitives that only re-arrange: reshape, transpose, slice, pad, concatenate, ..."""
 
+from collections.abc import Callable
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.extend.core import JaxprEqn
 
-from jaxcompress.network.axes import (
-    Axes,
-    assemble,
-    column,
-    fresh,
-    reshape,
-    select,
-    unite,
-    with_column,
-)
+from jaxcompress.network.axes import Axes, assemble, column, fresh, select, with_column
 from jaxcompress.network.nodes import Ids, Nodes
 from jaxcompress.network.primitives.rule import Rule, Site, Sizes, shape_of
+from jaxcompress.network.regroup import reshape
+from jaxcompress.network.unite import unite
 
 
 def _reshape(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
@@ -26,9 +22,7 @@ def _reshape(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
     return [reshape(nodes, axes, shape_of(eqn), "reshape")]
 
 
-def _rebuild_reshape(
-    sizes: Sizes, site: Site, args: list[jax.Array]
-) -> list[jax.Array]:
+def _rebuild_reshape(sizes: Sizes, site: Site, args: list[jax.Array]) -> list[jax.Array]:
     order = site.params.get("dimensions")
     return [lax.reshape(args[0], sizes.shape(site.outs[0]), order)]
 
@@ -44,9 +38,7 @@ def _broadcast(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
     return [assemble(nodes, [ins[0], fresh(nodes, new)], picks)]
 
 
-def _rebuild_broadcast(
-    sizes: Sizes, site: Site, args: list[jax.Array]
-) -> list[jax.Array]:
+def _rebuild_broadcast(sizes: Sizes, site: Site, args: list[jax.Array]) -> list[jax.Array]:
     dims = [int(d) for d in site.params["broadcast_dimensions"]]
     return [lax.broadcast_in_dim(args[0], sizes.shape(site.outs[0]), dims)]
 
@@ -68,7 +60,7 @@ def _rev(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
     return [axes]
 
 
-def _edit(nodes: Nodes, axes: Axes, dim: int, change) -> Axes:  # noqa: ANN001
+def _edit(nodes: Nodes, axes: Axes, dim: int, change: Callable[[Ids], Ids]) -> Axes:
     """Applies `change` to the nodes along one axis, which comes first."""
     axes, index = column(nodes, axes, dim)
     factor = axes.factors[index]
@@ -136,10 +128,7 @@ def _take(array: jax.Array, positions: np.ndarray, dim: int) -> jax.Array:
 def _split(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
     dim = eqn.params["axis"]
     ends = np.cumsum([0, *eqn.params["sizes"]])
-    return [
-        _cut(nodes, ins[0], dim, int(a), int(b), 1)
-        for a, b in zip(ends[:-1], ends[1:], strict=True)
-    ]
+    return [_cut(nodes, ins[0], dim, int(a), int(b), 1) for a, b in pairwise(ends)]
 
 
 def _rebuild_split(sizes: Sizes, site: Site, args: list[jax.Array]) -> list[jax.Array]:
@@ -159,9 +148,7 @@ def _pad(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
             for factor in axes.factors_of([dim]):
                 nodes.freeze(factor.nodes, "padding with holes or cuts")
             size = shape_of(eqn)[dim]
-            axes = _edit(
-                nodes, axes, dim, lambda t, n=size: _rows(nodes, n, t, "padding")
-            )
+            axes = _edit(nodes, axes, dim, lambda t, n=size: _rows(nodes, n, t, "padding"))
             continue
         # Padded channels are fresh: they go when what they are added to goes.
         axes = _edit(
@@ -237,9 +224,7 @@ def _rebuild_iota(sizes: Sizes, site: Site, args: list[jax.Array]) -> list[jax.A
     if kept is None:
         return [lax.broadcasted_iota(dtype, shape, dim)]
     # What survives keeps the number that it had.
-    return [
-        lax.broadcast_in_dim(jnp.asarray(np.flatnonzero(kept), dtype), shape, (dim,))
-    ]
+    return [lax.broadcast_in_dim(jnp.asarray(np.flatnonzero(kept), dtype), shape, (dim,))]
 
 
 RULES = {

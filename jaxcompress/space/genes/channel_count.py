@@ -1,7 +1,7 @@
 """How many channels each group keeps; the most important ones stay."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -89,7 +89,7 @@ class _Bound:
         channels = dict(plan.channels)
         for i, (name, counts) in enumerate(self.counts.items()):
             channels[name] = jnp.asarray(self.ranks[name]) < jnp.asarray(counts)[genes[i]]
-        return plan.replace(channels=channels)
+        return replace(plan, channels=channels)
 
     def encode(self, plan: Plan) -> Int[Array, " k"]:
         genes = []

@@ -1,7 +1,7 @@
 """How many bits each layer's weights have."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +18,7 @@ class WeightBits:
 
     Attributes:
         choices: the allowed bits, each out of 1..8, 16 and 32 (32: unchanged).
-        granularity: "channel" (a scale for each output channel) or "tensor" (one scale).
+        granularity: "channel" (a scale for each output channel) or "tensor" (one).
 
     Example:
         >>> from jaxcompress import genes
@@ -42,8 +42,7 @@ class WeightBits:
             raise ValueError(f"WeightBits: choices {choices} has duplicates")
         if self.granularity not in GRANULARITIES:
             raise ValueError(
-                f"WeightBits: granularity is {self.granularity!r}; "
-                f"allowed: {GRANULARITIES}"
+                f"WeightBits: granularity is {self.granularity!r}; allowed: {GRANULARITIES}"
             )
         object.__setattr__(self, "choices", tuple(sorted(choices)))
 
@@ -79,8 +78,10 @@ class _Bound:
     def decode(self, plan: Plan, genes: Int[Array, " k"]) -> Plan:
         bits = jnp.asarray(self.choices)[genes]
         named = {path: bits[i] for i, path in enumerate(self.weights)}
-        return plan.replace(
-            weight_bits={**plan.weight_bits, **named}, granularity=self.granularity
+        return replace(
+            plan,
+            weight_bits={**plan.weight_bits, **named},
+            granularity=self.granularity,
         )
 
     def encode(self, plan: Plan) -> Int[Array, " k"]:

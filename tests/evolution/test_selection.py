@@ -1,0 +1,144 @@
+"""Tournament and survival: the traps that other libraries fell into."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxcompress.evolution import (
+    Evaluation,
+    nondominated_ranks,
+    sanitize,
+    survive,
+    tournament,
+)
+
+survive_jit = jax.jit(survive, static_argnames="size")
+KEY = jax.random.key(0)
+
+
+def kept(objectives, size, violation=None, copies=None, key=KEY) -> list[int]:
+    n = len(objectives)
+    evaluation = Evaluation(
+        jnp.asarray(objectives, jnp.float32),
+        jnp.zeros(n) if violation is None else jnp.asarray(violation, jnp.float32),
+    )
+    copies = jnp.zeros(n, bool) if copies is None else jnp.asarray(copies)
+    evaluation, _ = sanitize(evaluation)
+    return np.asarray(survive_jit(key, copies, evaluation, size=size).indices).tolist()
+
+
+def test_a_cut_front_keeps_the_ends_and_the_loneliest():
+    # Distances by hand: ends inf, then 2 * (3, 6, 5, 3) / 10.
+    first = np.array([0, 1, 3, 7, 8, 10.0])
+    front = np.stack([first, 10 - first], axis=1)
+    dominated = front + 5
+    merged = np.concatenate([front, dominated])
+    assert set(kept(merged, 3)) == {0, 5, 2}
+    assert set(kept(merged, 4)) == {0, 5, 2, 3}
+    # Masks that multiply infinity let a dominated point in here.
+    assert set(kept(merged, 6)) == set(range(6))
+    assert {6, 11} < set(kept(merged, 8))
+    assert set(kept(merged[::-1], 3)) == {11, 6, 9}
+
+
+def test_order_is_front_then_violation_then_copies_then_failed():
+    objectives = [[1, 1], [2, 2], [0, 0], [1, 1], [np.nan, 0], [9, 9], [0, -np.inf]]
+    violation = [0, 0, 3, 0, 0, 1, 0]
+    copies = [False, False, False, True, False, False, True]
+    order = kept(objectives, 7, violation, copies)
+    assert order == [0, 1, 5, 2, 3, 4, 6]
+
+
+def test_copies_do_not_crowd_their_originals():
+    first = np.array([0, 1, 3, 7, 8, 10.0])
+    front = np.stack([first, 10 - first], axis=1)
+    # Index 2 three times more: counted, it would have no room around it at all.
+    merged = np.concatenate([front, np.repeat(front[2:3], 3, axis=0)])
+    copies = np.arange(9) >= 6
+    assert set(kept(merged, 3, copies=copies)) == {0, 5, 2}
+
+
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_survivors_do_not_depend_on_the_order_of_the_members(m):
+    rng = np.random.default_rng(m)
+    objectives = rng.random((40, m))
+    violation = np.maximum(rng.normal(size=40), 0)
+    expected = set(kept(objectives, 20, violation))
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(40)
+        again = kept(objectives[order], 20, violation[order], key=jax.random.key(seed))
+        assert {int(order[i]) for i in again} == expected
+
+
+def test_ties_are_broken_by_chance_and_copies_of_objectives_survive_evenly():
+    objectives = np.ones((8, 2))
+    times = np.zeros(8)
+    for seed in range(400):
+        times[kept(objectives, 2, key=jax.random.key(seed))] += 1
+    assert times.sum() == 800
+    # Five standard deviations of a binomial count of 400 draws at 1/4.
+    assert np.all(np.abs(times - 100) < 5 * np.sqrt(400 * 3 / 16))
+
+
+def test_rescaling_an_objective_keeps_the_survivors():
+    objectives = np.random.default_rng(0).integers(0, 500, (40, 3)).astype(float)
+    scaled = objectives * np.array([3, 1, 1024])
+    assert kept(scaled, 20) == kept(objectives, 20)
+
+
+def test_all_infeasible_keep_the_smallest_violations():
+    objectives = np.random.default_rng(0).random((10, 2))
+    violation = np.random.default_rng(1).permutation(10) + 1
+    assert kept(objectives, 4, violation) == np.argsort(violation)[:4].tolist()
+
+
+def test_all_failed_is_no_failure():
+    assert set(kept(np.full((6, 2), np.nan), 3)) < set(range(6))
+
+
+def test_a_survivor_count_beyond_the_members_is_refused():
+    with pytest.raises(ValueError, match="1 to 3"):
+        kept(np.ones((3, 2)), 4)
+
+
+def test_sanitize_marks_and_counts_failures():
+    objectives = jnp.array([[1, 2], [jnp.nan, 2], [1, jnp.inf], [1, -jnp.inf], [3, 4]])
+    violation = jnp.array([0, 0, 0, 0, jnp.nan])
+    clean, failed = sanitize(Evaluation(objectives, violation))
+    assert failed == 4
+    np.testing.assert_array_equal(clean.objectives[0], [1, 2])
+    assert np.all(np.isposinf(clean.objectives[1:]))
+    np.testing.assert_array_equal(clean.violation, [0] + [np.inf] * 4)
+    # A signed slack is feasible, and two feasible points must compare as such.
+    slack, _ = sanitize(Evaluation(objectives[:1], jnp.array([-5.0])))
+    assert slack.violation == 0
+
+
+@pytest.mark.parametrize(("n", "winners"), [(8, 8), (7, 8), (2, 5), (1, 3)])
+def test_tournament_winners_beat_half_of_the_members(n, winners):
+    ranks = jnp.arange(n, dtype=jnp.int32)
+    chosen = tournament(KEY, ranks, jnp.zeros(n), winners)
+    assert chosen.shape == (winners,)
+    assert np.all((np.asarray(chosen) >= 0) & (np.asarray(chosen) < n))
+    if n % 2 == 0 and 2 * winners % n == 0:
+        # Each deck pairs different members: the worst never wins, the best always does.
+        assert int(jnp.sum(chosen == n - 1)) == 0
+        assert int(jnp.sum(chosen == 0)) == 2 * winners // n
+
+
+def test_tournament_prefers_the_lonelier_of_equal_rank():
+    crowding = jnp.array([0.5, jnp.inf, 1.0, 0.1])
+    chosen = tournament(KEY, jnp.zeros(4, jnp.int32), crowding, 4)
+    assert int(jnp.sum(chosen == 1)) == 2
+    assert int(jnp.sum(chosen == 3)) == 0
+
+
+def test_ranks_of_survivors_are_those_of_the_merged_members():
+    objectives = jnp.asarray(np.random.default_rng(0).random((30, 2)), jnp.float32)
+    evaluation = Evaluation(objectives, jnp.zeros(30))
+    chosen = survive_jit(KEY, jnp.zeros(30, bool), evaluation, size=15)
+    np.testing.assert_array_equal(
+        chosen.ranks, nondominated_ranks(objectives)[chosen.indices]
+    )
+    assert np.all(np.diff(chosen.ranks) >= 0)
