@@ -92,7 +92,7 @@ class TuneConfig(Section):
     )
     temperature: float = Field(default=2.0, gt=0, description="of the distillation, > 0")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="in [0, 1)")
-    shift: int = Field(default=1, ge=0, description="random shift of images, pixels, >= 0")
+    shift: int = Field(default=0, ge=0, description="random shift of images, pixels, >= 0")
 
 
 class SearchConfig(Section):

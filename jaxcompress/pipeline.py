@@ -1,6 +1,7 @@
 """One run from end to end: train, search, fine-tune, compact, save, judge."""
 
 import json
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from jaxcompress import data as datasets, models
 from jaxcompress.compress import forward
-from jaxcompress.config import Config
+from jaxcompress.config import Config, write
 from jaxcompress.data import Dataset
 from jaxcompress.evolution import NSGA2
 from jaxcompress.network import Network, trace
@@ -51,6 +52,7 @@ class Outcome:
     """What a run found.
 
     Attributes:
+        directory: where everything was written.
         dense: the dense network as a row of the report.
         members: all fine-tuned members of all methods.
         front: the saved and tested members of the search's final front.
@@ -59,6 +61,7 @@ class Outcome:
         result: of the search, before fine-tuning.
     """
 
+    directory: Path
     dense: Member
     members: tuple[Member, ...]
     front: tuple[Member, ...]
@@ -67,26 +70,32 @@ class Outcome:
     result: Result
 
 
-def run(config: Config, directory: Path, console: Console) -> Outcome:
+def run(config: Config, out: Path | None, console: Console) -> Outcome:
     """Runs a configuration and leaves everything in a directory.
 
     The test split is read at the very end, once for each saved file.
 
     Args:
         config: what to do.
-        directory: exists; `metrics.jsonl`, `front.csv`, `front.png` and `artifacts/` are
+        out: the run directory, new or empty; `runs/NAME-DATE-TIME` if None. The
+            configuration, `metrics.jsonl`, `front.csv`, `front.png` and `artifacts/` are
             written there.
         console: where progress and tables go.
 
     Raises:
         ValueError: something in the configuration does not fit; the message says what.
+        OSError: the run directory cannot be made or written.
     """
     keys = dict(zip(STAGES, jax.random.split(jax.random.key(config.seed), 5), strict=True))
     data = datasets.load(
         config.data.name, data_dir=config.data.directory, seed=config.data.seed
     )
+    module = models.create(config.model, keys["model"], data)
+    directory = _made(config, out)  # nothing is written before the input has proved good
     console.print(f"training {config.model} on {data.name}", highlight=False)
-    network = _trained(config, data, keys["train"])
+    module, _ = train(keys["train"], module, data, config.train)
+    apply, params = models.as_function(module)
+    network = trace(apply, params, data.normalize(data.validation.inputs[:2]))
     console.print(str(network), highlight=False, soft_wrap=True)
     space = _space(config, network, data)
     shared = adapt(keys["adapt"], network, space, data, config.adapt)
@@ -157,7 +166,9 @@ def run(config: Config, directory: Path, console: Console) -> Outcome:
         highlight=False,
         soft_wrap=True,
     )
-    return Outcome(dense, tuple(members), tuple(front), volumes, reference, results[OURS])
+    return Outcome(
+        directory, dense, tuple(members), tuple(front), volumes, reference, results[OURS]
+    )
 
 
 def _points(members: list[Member]) -> np.ndarray:
@@ -168,12 +179,15 @@ def _points(members: list[Member]) -> np.ndarray:
 STAGES = ("model", "train", "adapt", "search", "tune")
 
 
-def _trained(config: Config, data: Dataset, key: jax.Array) -> Network:
-    made, fitted = jax.random.split(key)
-    module = models.create(config.model, made, data)
-    module, _ = train(fitted, module, data, config.train)
-    apply, params = models.as_function(module)
-    return trace(apply, params, data.normalize(data.validation.inputs[:2]))
+def _made(config: Config, out: Path | None) -> Path:
+    """Makes the run directory, with the configuration in it."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    path = out or Path("runs") / f"{config.name}-{stamp}"
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ValueError(f"--out {path}: is not an empty directory; name a new one")
+    path.mkdir(parents=True, exist_ok=True)
+    write(config, path / "config.yaml")
+    return path.resolve()
 
 
 def _space(config: Config, network: Network, data: Dataset) -> Space:

@@ -6,14 +6,13 @@ Train, trace, search, fine-tune, compact, save and judge, as one configuration s
 import contextlib
 import io
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import tyro
 from rich.console import Console
 
-from jaxcompress.config import Config, find, read, write
+from jaxcompress.config import Config, find, read
 from jaxcompress.pipeline import run
 
 DEFAULT = "digits"
@@ -42,12 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = _taken(arguments, "--config") or DEFAULT
         out = _taken(arguments, "--out")
         config = _overridden(read(find(name)), arguments)
-        directory = _directory(config, out)
-        run(config, directory, console)
+        outcome = run(config, Path(out) if out else None, console)
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    console.print(str(directory), highlight=False, soft_wrap=True)
+    console.print(str(outcome.directory), highlight=False, soft_wrap=True)
     return 0
 
 
@@ -81,17 +79,6 @@ def _overridden(config: Config, arguments: list[str]) -> Config:
         words = said.getvalue().translate(str.maketrans("╭╮╰╯│─", " " * 6)).split()
         text = " ".join(words).partition("For full helptext")[0]
         raise ValueError(f"{text.strip()} (see --help)") from None
-
-
-def _directory(config: Config, out: str | None) -> Path:
-    """Makes the run directory."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    path = Path(out) if out else Path("runs") / f"{config.name}-{stamp}"
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ValueError(f"--out {path}: is not an empty directory; name a new one")
-    path.mkdir(parents=True, exist_ok=True)
-    write(config, path / "config.yaml")
-    return path.resolve()
 
 
 if __name__ == "__main__":

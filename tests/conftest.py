@@ -1,4 +1,4 @@
-"""Several virtual devices, and real data where it is at hand."""
+"""Several virtual devices for every test."""
 
 import os
 

@@ -31,6 +31,7 @@ from jaxcompress.evolution.hypervolume import (
     hypervolume_host as hypervolume_host,
 )
 from jaxcompress.evolution.mutation import (
+    change_one_gene as change_one_gene,
     mutate as mutate,
     reset_mutation as reset_mutation,
     step_mutation as step_mutation,

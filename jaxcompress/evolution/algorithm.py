@@ -19,8 +19,7 @@ Params = TypeVar("Params")
 # Here and wherever a pytree is defined: JAX rebuilds one with leaves that are no arrays
 # (shapes, axis specs) or have a leading axis of seeds, so its constructor is unchecked.
 @no_type_check
-@struct.dataclass
-class Evaluation:
+class Evaluation(struct.PyTreeNode):
     """What a population achieved; everything is minimised.
 
     Attributes:
@@ -77,15 +76,16 @@ class Algorithm(ABC, Generic[State, Params]):
         ...     x, y = genotypes.T.astype(jnp.float32)
         ...     return Evaluation(jnp.stack([x, y - x], 1), violation=0 * x)
         >>> algorithm = NSGA2(population_size=4, grid=Grid([9, 9]), num_objectives=2)
+        >>> init, ask, tell = map(
+        ...     jax.jit, (algorithm.init, algorithm.ask, algorithm.tell)
+        ... )
         >>> params = algorithm.default_params
-        >>> state = algorithm.init(jax.random.key(0), params)
+        >>> state = init(jax.random.key(0), params)
         >>> for key in jax.random.split(jax.random.key(1), 3):
         ...     ask_key, tell_key = jax.random.split(key)
-        ...     genotypes, state = algorithm.ask(ask_key, state, params)
+        ...     genotypes, state = ask(ask_key, state, params)
         ...     told = evaluate(genotypes)
-        ...     state, metrics = algorithm.tell(
-        ...         tell_key, genotypes, told, state, params
-        ...     )
+        ...     state, metrics = tell(tell_key, genotypes, told, state, params)
         >>> genotypes, objectives, mask = algorithm.front(state)
     """
 

@@ -97,13 +97,11 @@ def sbx_crossover(
     Returns:
         Two children for each pair, int32 [n, d] each, inside the grid.
     """
-    shape = first.shape
-    key_spread, key_round, key_gene, key_swap = jax.random.split(key, 4)
+    u, chance, exchange, *shift = jax.random.uniform(key, (5, *first.shape))
     top = jnp.asarray(grid.cardinality, jnp.float32)[None, :] - 1.0
     low = jnp.minimum(first, second).astype(jnp.float32)
     high = jnp.maximum(first, second).astype(jnp.float32)
     gap = jnp.maximum(high - low, 1.0)  # equal genes are left alone below
-    u = jax.random.uniform(key_spread, shape)
 
     def spread(room):
         # The quantile u of the spread, when it must not exceed the room to the bound.
@@ -115,7 +113,6 @@ def sbx_crossover(
     middle = 0.5 * (low + high)
     lower = middle - 0.5 * gap * spread(low)
     upper = middle + 0.5 * gap * spread(top - high)
-    shift = jax.random.uniform(key_round, (2, *shape))
 
     def to_grid(value, shift):
         return jnp.clip(jnp.floor(value + shift), 0.0, top).astype(first.dtype)
@@ -124,11 +121,10 @@ def sbx_crossover(
     ascending = first <= second
     child_a = jnp.where(ascending, near, far)
     child_b = jnp.where(ascending, far, near)
-    active = jax.random.bernoulli(key_gene, 0.5, shape) & (first != second)
+    active = (chance < 0.5) & (first != second)
     child_a = jnp.where(active, child_a, first)
     child_b = jnp.where(active, child_b, second)
-    exchanged = active & jax.random.bernoulli(key_swap, 0.5, shape)
-    return _swap(exchanged, child_a, child_b)
+    return _swap(active & (exchange < 0.5), child_a, child_b)
 
 
 def crossover(

@@ -19,25 +19,24 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxcompress.evolution.algorithm import Algorithm, Evaluation, sanitize
 from jaxcompress.evolution.duplicates import (
-    Mutate,
     duplicate_mask,
     fill_unseen,
     replace_duplicates,
 )
 from jaxcompress.evolution.grid import Grid, GridLike, sample
+from jaxcompress.evolution.mutation import change_one_gene
 from jaxcompress.evolution.pareto import front_mask
 from jaxcompress.evolution.selection import survive
 
 Params = TypeVar("Params")
 Repair = Callable[[Array], Array]
 
-# Rounds of mutating copies again; each reaches one gene further.
+# Rounds of changing copies; each reaches one gene further.
 ROUNDS = 8
 
 
 @no_type_check  # see `Evaluation`
-@struct.dataclass
-class ElitistState:
+class ElitistState(struct.PyTreeNode):
     """The population of an `Elitist` algorithm.
 
     Attributes:
@@ -93,8 +92,8 @@ class Elitist(Algorithm[ElitistState, Params]):
     @abstractmethod
     def _offspring(
         self, key: Key[Array, ""], state: ElitistState, params: Params
-    ) -> tuple[Int[Array, "p d"], Mutate]:
-        """Returns offspring, and how to change those that are copies."""
+    ) -> Int[Array, "p d"]:
+        """Returns offspring in the grid; copies among them will be replaced."""
 
     def init(self, key: Key[Array, ""], params: Params) -> ElitistState:
         del params
@@ -104,9 +103,7 @@ class Elitist(Algorithm[ElitistState, Params]):
         if self._initial is not None:
             given = jnp.asarray(self._initial)
             genotypes = genotypes.at[: given.shape[0]].set(given)
-        genotypes = self._distinct(
-            key_distinct, genotypes, None, lambda key, _: sample(key, grid, p)
-        )
+        genotypes = self._distinct(key_distinct, genotypes, None)
         return ElitistState(
             genotypes=genotypes,
             objectives=jnp.full((p, self.num_objectives), jnp.inf, jnp.float32),
@@ -121,8 +118,8 @@ class Elitist(Algorithm[ElitistState, Params]):
     ) -> tuple[Int[Array, "p d"], ElitistState]:
         def later(key):
             key_vary, key_distinct = jax.random.split(key)
-            offspring, mutate = self._offspring(key_vary, state, params)
-            return self._distinct(key_distinct, offspring, state.genotypes, mutate)
+            offspring = self._offspring(key_vary, state, params)
+            return self._distinct(key_distinct, offspring, state.genotypes)
 
         first = state.generation == 0
         genotypes = jax.lax.cond(first, lambda _: state.genotypes, later, key)
@@ -193,21 +190,17 @@ class Elitist(Algorithm[ElitistState, Params]):
         key: Key[Array, ""],
         genotypes: Int[Array, "p d"],
         against: Int[Array, "p d"] | None,
-        mutate: Mutate,
     ) -> Int[Array, "p d"]:
         """Repairs all, and replaces copies as long as the space has others."""
-        key_mutate, key_fill = jax.random.split(key)
-        genotypes = replace_duplicates(
-            key_mutate,
-            self._repaired(genotypes),
-            against,
-            lambda key, rows: self._repaired(mutate(key, rows)),
-            ROUNDS,
-        )
-        if self._all is None:
-            return genotypes
-        candidates = self._repaired(jnp.asarray(self._all))
-        return fill_unseen(key_fill, genotypes, against, candidates)
+        genotypes = self._repaired(genotypes)
+        if self._all is not None:
+            everything = self._repaired(jnp.asarray(self._all))
+            return fill_unseen(key, genotypes, against, everything)
+
+        def change(key: Array, rows: Array) -> Array:
+            return self._repaired(change_one_gene(key, rows, self.grid))
+
+        return replace_duplicates(key, genotypes, against, change, ROUNDS)
 
 
 def _checked_initial(

@@ -5,7 +5,7 @@ Dimensions: n genotypes, d genes. A gene with a single value never changes.
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 from jaxcompress.evolution.grid import GridLike
 
@@ -75,7 +75,6 @@ def mutate(
     rate: Rate,
     eta: Rate = 20.0,
     reset_share: Rate = 0.05,
-    at_least_one: bool = False,
 ) -> Int[Array, "n d"]:
     """Steps for ordered genes, resets for the others, and a few resets for all.
 
@@ -87,31 +86,43 @@ def mutate(
         eta: distribution index of the steps, > 0.
         reset_share: of the drawn ordered genes, the share that is reset, in [0, 1]: the
             big jumps that small steps would never make.
-        at_least_one: one gene of every genotype is drawn in any case.
 
     Returns:
         int32 [n, d] inside the grid; a drawn gene differs from before.
     """
-    key_draw, key_reset, key_step, key_kind = jax.random.split(key, 4)
-    drawn = jax.random.bernoulli(key_draw, rate, genotypes.shape)
-    if at_least_one:
-        drawn |= _one_gene(jax.random.fold_in(key_draw, 1), genotypes, grid)
-    jump = ~jnp.asarray(grid.ordered)[None, :] | jax.random.bernoulli(
-        key_kind, reset_share, genotypes.shape
-    )
+    key_draw, key_reset, key_step = jax.random.split(key, 3)
+    draw, kind = jax.random.uniform(key_draw, (2, *genotypes.shape))
+    nominal = ~jnp.asarray(grid.ordered)[None, :]
     other = _other_value(key_reset, genotypes, grid)
     near = _near_value(key_step, genotypes, grid, eta)
-    return jnp.where(drawn, jnp.where(jump, other, near), genotypes)
+    moved = jnp.where(nominal | (kind < reset_share), other, near)
+    return jnp.where(draw < rate, moved, genotypes)
 
 
-def _one_gene(
+def change_one_gene(
     key: Key[Array, ""], genotypes: Int[Array, "n d"], grid: GridLike
-) -> Bool[Array, "n d"]:
-    """Marks one random gene of each row, one that can change if there is any."""
-    score = jax.random.uniform(key, genotypes.shape)
+) -> Int[Array, "n d"]:
+    """Gives one gene of every genotype another value, whatever the rates are.
+
+    Args:
+        key: random key, consumed.
+        genotypes: int32 [n, d] in the grid.
+        grid: the grid of d genes.
+
+    Returns:
+        int32 [n, d] inside the grid; each row differs from before in exactly one gene,
+        unless no gene has a second value.
+
+    Example:
+        >>> change_one_gene(jax.random.key(0), jnp.array([[0, 0]]), Grid([2, 1]))
+        Array([[1, 0]], dtype=int32)
+    """
+    key_gene, key_value = jax.random.split(key)
+    score = jax.random.uniform(key_gene, genotypes.shape)
     free = jnp.asarray(grid.cardinality)[None, :] > 1
     gene = jnp.argmax(jnp.where(free, score, -1.0), axis=1)
-    return jnp.arange(genotypes.shape[1])[None, :] == gene[:, None]
+    chosen = jnp.arange(genotypes.shape[1])[None, :] == gene[:, None]
+    return jnp.where(chosen, _other_value(key_value, genotypes, grid), genotypes)
 
 
 def _other_value(
@@ -128,18 +139,15 @@ def _other_value(
 def _near_value(
     key: Key[Array, ""], genotypes: Int[Array, "n d"], grid: GridLike, eta: Rate
 ) -> Int[Array, "n d"]:
-    key_way, key_length, key_round = jax.random.split(key, 3)
+    way, u, rounding = jax.random.uniform(key, (3, *genotypes.shape))
     top = jnp.asarray(grid.cardinality, jnp.int32)[None, :] - 1
-    up = jax.random.bernoulli(key_way, 0.5, genotypes.shape)
-    up = (up | (genotypes <= 0)) & (genotypes < top)
+    up = ((way < 0.5) | (genotypes <= 0)) & (genotypes < top)
     room = jnp.where(up, top - genotypes, genotypes).astype(jnp.float32)
     span = jnp.maximum(top, 1).astype(jnp.float32)
     # The inverse of the distribution of the length, cut off at the room there is.
     power = eta + 1.0
-    u = jax.random.uniform(key_length, genotypes.shape)
     rest = u + (1.0 - u) * (1.0 - room / span) ** power
-    length = (1.0 - rest ** (1.0 / power)) * span
-    length = jnp.floor(length + jax.random.uniform(key_round, genotypes.shape))
+    length = jnp.floor((1.0 - rest ** (1.0 / power)) * span + rounding)
     length = jnp.clip(length, 1.0, jnp.maximum(room, 1.0)).astype(genotypes.dtype)
     moved = genotypes + jnp.where(up, length, -length)
     return jnp.where(top > 0, moved, genotypes)

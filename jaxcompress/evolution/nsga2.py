@@ -12,15 +12,13 @@ from flax import struct
 from jaxtyping import Array, Float, Int, Key
 
 from jaxcompress.evolution.crossover import crossover
-from jaxcompress.evolution.duplicates import Mutate
 from jaxcompress.evolution.elitist import Elitist, ElitistState
 from jaxcompress.evolution.mutation import mutate
 from jaxcompress.evolution.selection import tournament
 
 
 @no_type_check  # see `Evaluation`
-@struct.dataclass
-class NSGA2Params:
+class NSGA2Params(struct.PyTreeNode):
     """The rates of NSGA-II, float32 [] each.
 
     Attributes:
@@ -51,7 +49,8 @@ class NSGA2(Elitist[NSGA2Params]):
         >>> algorithm = NSGA2(population_size=64, grid=grid, num_objectives=2)
         >>> params = algorithm.default_params
         >>> params = params.replace(mutation_rate=jnp.float32(0.2))
-        >>> state = algorithm.init(jax.random.key(0), params)
+        >>> algorithm.population_size
+        64
     """
 
     @property
@@ -68,7 +67,7 @@ class NSGA2(Elitist[NSGA2Params]):
 
     def _offspring(
         self, key: Key[Array, ""], state: ElitistState, params: NSGA2Params
-    ) -> tuple[Int[Array, "p d"], Mutate]:
+    ) -> Int[Array, "p d"]:
         size = self.population_size
         pairs = -(-size // 2)
         key_mate, key_cross, key_mutate = jax.random.split(key, 3)
@@ -82,17 +81,11 @@ class NSGA2(Elitist[NSGA2Params]):
             params.crossover_rate,
             params.crossover_eta,
         )
-        offspring = jnp.concatenate(children)[:size]
-
-        def change(key: Array, rows: Array, at_least_one: bool = True) -> Array:
-            return mutate(
-                key,
-                rows,
-                self.grid,
-                params.mutation_rate,
-                params.mutation_eta,
-                params.reset_share,
-                at_least_one,
-            )
-
-        return change(key_mutate, offspring, at_least_one=False), change
+        return mutate(
+            key_mutate,
+            jnp.concatenate(children)[:size],
+            self.grid,
+            params.mutation_rate,
+            params.mutation_eta,
+            params.reset_share,
+        )

@@ -8,14 +8,12 @@ from typing import no_type_check
 from flax import struct
 from jaxtyping import Array, Int, Key
 
-from jaxcompress.evolution.duplicates import Mutate
 from jaxcompress.evolution.elitist import Elitist, ElitistState
 from jaxcompress.evolution.grid import sample
 
 
 @no_type_check  # see `Evaluation`
-@struct.dataclass
-class RandomSearchParams:
+class RandomSearchParams(struct.PyTreeNode):
     """Random search has no rates."""
 
 
@@ -27,7 +25,8 @@ class RandomSearch(Elitist[RandomSearchParams]):
 
     Example:
         >>> baseline = RandomSearch(64, Grid([4, 4, 4, 4]), num_objectives=2)
-        >>> state = baseline.init(jax.random.key(0), baseline.default_params)
+        >>> baseline.grid.cardinality.size
+        4
     """
 
     @property
@@ -36,10 +35,6 @@ class RandomSearch(Elitist[RandomSearchParams]):
 
     def _offspring(
         self, key: Key[Array, ""], state: ElitistState, params: RandomSearchParams
-    ) -> tuple[Int[Array, "p d"], Mutate]:
-        del params
-
-        def draw(key: Array, rows: Array) -> Array:
-            return sample(key, self.grid, rows.shape[0])
-
-        return draw(key, state.genotypes), draw
+    ) -> Int[Array, "p d"]:
+        del state, params
+        return sample(key, self.grid, self.population_size)

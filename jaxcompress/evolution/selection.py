@@ -41,16 +41,14 @@ def tournament(
         Array([0, 0, 0], dtype=int32)
     """
     n = ranks.shape[0]
-    decks = jax.random.split(key, -(-2 * winners // n))
-    decks = jax.vmap(lambda deck: jax.random.permutation(deck, n))(decks)
+    decks = jnp.argsort(jax.random.uniform(key, (-(-2 * winners // n), n)), axis=1)
     a, b = decks.reshape(-1)[: 2 * winners].reshape(winners, 2).T
     lonelier = (ranks[b] == ranks[a]) & (crowding[b] > crowding[a])
     return jnp.where((ranks[b] < ranks[a]) | lonelier, b, a)
 
 
 @no_type_check  # see `Evaluation`
-@struct.dataclass
-class Survivors:
+class Survivors(struct.PyTreeNode):
     """Who lives on, best first, and how they compare.
 
     Attributes:

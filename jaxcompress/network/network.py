@@ -170,7 +170,7 @@ class Network:
         Raises:
             ValueError: the inputs do not fit the traced ones.
         """
-        leaves = jax.tree.leaves(inputs)
+        leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(inputs)]
         batch = self._checked_batch(inputs, leaves)
         interpreter = Interpreter(Sizes(self.layout, alive, batch), before)
         results = interpreter.run(self.program, [*jax.tree.leaves(params), *leaves])

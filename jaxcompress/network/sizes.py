@@ -1,6 +1,7 @@
 """How large every axis is once a plan has removed channels, for any batch size."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -79,12 +80,12 @@ class Sizes:
     Attributes:
         layout: the network's axes.
         alive: bool [units], or None when nothing is removed.
-        batch: the batch size of this call.
+        batch: the batch size of this call, an int or a symbolic dimension.
     """
 
     layout: Layout
     alive: np.ndarray | None
-    batch: int
+    batch: Any
 
     def kept(self, axes: Axes, dim: int) -> np.ndarray | None:
         """Returns the surviving indices of an axis, bool [traced size]; None: all."""
@@ -99,7 +100,7 @@ class Sizes:
         """Returns whether the batch axis is part of axis `dim`."""
         return self.layout.column(axes, dim).batch > 1
 
-    def shape(self, axes: Axes) -> tuple[int, ...]:
+    def shape(self, axes: Axes) -> tuple[Any, ...]:
         """Returns the shape of an array under these sizes."""
         shape = []
         for dim, size in enumerate(axes.shape):

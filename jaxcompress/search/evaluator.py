@@ -1,13 +1,14 @@
 """All objectives of a population, in one compiled program."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int
 
 from jaxcompress.compress import compress, masked
@@ -85,10 +86,16 @@ class Evaluator:
         devices = 1 if mesh is None else mesh.shape["population"]
         self._chunk = -(-chunk // devices) * devices
         run = self._mapped
+        self._place = jnp.asarray
         if mesh is not None:
             population, whole = PartitionSpec("population"), PartitionSpec()
+            self._place = partial(jax.device_put, device=NamedSharding(mesh, population))
             run = jax.shard_map(
-                run, mesh=mesh, in_specs=(population, whole), out_specs=population
+                run,
+                mesh=mesh,
+                in_specs=(population, whole),
+                out_specs=population,
+                check_vma=False,  # an interpreted jaxpr binds primitives as they are
             )
         self._run = jax.jit(run)
 
@@ -120,7 +127,7 @@ class Evaluator:
             part = genotypes[start : start + self._chunk]
             count = len(part)
             part = np.concatenate([part, np.repeat(part[-1:], self._chunk - count, 0)])
-            values, violation = self._run(part, self._data)
+            values, violation = self._run(self._place(part), self._data)
             objectives.append(np.asarray(values)[:count])
             violations.append(np.asarray(violation)[:count])
         width = len(self.objectives)

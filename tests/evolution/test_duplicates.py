@@ -9,10 +9,10 @@ from hypothesis.extra.numpy import arrays
 
 from jaxcompress.evolution import (
     Grid,
+    change_one_gene,
     duplicate_mask,
     duplicates,
     fill_unseen,
-    mutate,
     replace_duplicates,
 )
 
@@ -74,7 +74,7 @@ def test_replacing_leaves_first_copies_and_makes_the_rest_new():
     against = jnp.full((2, 6), 1, jnp.int32)
 
     def change(key, rows):
-        return mutate(key, rows, grid, 0.2, at_least_one=True)
+        return change_one_gene(key, rows, grid)
 
     replaced = replace_duplicates(jax.random.key(0), genotypes, against, change, 8)
     assert not any(copies(np.asarray(replaced), np.asarray(against)))

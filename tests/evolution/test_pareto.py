@@ -59,7 +59,10 @@ def peel(objectives, violation) -> np.ndarray:
 @given(data=st.data())
 def test_ranks_equal_moocore(m, data):
     objectives = data.draw(points(m))
-    np.testing.assert_array_equal(ranks_of(objectives), moocore.pareto_rank(objectives))
+    # moocore 0.3.2 takes +inf for the end of its lists when m = 3 (it says that (inf, 0,
+    # inf) dominates (inf, inf, 0) or the reverse): give it a finite number as large.
+    expected = moocore.pareto_rank(np.where(np.isinf(objectives), 1e9, objectives))
+    np.testing.assert_array_equal(ranks_of(objectives), expected)
 
 
 @pytest.mark.parametrize("m", [1, 2, 3])

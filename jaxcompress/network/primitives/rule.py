@@ -17,7 +17,7 @@ Flow = Callable[[Nodes, JaxprEqn, list[Axes]], list[Axes]]
 class Sizes(Protocol):
     """How large the axes of an array are once channels are gone."""
 
-    def shape(self, axes: Axes) -> tuple[int, ...]:
+    def shape(self, axes: Axes) -> tuple[Any, ...]:
         """Returns the narrower shape (the batch axis has the size of the call)."""
         ...
 

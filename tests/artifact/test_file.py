@@ -1,0 +1,113 @@
+"""What is saved is what is loaded, and as large as was said."""
+
+import os
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from network.test_exact import random_inputs
+from network.zoo import ZOO
+from objectives.test_costs import joint
+from safetensors.numpy import load_file, save_file
+
+import jaxcompress as jc
+from jaxcompress import objectives
+
+
+def made(
+    tmp_path: Path, name: str = "resnet_padded"
+) -> tuple[jc.Network, jc.Network, Path]:
+    network = jc.trace(*ZOO[name](jax.random.key(0))[:3])
+    small = jc.compact(network, joint(network, 1, "channel"))
+    path = tmp_path / "model.jcz"
+    jc.save(path, small, {"accuracy": 0.5})
+    return network, small, path
+
+
+@pytest.mark.parametrize("name", ["resnet_padded", "vit", "two_inputs"])
+def test_loaded_equals_compact(name: str, tmp_path: Path) -> None:
+    network = jc.trace(*ZOO[name](jax.random.key(0))[:3])
+    plan = joint(network, 1, "channel")
+    small = jc.compact(network, plan)
+    path = tmp_path / "model.jcz"
+    sizes = jc.save(path, small, {"accuracy": 0.5})
+    loaded = jc.load(path)
+    assert sizes.parameters + sizes.program == sizes.file == path.stat().st_size
+    assert loaded.sizes == sizes and loaded.metadata == {"accuracy": 0.5}
+    for batch in (1, 4):
+        x = random_inputs(network.example, batch)
+        for a, b in zip(
+            jax.tree.leaves(jax.jit(small.apply)(small.params, x)),
+            jax.tree.leaves(loaded(x)),
+            strict=True,
+        ):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    for leaf, given in zip(loaded.leaves, jax.tree.leaves(small.params), strict=True):
+        assert (np.asarray(given) == leaf).all()
+    promised = float(objectives.Size()(network, plan))
+    assert abs(sizes.parameters - promised) <= 80  # digits in the header
+
+
+def test_loads_in_a_fresh_process(tmp_path: Path) -> None:
+    network, small, _ = made(tmp_path)
+    x = random_inputs(network.example, 2)
+    np.save(tmp_path / "x.npy", np.asarray(x))
+    script = (
+        "import sys, numpy as np, jaxcompress as jc\n"
+        "np.save('y.npy', jc.load('model.jcz')(np.load('x.npy')))\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    outputs = jax.jit(small.apply)(small.params, x)
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), outputs, rtol=1e-5, atol=1e-6)
+
+
+def test_damage_is_noticed(tmp_path: Path) -> None:
+    _, _, path = made(tmp_path)
+    data = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        broken = bytearray(data)
+        if rng.random() < 0.3:
+            broken = broken[: rng.integers(0, len(data))]
+        else:
+            broken[rng.integers(0, len(data))] ^= 1 << rng.integers(0, 8)
+        path.write_bytes(broken)
+        with pytest.raises(jc.ArtifactError):
+            jc.load(path)
+
+
+def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+    _, _, path = made(tmp_path)
+    parts = load_file(path)
+    header = zlib.decompress(parts["header"].tobytes()).replace(
+        b'"format":1', b'"format":9'
+    )
+    parts["header"] = np.frombuffer(zlib.compress(header), np.uint8)
+    save_file(parts, path)
+    with pytest.raises(jc.ArtifactError, match="format 9"):
+        jc.load(path)
+
+
+def test_saving_is_whole_or_not_at_all(tmp_path: Path) -> None:
+    _, small, path = made(tmp_path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="plain JSON"):
+        jc.save(path, small, {"bad": float("nan")})
+    with pytest.raises(ValueError, match="plain JSON"):
+        jc.save(path, small, {"bad": object()})
+    assert path.read_bytes() == before and os.listdir(tmp_path) == ["model.jcz"]
+    with pytest.raises(OSError):
+        jc.save(tmp_path / "nowhere" / "model.jcz", small)
+
+
+def test_other_dtypes_are_refused(tmp_path: Path) -> None:
+    params = {"w": jnp.ones((3, 2), jnp.bfloat16)}
+    network = jc.trace(lambda p, x: x @ p["w"], params, jnp.ones((2, 3), jnp.bfloat16))
+    with pytest.raises(ValueError, match="bfloat16; wanted float32"):
+        jc.save(tmp_path / "model.jcz", network)
+    assert not os.listdir(tmp_path)

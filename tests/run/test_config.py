@@ -1,0 +1,50 @@
+"""Configurations are found, checked and written back whole."""
+
+from pathlib import Path
+
+import pytest
+
+from jaxcompress.config import Config, find, read, write
+
+
+def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
+    config = read(find("digits"))
+    assert config.name == "digits"
+    write(config, tmp_path / "config.yaml")
+    assert read(find(str(tmp_path / "config.yaml"))) == config
+    text = (tmp_path / "config.yaml").read_text()
+    for key in Config.model_fields:
+        assert f"{key}:" in text  # complete, not only what differs from the defaults
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("serch: {}", "unknown key serch; allowed: name, seed"),
+        ("search: {population: 3}", "search: population = 3: input should be greater"),
+        ("search: {population: many}", "population = 'many'"),
+        ("search: {size: 3}", "search: unknown key size; allowed: population"),
+        ("space: {weight_bits: [0]}", "weight_bits.0 = 0: input should be 1, 2, 3"),
+        ("space: {weight_bits: [4, 40]}", "weight_bits.1 = 40"),
+        ("space: {weight_bits: []}", "at least one number"),
+        ("space: {weight_bits: [4, 4]}", "none twice"),
+        ("search: {objectives: [size, error]}", "begin with error, size"),
+        ("seed: -1", "seed = -1"),
+        ("- a\n- b", "must hold a mapping"),
+        ("a: [", "is no YAML"),
+        ("3: 4", "keys must be words"),
+    ],
+)
+def test_bad_files_say_what_is_wrong(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError) as caught:
+        read(path)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_missing_names_list_what_there_is() -> None:
+    with pytest.raises(
+        ValueError, match=r"'nowhere' is no file and no bundled name; .*digits"
+    ):
+        find("nowhere")

@@ -1,0 +1,187 @@
+"""The loop, the evaluator and the baselines on a network small enough to enumerate."""
+
+from itertools import product
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from network.zoo import ZOO
+
+import jaxcompress as jc
+from jaxcompress import objectives
+from jaxcompress.compress import masked
+from jaxcompress.search import (
+    Archive,
+    Measure,
+    greedy,
+    ladder,
+    non_dominated,
+    random_search,
+    representatives,
+    uniform_grid,
+)
+
+NETWORK = jc.trace(*ZOO["mlp"](jax.random.key(0))[:3])
+SPACE = jc.Space(
+    NETWORK, (jc.genes.ChannelCount(multiple_of=3), jc.genes.WeightBits((2, 8)))
+)
+INPUTS = np.random.default_rng(0).normal(size=(50, 5)).astype(np.float32)
+TARGETS = np.asarray(NETWORK.apply(NETWORK.params, INPUTS)).argmax(1).astype(np.int32)
+OBJECTIVES = (objectives.Error(), objectives.Size(), objectives.Macs())
+EVALUATE = jc.Evaluator(NETWORK, SPACE, OBJECTIVES, inputs=INPUTS, targets=TARGETS, chunk=8)
+MEASURE = Measure((0, 1), (0.9, float(np.log2(4 * NETWORK.size))), logged=(1,))
+
+
+def everything() -> np.ndarray:
+    return np.asarray(list(product(*(range(n) for n in SPACE.cardinality))), np.int32)
+
+
+def run(seed: int, generations: int = 12) -> jc.Result:
+    algorithm = jc.NSGA2(16, SPACE, 3)
+    key = jax.random.key(seed)
+    return jc.search(key, algorithm, EVALUATE, generations=generations, measure=MEASURE)
+
+
+def test_evaluator_equals_one_by_one() -> None:
+    genotypes = SPACE.sample(jax.random.key(3), 11)
+    found = EVALUATE(genotypes)
+    for genotype, row in zip(genotypes, np.asarray(found.objectives), strict=True):
+        plan = SPACE.decode(genotype)
+        outputs = masked(NETWORK, plan, INPUTS, jc.compress(NETWORK, plan))
+        wrong = (np.asarray(outputs).argmax(1) != TARGETS).sum()
+        assert row[0] * len(TARGETS) == pytest.approx(wrong, abs=1e-4)
+        assert row[1] == float(objectives.Size()(NETWORK, plan))
+        assert row[2] == jc.compact(NETWORK, plan).macs
+    assert (np.asarray(found.violation) == 0).all()
+
+
+def test_one_program_for_every_population_size() -> None:
+    for count in (1, 5, 16, 23):
+        assert (
+            EVALUATE(SPACE.sample(jax.random.key(count), count)).objectives.shape[0]
+            == count
+        )
+    assert EVALUATE.compilations == 1
+
+
+def test_devices_give_the_same_bits() -> None:
+    genotypes = SPACE.sample(jax.random.key(1), 13)
+    mesh = jax.make_mesh((4,), ("population",))
+    sharded = jc.Evaluator(
+        NETWORK, SPACE, OBJECTIVES, inputs=INPUTS, targets=TARGETS, chunk=8, mesh=mesh
+    )
+    assert (sharded(genotypes).objectives == EVALUATE(genotypes).objectives).all()
+
+
+def test_search_finds_the_exact_front_and_repeats_itself() -> None:
+    rows = everything()
+    values = np.asarray(EVALUATE(rows).objectives)
+    front = {tuple(v) for v in values[non_dominated(values)]}
+    found = run(0, generations=30)
+    assert {tuple(v) for v in found.objectives} == front
+    again = run(0, generations=30)
+    assert (found.genotypes == again.genotypes).all()
+    assert (found.objectives == again.objectives).all()
+
+
+def test_history_counts_and_never_shrinks() -> None:
+    found = run(1)
+    volumes = [g.hypervolume for g in found.history]
+    assert volumes == sorted(volumes) and volumes[-1] == found.hypervolume > 0
+    assert found.history[-1].evaluations == len(found.archive) <= len(everything())
+    assert len(np.unique(found.archive.genotypes, axis=0)) == len(found.archive)
+    assert [g.generation for g in found.history] == list(range(1, 13))
+
+
+def test_best_keeps_limits() -> None:
+    found = run(2)
+    limit = float(np.median(found.objectives[:, 1]))
+    row = found.archive.lookup(found.best(size=limit)[None])[0][0]
+    assert row[1] <= limit
+    fitting = found.objectives[found.objectives[:, 1] <= limit]
+    assert row[0] == fitting[:, 0].min()
+    with pytest.raises(ValueError, match="nothing keeps"):
+        found.best(size=1.0)
+    with pytest.raises(ValueError, match="no objective 'speed'"):
+        found.best(speed=1.0)
+
+
+def test_constraints_and_failures_stay_off_the_front() -> None:
+    limit = NETWORK.macs / 2
+    broken = jax.tree.map(jnp.asarray, NETWORK.params)
+    bounded = jc.Evaluator(
+        NETWORK,
+        SPACE,
+        OBJECTIVES,
+        constraints=(objectives.Macs() <= limit,),
+        inputs=INPUTS,
+        targets=TARGETS,
+    )
+    found = jc.search(jax.random.key(0), jc.NSGA2(16, SPACE, 3), bounded, generations=5)
+    assert (found.objectives[:, 2] <= limit).all()
+    failing = jc.Evaluator(
+        NETWORK,
+        SPACE,
+        OBJECTIVES,
+        inputs=INPUTS,
+        targets=TARGETS,
+        params={**broken, "c": broken["c"] * jnp.nan},
+    )
+    with pytest.raises(ValueError, match="finite objectives"):
+        jc.search(jax.random.key(0), jc.NSGA2(16, SPACE, 3), failing, generations=2)
+
+
+def test_baselines_evaluate_what_they_say() -> None:
+    seeds = ladder(SPACE, (3, 2))
+    assert any((row == SPACE.dense).all() for row in seeds)
+    assert any((row == 0).all() for row in seeds)
+    grid = uniform_grid(EVALUATE, (3, 2), MEASURE)
+    assert {tuple(g) for g in grid.archive.genotypes} == {tuple(g) for g in seeds}
+    chance = random_search(jax.random.key(0), EVALUATE, 20, seeds, MEASURE)
+    assert len(chance.archive) == 20
+    assert (chance.archive.genotypes[: len(seeds)] == seeds).all()
+    lowered = greedy(EVALUATE, MEASURE, levels=3)
+    assert any((row == 0).all() for row in lowered.archive.genotypes)  # walks to the end
+    best = run(0, generations=30).hypervolume
+    assert max(grid.hypervolume, chance.hypervolume, lowered.hypervolume) <= best
+
+
+def test_representatives_hold_the_most_volume() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.random((7, 2)).astype(np.float32)
+    measure = Measure((0, 1), (1.0, 1.0))
+    names = np.arange(7, dtype=np.int32)[:, None]
+    one = representatives(names, points, 1, measure)
+    assert one[0, 0] == np.argmax((1 - points[:, 0]) * (1 - points[:, 1]))
+    every = representatives(names, points, 7, measure)
+    assert {int(r) for r in every[:, 0]} == set(np.flatnonzero(non_dominated(points)))
+
+
+def test_archive_knows_what_it_knows() -> None:
+    archive = Archive(2, 1)
+    rows = np.asarray([[0, 1], [0, 1], [1, 1]], np.int32)
+    assert len(archive.unknown(rows)) == 2
+    archive.add(rows[1:], np.asarray([[1.0], [2.0]], np.float32), np.zeros(2, np.float32))
+    assert len(archive.unknown(rows)) == 0
+    assert archive.lookup(rows)[0][:, 0].tolist() == [1.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: jc.Evaluator(NETWORK, SPACE, ()), "objectives is empty"),
+        (lambda: jc.Evaluator(NETWORK, SPACE, OBJECTIVES), "needs inputs and targets"),
+        (
+            lambda: jc.Evaluator(
+                NETWORK, SPACE, OBJECTIVES, inputs=INPUTS, targets=TARGETS[:3]
+            ),
+            "must be equal",
+        ),
+        (lambda: EVALUATE(np.zeros((2, 1), np.int32)), "genotypes have shape"),
+        (lambda: run(0, generations=0), "generations is 0"),
+    ],
+)
+def test_bad_use_is_refused(make, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        make()

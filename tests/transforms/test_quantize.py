@@ -1,0 +1,96 @@
+"""Quantization against a float64 reference, and what bits promise."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from jaxcompress.transforms import ALLOWED_BITS, pack, packed_bytes, quantize, unpack
+
+SHAPE = (8, 9, 10)
+QUANTIZE = jax.jit(quantize, static_argnums=3)
+
+
+def tensor(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=SHAPE).astype(np.float32)
+
+
+def best_loss(line: np.ndarray, bits: int) -> float:
+    """Least squared error of a dense scan over scales, in float64."""
+    line = line.astype(np.float64)
+    if bits == 1:
+        return float(np.square(np.abs(line) - np.abs(line).mean()).sum())
+    top = 2 ** (bits - 1) - 1
+    scales = np.abs(line).max() / top * np.linspace(0.05, 1.05, 2001)[:, None]
+    codes = np.clip(np.round(line / scales), -top, top)
+    return float(np.square(codes * scales - line).sum(1).min())
+
+
+@pytest.mark.parametrize("bits", [b for b in ALLOWED_BITS if b <= 16])
+@pytest.mark.parametrize("axes", [(), (2,), (0,)])
+def test_error_is_close_to_the_best_scale(bits: int, axes: tuple[int, ...]) -> None:
+    weights = tensor(bits)
+    kept = np.ones(SHAPE, bool)
+    kept[1] = False  # removed entries must not count
+    if axes == (0,):
+        kept[1] = True
+    found = QUANTIZE(weights, jnp.asarray(bits), jnp.asarray(kept), axes)
+    values = np.asarray(found.values, np.float64)
+    if not axes:
+        lines = [(weights[kept], values[kept])]
+    else:
+        moved = [np.moveaxis(x, axes[0], 0) for x in (weights, values, kept)]
+        lines = [(w[k], v[k]) for w, v, k in zip(*moved, strict=True)]
+    for line, coded in lines:
+        loss = float(np.square(coded - line.astype(np.float64)).sum())
+        # Few bits: as good as a scan of 2,001 scales. Many bits: the loss is a jagged
+        # function of the scale, so only its size is held to the scan's.
+        assert loss <= (1.05 if bits <= 4 else 2.0) * best_loss(line, bits) + 1e-10
+        assert len(np.unique(coded)) <= 2**bits
+
+
+def test_codes_times_scale_are_the_values_and_in_range() -> None:
+    weights, kept = tensor(0), jnp.ones(SHAPE, bool)
+    for bits in ALLOWED_BITS:
+        found = QUANTIZE(weights, jnp.asarray(bits), kept, (1,))
+        codes = np.asarray(found.codes)
+        if bits == 32:
+            assert (np.asarray(found.values) == weights).all()
+            continue
+        assert (np.asarray(found.values) == codes.astype(np.float32) * found.scale).all()
+        assert np.abs(codes).max() <= max(2 ** (bits - 1) - 1, 1)
+        if bits == 1:
+            assert set(np.unique(codes)) <= {-1, 1}
+
+
+def test_removed_entries_change_nothing() -> None:
+    weights = tensor(3)
+    kept = np.ones(SHAPE, bool)
+    kept[:, 2] = False
+    wild = np.where(kept, weights, 1e6).astype(np.float32)
+    for bits in (1, 2, 5):
+        a, b = (
+            QUANTIZE(w, jnp.asarray(bits), jnp.asarray(kept), (2,)) for w in (weights, wild)
+        )
+        assert (np.asarray(a.scale) == np.asarray(b.scale)).all()
+        assert (np.asarray(a.codes)[kept] == np.asarray(b.codes)[kept]).all()
+
+
+def test_zeros_stay_zeros() -> None:
+    for bits in (1, 2, 8):
+        found = QUANTIZE(
+            np.zeros(SHAPE, np.float32), jnp.asarray(bits), np.ones(SHAPE, bool)
+        )
+        assert (np.asarray(found.values) == 0).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from([b for b in ALLOWED_BITS if b < 32]), st.integers(0, 70), st.data())
+def test_packing_round_trip(bits: int, count: int, data: st.DataObject) -> None:
+    top = max(2 ** (bits - 1) - 1, 1)
+    code = st.sampled_from([-1, 1]) if bits == 1 else st.integers(-top, top)
+    codes = np.asarray(data.draw(st.lists(code, min_size=count, max_size=count)), np.int32)
+    packed = pack(codes, bits)
+    assert len(packed) == packed_bytes(count, bits) == -(-count * bits // 8)
+    assert (unpack(packed, bits, count) == codes).all()
