@@ -81,9 +81,9 @@ class SpaceConfig(Section):
 class TuneConfig(Section):
     """How compressed networks are trained: Adam, cosine schedule, straight through."""
 
-    epochs: int = Field(default=8, ge=0, description="passes over the training split, >= 0")
+    epochs: int = Field(default=6, ge=0, description="passes over the training split, >= 0")
     batch_size: int = Field(default=64, ge=1, description="images a step, >= 1")
-    learning_rate: float = Field(default=5e-3, gt=0, description="at the start, > 0")
+    learning_rate: float = Field(default=3e-3, gt=0, description="at the start, > 0")
     distillation: float = Field(
         default=0.5,
         ge=0,
@@ -122,7 +122,7 @@ class SearchConfig(Section):
 class ReportConfig(Section):
     """What is kept of the fronts, and how they are compared."""
 
-    members: int = Field(default=8, ge=1, description="of each front, fine-tuned, >= 1")
+    members: int = Field(default=10, ge=1, description="of each front, fine-tuned, >= 1")
     baselines: bool = Field(
         default=True, description="also uniform, greedy and random search"
     )
@@ -146,7 +146,7 @@ class Config(Section):
     train: TrainConfig = TrainConfig()
     space: SpaceConfig = SpaceConfig()
     adapt: TuneConfig = Field(
-        default=TuneConfig(epochs=12),
+        default=TuneConfig(epochs=16, learning_rate=5e-3),
         description="training of shared weights under random plans, before the search",
     )
     search: SearchConfig = SearchConfig()

@@ -13,7 +13,7 @@ from jaxtyping import Array, PyTree
 from rich.console import Console
 
 from jaxcompress import data as datasets, models
-from jaxcompress.compress import forward
+from jaxcompress.compress import compiled_forward
 from jaxcompress.config import Config, write
 from jaxcompress.data import Dataset
 from jaxcompress.evolution import NSGA2
@@ -126,8 +126,17 @@ def run(config: Config, out: Path | None, console: Console) -> Outcome:
     }
     stacked = np.concatenate(list(rows.values()))
     plans = jax.vmap(space.decode)(jnp.asarray(stacked))
-    params = finetune(keys["tune"], network, plans, data, config.finetune, shared)
-    accuracies = _validated(network, plans, params, inputs, targets)
+    before = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(stacked)), shared)
+    tuned = finetune(keys["tune"], network, plans, data, config.finetune, shared)
+    # Early stopping with two stops: the validation split says whether tuning helped.
+    stops = [(p, _validated(network, plans, p, inputs, targets)) for p in (before, tuned)]
+    better = stops[1][1] >= stops[0][1]
+    params = jax.tree.map(
+        lambda a, b: jnp.where(better.reshape(-1, *(1,) * (a.ndim - 1)), b, a),
+        before,
+        tuned,
+    )
+    accuracies = np.maximum(stops[0][1], stops[1][1]).tolist()
     macs = jax.jit(jax.vmap(lambda plan: Macs()(network, plan)))(plans)
     sizes = np.asarray(evaluate(stacked).objectives)[:, 1]
     methods = [method for method, part in rows.items() for _ in part]
@@ -267,20 +276,14 @@ def _searched(
 
 def _validated(
     network: Network, plans: Plan, params: PyTree, inputs: Array, targets: Array
-) -> list[float]:
-    """Returns the validation accuracy of every member."""
-
-    @jax.jit
-    def correct(plan: Plan, member: PyTree, x: Array, y: Array) -> Array:
-        outputs = forward(network, plan, x, member)
-        return (jnp.argmax(outputs, axis=-1) == y).sum()
-
-    count = jax.tree.leaves(plans)[0].shape[0]
-    counts = [
-        int(correct(_rows(plans, i), _rows(params, i), inputs, targets))
-        for i in range(count)
-    ]
-    return [right / len(targets) for right in counts]
+) -> np.ndarray:
+    """Returns the validation accuracy of every member, float64 [P]."""
+    run = compiled_forward(network)
+    accuracies = []
+    for i in range(jax.tree.leaves(plans)[0].shape[0]):
+        outputs = np.asarray(run(_rows(plans, i), inputs, _rows(params, i)))
+        accuracies.append((outputs.argmax(-1) == np.asarray(targets)).mean())
+    return np.asarray(accuracies)
 
 
 def _rows(tree: PyTree, places: Any) -> PyTree:

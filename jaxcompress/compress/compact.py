@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcompress.compress.code import code
-from jaxcompress.compress.forward import forward
+from jaxcompress.compress.forward import compiled_forward
 from jaxcompress.network import Network, trace
 from jaxcompress.space import Plan
 from jaxcompress.transforms import Quantized
@@ -109,9 +109,8 @@ def verify(
     Raises:
         ValueError: they differ by more than 1e-4 of the largest output.
     """
-    wide = jax.jit(lambda p, x: forward(network, plan, x, p))(
-        network.params if params is None else params, inputs
-    )
+    given = network.params if params is None else params
+    wide = compiled_forward(network)(plan, inputs, given)
     thin = jax.jit(small.apply)(small.params, inputs)
     worst = 0.0
     for a, b in zip(jax.tree.leaves(wide), jax.tree.leaves(thin), strict=True):

@@ -1,7 +1,10 @@
 """The network under a plan, in its full shapes: what the search evaluates."""
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -25,6 +28,12 @@ def forward(network: Network, plan: Plan, x: Any, params: Any = None) -> Any:
         The outputs of the compact network, up to rounding.
     """
     return masked(network, plan, x, compress(network, plan, params))
+
+
+@lru_cache(maxsize=8)
+def compiled_forward(network: Network) -> Callable[[Plan, Any, Any], Any]:
+    """Returns (plan, x, params) -> outputs, compiled once for all plans of a network."""
+    return jax.jit(lambda plan, x, params: forward(network, plan, x, params))
 
 
 def masked(network: Network, plan: Plan, x: Any, params: Any) -> Any:

@@ -158,11 +158,14 @@ class Elitist(Algorithm[ElitistState, Params]):
             crowding=chosen.crowding,
             generation=state.generation + 1,
         )
-        _, _, mask = self.front(state)
+        feasible = state.violation <= 0
+        # Either the whole first front survives or nothing else does, so the front of
+        # the survivors (see `front`) is what was of rank 0 among all.
+        front = feasible & (chosen.ranks == 0) & ~chosen.copies
         return state, {
             "failed": failed,
-            "feasible": jnp.sum(state.violation <= 0, dtype=jnp.int32),
-            "front": jnp.sum(mask, dtype=jnp.int32),
+            "feasible": jnp.sum(feasible, dtype=jnp.int32),
+            "front": jnp.sum(front, dtype=jnp.int32),
             "duplicates": jnp.sum(chosen.copies, dtype=jnp.int32),
         }
 

@@ -1,5 +1,7 @@
 """Copies: found exactly, even when hashes collide, and replaced."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +18,9 @@ from jaxcompress.evolution import (
     replace_duplicates,
 )
 
-mask_of = jax.jit(duplicate_mask)
+# Compiled, for eager calls compile every operation by itself, and quickly.
+quick = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+mask_of = quick(duplicate_mask)
 
 
 def rows_of(n: int):
@@ -47,7 +51,7 @@ def test_equal_hashes_of_different_rows_are_not_confused(monkeypatch, weak):
 
     monkeypatch.setattr(duplicates, "_hash_pair", hash_pair)
     rng = np.random.default_rng(0)
-    exact = jax.jit(lambda rows: duplicate_mask(rows[4:], rows[:4]))
+    exact = quick(lambda rows: duplicate_mask(rows[4:], rows[:4]))
     # A, B, A with equal hashes: comparing neighbours alone would miss the second A.
     rows = rng.integers(0, 3, (20, 30, 3)).astype(np.int32)
     rows[0, :7] = [[0, 1, 2], [2, 1, 0], [0, 1, 2], [1, 1, 1], [0, 1, 2]] + 2 * [[1] * 3]
@@ -76,7 +80,8 @@ def test_replacing_leaves_first_copies_and_makes_the_rest_new():
     def change(key, rows):
         return change_one_gene(key, rows, grid)
 
-    replaced = replace_duplicates(jax.random.key(0), genotypes, against, change, 8)
+    replace = quick(partial(replace_duplicates, mutate=change, rounds=8))
+    replaced = replace(jax.random.key(0), genotypes, against)
     assert not any(copies(np.asarray(replaced), np.asarray(against)))
     np.testing.assert_array_equal(replaced[0], 0)  # the first is no copy: untouched
 
@@ -86,7 +91,8 @@ def test_replacing_is_bounded():
         return rows
 
     genotypes = jnp.zeros((4, 2), jnp.int32)
-    same = replace_duplicates(jax.random.key(0), genotypes, None, stubborn, 3)
+    replace = quick(partial(replace_duplicates, mutate=stubborn, rounds=3))
+    same = replace(jax.random.key(0), genotypes, None)
     np.testing.assert_array_equal(same, genotypes)
     with pytest.raises(ValueError, match="rounds is -1"):
         replace_duplicates(jax.random.key(0), genotypes, None, stubborn, -1)
@@ -96,7 +102,7 @@ def test_filling_takes_what_is_free_and_only_that():
     candidates = jnp.arange(6, dtype=jnp.int32)[:, None]
     genotypes = jnp.array([[0], [0], [0], [5]], jnp.int32)
     against = jnp.array([[1], [2]], jnp.int32)
-    fill = jax.jit(fill_unseen)
+    fill = quick(fill_unseen)
     filled = np.asarray(fill(jax.random.key(0), genotypes, against, candidates))
     assert filled[0] == 0
     assert filled[3] == 5

@@ -11,6 +11,14 @@ import pytest
 
 from jaxcompress import evolution
 
+
+@pytest.fixture(autouse=True)
+def quick_compilation():
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 MODULES = [module.name for module in pkgutil.iter_modules(evolution.__path__)]
 
 

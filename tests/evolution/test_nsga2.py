@@ -168,10 +168,10 @@ def test_stepping_equals_scanning_bit_for_bit(nsga2):
     assert_trees_equal(run(key), run(key))
 
 
-def test_seeds_side_by_side_are_the_seeds_one_by_one(nsga2):
-    _, run = nsga2
+def test_seeds_side_by_side_are_the_seeds_one_by_one():
+    run = evolve(NSGA2(9, MIXED, num_objectives=2), linear, generations=12)
     keys = jax.random.split(jax.random.key(4), 2)
-    batched = jax.vmap(run)(keys)
+    batched = quick(jax.vmap(run))(keys)
     for i in range(2):
         one = jax.tree.map(lambda leaf, i=i: leaf[i], batched)
         assert_trees_equal(one, run(keys[i]))
@@ -251,7 +251,9 @@ def test_the_front_is_the_best_of_all_that_was_seen(name, request):
     seen = jax.jit(linear)(asked.reshape(-1, 8)).objectives
     expected = nondominated_set(seen)
     assert front_set(algorithm, state) == expected
-    assert len(expected) <= metrics["front"][-1] <= 50
+    # Different genotypes may have equal objectives.
+    mask = quick(algorithm.front)(state)[2]
+    assert len(expected) <= metrics["front"][-1] == mask.sum()
 
 
 def test_a_small_space_is_covered_without_a_copy():
