@@ -125,14 +125,16 @@ def run(config: Config, out: Path | None, console: Console) -> Outcome:
         for method, result in results.items()
     }
     stacked = np.concatenate(list(rows.values()))
-    plans = jax.vmap(space.decode)(jnp.asarray(stacked))
-    before = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(stacked)), shared)
+    plans = jax.device_get(jax.jit(jax.vmap(space.decode))(stacked))
+    before = jax.tree.map(
+        lambda leaf: np.stack([leaf] * len(stacked)), jax.device_get(shared)
+    )
     tuned = finetune(keys["tune"], network, plans, data, config.finetune, shared)
     # Early stopping with two stops: the validation split says whether tuning helped.
     stops = [(p, _validated(network, plans, p, inputs, targets)) for p in (before, tuned)]
     better = stops[1][1] >= stops[0][1]
     params = jax.tree.map(
-        lambda a, b: jnp.where(better.reshape(-1, *(1,) * (a.ndim - 1)), b, a),
+        lambda a, b: np.where(better.reshape(-1, *(1,) * (a.ndim - 1)), b, a),
         before,
         tuned,
     )

@@ -80,7 +80,7 @@ class Elitist(Algorithm[ElitistState, Params]):
         grid: GridLike,
         num_objectives: int,
         *,
-        initial: Int[Array, "k d"] | Int[np.ndarray, "k d"] | None = None,
+        initial: Array | np.ndarray | None = None,
         repair: Repair | None = None,
     ) -> None:
         super().__init__(population_size, grid, num_objectives)
@@ -217,6 +217,11 @@ def _checked_initial(
             f"{name}: initial has shape {rows.shape}; it must be [k, {width}] with k "
             f"at most population_size={population_size}: pass fewer rows or a larger "
             "population."
+        )
+    if not np.issubdtype(rows.dtype, np.integer):
+        raise ValueError(
+            f"{name}: initial has dtype {rows.dtype}; genotypes are integers: pass the "
+            "position of each value in its gene's grid."
         )
     outside = np.argwhere((rows < 0) | (rows >= grid.cardinality))
     if outside.size:

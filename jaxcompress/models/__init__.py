@@ -37,7 +37,8 @@ def create(name: str, key: Key[Array, ""] | int, task: Dataset | Task) -> nnx.Mo
             "one give your own function to jaxcompress.trace"
         )
     shapes = task.task if isinstance(task, Dataset) else task
-    return _MODELS[name](shapes, rngs=nnx.Rngs(key))
+    # One compilation, and not one for each initialiser.
+    return nnx.jit(lambda seed: _MODELS[name](shapes, rngs=nnx.Rngs(seed)))(key)
 
 
 def as_function(

@@ -42,7 +42,7 @@ def adapt(
         >>> evaluate = Evaluator(network, space, ..., params=params)  # doctest: +SKIP
     """
     config = TuneConfig() if config is None else config
-    tuner = Tuner(network, data, config, turns=2 + RANDOM)
+    tuner = Tuner(network, data, config)
     order, draw = jax.random.split(key)
     ends = [jnp.asarray(space.dense), jnp.zeros(len(space), jnp.int32)]
     decode = jax.jit(space.decode)

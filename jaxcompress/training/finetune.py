@@ -1,7 +1,7 @@
 """Fine-tuning of compressed networks: every member of a front, on the same batches."""
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Key, PyTree
 
 from jaxcompress.config import TuneConfig
@@ -33,21 +33,24 @@ def finetune(
         params: where every member starts; the network's own parameters if None.
 
     Returns:
-        Uncoded parameters, every leaf [P, ...]; give a member's slice to `forward` or
-        `compact` as `params`.
+        Uncoded parameters on the host, every leaf [P, ...]; give a member's slice to
+        `forward` or `compact` as `params`.
 
     Example:
         >>> plans = jax.vmap(space.decode)(result.genotypes)  # doctest: +SKIP
         >>> params = finetune(key, network, plans, dataset)  # doctest: +SKIP
     """
     tuner = Tuner(network, data, TuneConfig() if config is None else config)
-    members = jax.tree.leaves(plans)[0].shape[0]
-    rows = [jax.tree.map(lambda x, m=m: x[m], plans) for m in range(members)]
-    states = [tuner.start(network.params if params is None else params) for _ in rows]
+    plans = jax.tree.map(np.asarray, plans)  # rows of host arrays compile nothing
+    count = jax.tree.leaves(plans)[0].shape[0]
+    rows = [jax.tree.map(lambda x, m=m: x[m], plans) for m in range(count)]
+    members = [tuner.start(network.params if params is None else params) for _ in rows]
     # A loop of calls and no scan or vmap: inside a scan the CPU backend runs gradients
     # of convolutions without its fast kernels, and a vmap over weights groups them.
     for batch in tuner.batches(key):
-        states = [
-            tuner.step(plan, state, batch) for plan, state in zip(rows, states, strict=True)
+        members = [
+            tuner.step(plan, member, batch)
+            for plan, member in zip(rows, members, strict=True)
         ]
-    return jax.tree.map(lambda *x: jnp.stack(x), *(tuner.params(s) for s in states))
+    trees = [jax.device_get(tuner.params(member)) for member in members]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)

@@ -233,7 +233,9 @@ def _step(
 
 
 def smoothed_loss(
-    logits: Float[Array, "n k"], targets: Int32[Array, " n"], smoothing: float
+    logits: Float[Array, "n k"],
+    targets: Int32[Array, " n"],
+    smoothing: float | Float[Array, ""],
 ) -> Float32[Array, ""]:
     """Mean cross-entropy with the targets' `smoothing` spread over all classes.
 

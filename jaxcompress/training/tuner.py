@@ -1,13 +1,14 @@
 """Gradient steps on a network under a plan: what fine-tuning and adapting share."""
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import struct
 from jaxtyping import Array, Float, Int32, Key, PyTree
 
 from jaxcompress.compress import forward
@@ -17,7 +18,34 @@ from jaxcompress.network import Network
 from jaxcompress.space import Plan
 from jaxcompress.training.train import random_shift, shuffled_batches, smoothed_loss
 
-Batch = tuple[Array, Int32[Array, " b"], Float[Array, "b k"]]
+Batch = tuple[Array, Int32[Array, " b"], Float[Array, "b k"], "Rates"]
+
+
+@struct.dataclass
+class Rates:
+    """What a step is told by number, so that one compilation serves every setting.
+
+    Attributes:
+        learning_rate, distillation, temperature, label_smoothing: float32 [].
+    """
+
+    learning_rate: Float[Array, ""]
+    distillation: Float[Array, ""]
+    temperature: Float[Array, ""]
+    label_smoothing: Float[Array, ""]
+
+
+@struct.dataclass
+class Member:
+    """One network in training.
+
+    Attributes:
+        trained: the parameters that move, by path.
+        moments: the optimizer's state.
+    """
+
+    trained: dict[str, Array]
+    moments: Any
 
 
 class Tuner:
@@ -25,55 +53,52 @@ class Tuner:
 
     Channels stay removed and weights stay on their grids: the forward pass is that of
     the compact network, the gradient passes straight through the coding.
-
-    Attributes:
-        network: its own parameters make the dense network, the teacher.
     """
 
-    def __init__(
-        self, network: Network, data: Dataset, config: TuneConfig, turns: int = 1
-    ) -> None:
+    def __init__(self, network: Network, data: Dataset, config: TuneConfig) -> None:
         """Compiles nothing yet.
 
         Args:
-            turns: how many steps are taken on each batch; sets the schedule's length.
+            network: its own parameters make the dense network, the teacher.
         """
-        self.network, self._data, self._config = network, data, config
+        self._network, self._data, self._config = network, data, config
         self._size = min(config.batch_size, len(data.train))
-        steps = len(data.train) // self._size * config.epochs * turns
-        schedule = optax.cosine_decay_schedule(config.learning_rate, max(steps, 1))
-        self._optimizer = optax.adam(schedule)
-        self._fixed = non_trainable(network)
-        self._step = jax.jit(self._one_step)
+        self._steps = len(data.train) // self._size * config.epochs
+        self._step, self._start = compiled_step(network)
         self._teach = jax.jit(self._one_batch)
         self._shuffle = jax.jit(shuffled_batches, static_argnums=(1, 2))
 
-    def start(self, params: PyTree) -> Any:
-        """Returns the state of a member that begins with these parameters."""
-        trained = {
-            path: jnp.asarray(leaf)
-            for path, leaf in self.network.leaves(params).items()
-            if path not in self._fixed
-        }
-        return trained, self._optimizer.init(trained)
+    def start(self, params: PyTree) -> Member:
+        """Returns a member that begins with these parameters."""
+        return self._start(params)
 
-    def params(self, state: Any) -> PyTree:
+    def params(self, member: Member) -> PyTree:
         """Returns a member's parameters, uncoded."""
-        return self.network.unflatten({**self.network.leaves(), **state[0]})
+        return self._network.unflatten({**self._network.leaves(), **member.trained})
 
     def batches(self, key: Key[Array, ""]) -> Iterator[Batch]:
-        """Yields augmented images, labels and the dense network's logits, all epochs."""
-        train = self._data.train
+        """Yields images, labels, the dense network's logits and rates, all epochs."""
+        train, config = self._data.train, self._config
         inputs, targets = jnp.asarray(train.inputs), jnp.asarray(train.targets)
-        for epoch in range(self._config.epochs):
+        count = 0
+        for epoch in range(config.epochs):
             epoch_key = jax.random.fold_in(key, epoch)
-            batches = self._shuffle(epoch_key, len(train), self._size)
+            batches = np.asarray(self._shuffle(epoch_key, len(train), self._size))
             for number, rows in enumerate(batches):
-                yield self._teach(epoch_key, number, rows, inputs, targets)
+                cosine = 0.5 * (1.0 + np.cos(np.pi * count / self._steps))
+                rates = (
+                    config.learning_rate * cosine,
+                    config.distillation,
+                    config.temperature,
+                    config.label_smoothing,
+                )
+                batch = self._teach(epoch_key, number, rows, inputs, targets)
+                yield (*batch, Rates(*map(jnp.float32, rates)))
+                count += 1
 
-    def step(self, plan: Plan, state: Any, batch: Batch) -> Any:
-        """Returns a member's state after one step; a step to NaN is not taken."""
-        return self._step(plan, state, *batch)
+    def step(self, plan: Plan, member: Member, batch: Batch) -> Member:
+        """Returns a member after one step; a step to NaN is not taken."""
+        return self._step(plan, member, *batch)
 
     def _one_batch(
         self,
@@ -82,38 +107,52 @@ class Tuner:
         rows: Int32[Array, " b"],
         inputs: Array,
         targets: Int32[Array, " n"],
-    ) -> Batch:
+    ) -> tuple[Array, Int32[Array, " b"], Float[Array, "b k"]]:
         shift = self._config.shift
         images = random_shift(jax.random.fold_in(key, number), inputs[rows], shift)
         x = self._data.normalize(images)
-        return x, targets[rows], self.network.apply(self.network.params, x)
+        return x, targets[rows], self._network.apply(self._network.params, x)
 
-    def _one_step(
-        self,
+
+@lru_cache(maxsize=4)
+def compiled_step(network: Network) -> tuple[Callable[..., Member], Callable[..., Member]]:
+    """Returns step and start, compiled once for all plans and settings of a network."""
+    optimizer = optax.scale_by_adam()
+    fixed = non_trainable(network)
+
+    @jax.jit
+    def start(params: PyTree) -> Member:
+        leaves = network.leaves(params)
+        trained = {p: jnp.asarray(x) for p, x in leaves.items() if p not in fixed}
+        return Member(trained, optimizer.init(trained))
+
+    @jax.jit
+    def step(
         plan: Plan,
-        state: Any,
+        member: Member,
         x: Array,
         labels: Int32[Array, " b"],
         teacher: Float[Array, "b k"],
-    ) -> Any:
-        config, (trained, moments) = self._config, state
-        leaves = self.network.leaves()
-
+        rates: Rates,
+    ) -> Member:
         def loss(trained: dict[str, Array]) -> Float[Array, ""]:
-            params = self.network.unflatten(leaves | trained)
-            logits = forward(self.network, plan, x, params)
-            hard = smoothed_loss(logits, labels, config.label_smoothing)
-            soft = distillation_loss(logits, teacher, config.temperature)
-            return (1.0 - config.distillation) * hard + config.distillation * soft
+            params = network.unflatten({**network.leaves(), **trained})
+            logits = forward(network, plan, x, params)
+            hard = smoothed_loss(logits, labels, rates.label_smoothing)
+            soft = distillation_loss(logits, teacher, rates.temperature)
+            return (1.0 - rates.distillation) * hard + rates.distillation * soft
 
-        value, gradients = jax.value_and_grad(loss)(trained)
-        updates, moved = self._optimizer.update(gradients, moments, trained)
+        value, gradients = jax.value_and_grad(loss)(member.trained)
+        updates, moments = optimizer.update(gradients, member.moments, member.trained)
+        moved = jax.tree.map(
+            lambda p, u: p - rates.learning_rate * u, member.trained, updates
+        )
         finite = jnp.isfinite(value)
         for leaf in jax.tree.leaves(gradients):
             finite = finite & jnp.isfinite(leaf).all()
-        new = (optax.apply_updates(trained, updates), moved)
-        keep = partial(jnp.where, finite)
-        return jax.tree.map(keep, new, (trained, moments))
+        return jax.tree.map(partial(jnp.where, finite), Member(moved, moments), member)
+
+    return step, start
 
 
 def non_trainable(network: Network) -> set[str]:
@@ -136,7 +175,9 @@ def non_trainable(network: Network) -> set[str]:
 
 
 def distillation_loss(
-    logits: Float[Array, "b k"], teacher: Float[Array, "b k"], temperature: float
+    logits: Float[Array, "b k"],
+    teacher: Float[Array, "b k"],
+    temperature: float | Float[Array, ""],
 ) -> Float[Array, ""]:
     """Returns T^2 KL(teacher / T || logits / T), the mean over a batch, in nats.
 

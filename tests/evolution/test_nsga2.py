@@ -169,9 +169,11 @@ def test_stepping_equals_scanning_bit_for_bit(nsga2):
 
 
 def test_seeds_side_by_side_are_the_seeds_one_by_one():
-    run = evolve(NSGA2(9, MIXED, num_objectives=2), linear, generations=12)
+    algorithm = NSGA2(9, MIXED, num_objectives=2)
+    run = evolve(algorithm, linear, generations=12, jit=lambda f: f)
+    batched, run = quick(jax.vmap(run)), quick(run)
     keys = jax.random.split(jax.random.key(4), 2)
-    batched = quick(jax.vmap(run))(keys)
+    batched = batched(keys)
     for i in range(2):
         one = jax.tree.map(lambda leaf, i=i: leaf[i], batched)
         assert_trees_equal(one, run(keys[i]))
@@ -345,6 +347,7 @@ def test_any_grid_like_object_will_do():
         ({"num_objectives": 0}, "num_objectives is 0"),
         ({"initial": np.zeros((9, 8), int)}, "at most population_size=4"),
         ({"initial": np.zeros((2, 3), int)}, r"must be \[k, 8\]"),
+        ({"initial": np.zeros((2, 8), bool)}, "initial has dtype bool"),
         (
             {"initial": np.full((1, 8), 3)},
             r"initial\[0, 6\] is 3; gene 6 allows 0 to 2",

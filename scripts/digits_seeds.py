@@ -1,0 +1,63 @@
+"""Runs the digits configuration with several seeds and prints what README.md quotes.
+
+    python scripts/digits_seeds.py [--seeds 0 1 2] [--out runs/digits-seeds]
+"""
+
+import argparse
+import io
+import time
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from jaxcompress.config import find, read
+from jaxcompress.pipeline import Outcome, run
+
+
+def smallest_within(outcome: Outcome, points: float) -> tuple[float, float, float]:
+    """Returns ratio, validation and test accuracy of the smallest close enough file."""
+    float_bytes = outcome.dense.size
+    near = [m for m in outcome.front if m.validation >= outcome.dense.validation - points - 1e-9]
+    if not near:
+        return float("nan"), float("nan"), float("nan")
+    best = min(near, key=lambda m: m.parameters or np.inf)
+    return float_bytes / (best.parameters or np.nan), best.validation, best.test or np.nan
+
+
+def spread(values: list[float]) -> str:
+    return f"{np.mean(values):.4f} +- {np.std(values, ddof=1) if len(values) > 1 else 0:.4f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--out", type=Path, default=Path("runs/digits-seeds"))
+    arguments = parser.parse_args()
+    rows, volumes = [], []
+    for seed in arguments.seeds:
+        config = read(find("digits")).model_copy(update={"seed": seed})
+        began = time.perf_counter()
+        outcome = run(config, arguments.out / str(seed), Console(file=io.StringIO()))
+        seconds = time.perf_counter() - began
+        ratio, validation, test = smallest_within(outcome, 0.01)
+        dense = outcome.dense
+        rows.append([dense.validation, dense.test or np.nan, ratio, validation, test, seconds])
+        volumes.append(list(outcome.hypervolumes.values()))
+        print(
+            f"seed {seed}: dense validation {dense.validation:.4f} test {dense.test:.4f}; "
+            f"smallest within 1 point: {ratio:.1f}x smaller, validation {validation:.4f} "
+            f"test {test:.4f}; {seconds:.0f} s",
+            flush=True,
+        )
+        line = "  ".join(f"{k} {v:.4f}" for k, v in outcome.hypervolumes.items())
+        print(f"  hypervolumes: {line}", flush=True)
+    names = ["dense validation", "dense test", "ratio", "validation", "test", "seconds"]
+    for name, column in zip(names, zip(*rows, strict=True), strict=True):
+        print(f"{name}: {spread(list(column))}")
+    for name, column in zip(outcome.hypervolumes, zip(*volumes, strict=True), strict=True):
+        print(f"hypervolume of {name}: {spread(list(column))}")
+
+
+if __name__ == "__main__":
+    main()
