@@ -1,6 +1,6 @@
 """Runs the digits configuration with several seeds and prints what README.md quotes.
 
-    python scripts/digits_seeds.py [--seeds 0 1 2] [--out runs/digits-seeds]
+python scripts/digits_seeds.py [--seeds 0 1 2] [--out runs/digits-seeds]
 """
 
 import argparse
@@ -18,7 +18,8 @@ from jaxcompress.pipeline import Outcome, run
 def smallest_within(outcome: Outcome, points: float) -> tuple[float, float, float]:
     """Returns ratio, validation and test accuracy of the smallest close enough file."""
     float_bytes = outcome.dense.size
-    near = [m for m in outcome.front if m.validation >= outcome.dense.validation - points - 1e-9]
+    least = outcome.dense.validation - points - 1e-9
+    near = [m for m in outcome.front if m.validation >= least]
     if not near:
         return float("nan"), float("nan"), float("nan")
     best = min(near, key=lambda m: m.parameters or np.inf)
@@ -26,15 +27,18 @@ def smallest_within(outcome: Outcome, points: float) -> tuple[float, float, floa
 
 
 def spread(values: list[float]) -> str:
-    return f"{np.mean(values):.4f} +- {np.std(values, ddof=1) if len(values) > 1 else 0:.4f}"
+    return (
+        f"{np.mean(values):.4f} +- {np.std(values, ddof=1) if len(values) > 1 else 0:.4f}"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description="The digits configuration, many seeds.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("runs/digits-seeds"))
     arguments = parser.parse_args()
-    rows, volumes = [], []
+    rows: list[list[float]] = []
+    volumes: dict[str, list[float]] = {}
     for seed in arguments.seeds:
         config = read(find("digits")).model_copy(update={"seed": seed})
         began = time.perf_counter()
@@ -42,10 +46,12 @@ def main() -> None:
         seconds = time.perf_counter() - began
         ratio, validation, test = smallest_within(outcome, 0.01)
         dense = outcome.dense
-        rows.append([dense.validation, dense.test or np.nan, ratio, validation, test, seconds])
-        volumes.append(list(outcome.hypervolumes.values()))
+        dense_test = dense.test or np.nan
+        rows.append([dense.validation, dense_test, ratio, validation, test, seconds])
+        for method, volume in outcome.hypervolumes.items():
+            volumes.setdefault(method, []).append(volume)
         print(
-            f"seed {seed}: dense validation {dense.validation:.4f} test {dense.test:.4f}; "
+            f"seed {seed}: dense validation {dense.validation:.4f} test {dense_test:.4f}; "
             f"smallest within 1 point: {ratio:.1f}x smaller, validation {validation:.4f} "
             f"test {test:.4f}; {seconds:.0f} s",
             flush=True,
@@ -55,8 +61,8 @@ def main() -> None:
     names = ["dense validation", "dense test", "ratio", "validation", "test", "seconds"]
     for name, column in zip(names, zip(*rows, strict=True), strict=True):
         print(f"{name}: {spread(list(column))}")
-    for name, column in zip(outcome.hypervolumes, zip(*volumes, strict=True), strict=True):
-        print(f"hypervolume of {name}: {spread(list(column))}")
+    for method, values in volumes.items():
+        print(f"hypervolume of {method}: {spread(values)}")
 
 
 if __name__ == "__main__":

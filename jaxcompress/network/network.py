@@ -16,7 +16,7 @@ from jaxcompress.network.groups import Group
 from jaxcompress.network.layers import Layer
 from jaxcompress.network.program import Interpreter, Program, Step
 from jaxcompress.network.sizes import Column, Layout, Sizes
-from jaxcompress.network.table import render
+from jaxcompress.network.table import group_lines, layer_lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,4 +197,14 @@ class Network:
         return batch
 
     def __str__(self) -> str:
-        return render(self)
+        lines = [*layer_lines(self.layers), "", *group_lines(self.groups), ""]
+        lines.append(
+            f"{len(self.layers)} layers, {self.macs:,} MACs an example, "
+            f"{self.size:,} parameters, {sum(g.size for g in self.prunable)} prunable "
+            f"channels in {len(self.prunable)} groups"
+        )
+        if self.unused:
+            lines.append(f"parameters that nothing uses: {', '.join(self.unused)}")
+        if self.batch_reason is not None:
+            lines.append(f"only the traced batch size works: {self.batch_reason}")
+        return "\n".join(lines)

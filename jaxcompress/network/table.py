@@ -1,17 +1,17 @@
 """A network as a table that people can read."""
 
+from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from jaxcompress.network.network import Network
+from jaxcompress.network.groups import Group
+from jaxcompress.network.layers import Layer
 
 
-def render(network: "Network") -> str:
-    """Returns layers and channel groups as text, one a line, with totals."""
-    layers = [("layer", "kind", "weight", "MACs", "parameters", "in", "out")]
-    for layer in network.layers:
-        layers.append(
+def layer_lines(layers: Sequence[Layer]) -> list[str]:
+    """Returns the layers as aligned text, one a line."""
+    rows = [("layer", "kind", "weight", "MACs", "parameters", "in", "out")]
+    for layer in layers:
+        rows.append(
             (
                 layer.name,
                 layer.kind,
@@ -22,25 +22,19 @@ def render(network: "Network") -> str:
                 " + ".join(layer.groups_out) or "-",
             )
         )
-    groups = [("group", "channels", "prunable", "ties")]
-    for group in network.groups:
+    return _aligned(rows)
+
+
+def group_lines(groups: Sequence[Group]) -> list[str]:
+    """Returns the channel groups as aligned text, one a line."""
+    rows = [("group", "channels", "prunable", "ties")]
+    for group in groups:
         ties = ", ".join(f"{path}[{axis}]" for path, axis in group.members[:4])
         if len(group.members) > 4:
             ties += f", and {len(group.members) - 4} more"
         state = "yes" if group.prunable else f"no: {group.reason}"
-        groups.append((group.name, str(group.size), state, ties))
-    lines = [*_aligned(layers), "", *_aligned(groups), ""]
-    lines.append(
-        f"{len(network.layers)} layers, {network.macs:,} MACs an example, "
-        f"{network.size:,} parameters, "
-        f"{sum(g.size for g in network.prunable)} prunable channels in "
-        f"{len(network.prunable)} groups"
-    )
-    if network.unused:
-        lines.append(f"parameters that nothing uses: {', '.join(network.unused)}")
-    if network.batch_reason:
-        lines.append(f"only the traced batch size works: {network.batch_reason}")
-    return "\n".join(lines)
+        rows.append((group.name, str(group.size), state, ties))
+    return _aligned(rows)
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
