@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import jax
 from flax import nnx
 from jaxtyping import Array, Float, Key, PyTree
 
@@ -37,8 +38,9 @@ def create(name: str, key: Key[Array, ""] | int, task: Dataset | Task) -> nnx.Mo
             "one give your own function to jaxcompress.trace"
         )
     shapes = task.task if isinstance(task, Dataset) else task
+    key = jax.random.key(key) if isinstance(key, int) else key
     # One compilation, and not one for each initialiser.
-    return nnx.jit(lambda seed: _MODELS[name](shapes, rngs=nnx.Rngs(seed)))(key)
+    return nnx.jit(lambda key: _MODELS[name](shapes, rngs=nnx.Rngs(key)))(key)
 
 
 def as_function(

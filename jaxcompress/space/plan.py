@@ -1,13 +1,14 @@
 """The plan: what is done to every layer and channel group of a network."""
 
 from collections.abc import Mapping
+from typing import no_type_check
 
 from flax import struct
 from jaxtyping import Array, Bool, Int
 
 
-@struct.dataclass
-class Plan:
+@no_type_check  # as a pytree it holds whatever it is mapped to
+class Plan(struct.PyTreeNode):
     """What a genotype means for one network; a pytree, so it can be mapped over.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, no_type_check
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +21,8 @@ from jaxcompress.training.train import random_shift, shuffled_batches, smoothed_
 Batch = tuple[Array, Int32[Array, " b"], Float[Array, "b k"], "Rates"]
 
 
-@struct.dataclass
-class Rates:
+@no_type_check  # as a pytree it holds whatever it is mapped to
+class Rates(struct.PyTreeNode):
     """What a step is told by number, so that one compilation serves every setting.
 
     Attributes:
@@ -35,8 +35,8 @@ class Rates:
     label_smoothing: Float[Array, ""]
 
 
-@struct.dataclass
-class Member:
+@no_type_check  # as a pytree it holds whatever it is mapped to
+class Member(struct.PyTreeNode):
     """One network in training.
 
     Attributes:

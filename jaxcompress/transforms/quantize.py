@@ -5,6 +5,7 @@ over the surviving entries, found among shrunken ranges and then fitted to the c
 """
 
 from collections.abc import Sequence
+from typing import no_type_check
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,8 +21,8 @@ _STEPS = np.asarray([0, 1] + [2 ** (b - 1) - 1 for b in range(2, 17)], np.float3
 _SHRINKS = np.linspace(0.2, 1.0, 33, dtype=np.float32)
 
 
-@struct.dataclass
-class Quantized:
+@no_type_check  # as a pytree it holds whatever it is mapped to
+class Quantized(struct.PyTreeNode):
     """A tensor on a symmetric uniform grid.
 
     Attributes:
