@@ -16,7 +16,7 @@ Bits = Literal[1, 2, 3, 4, 5, 6, 7, 8, 16, 32]
 class Section(BaseModel):
     """A frozen part of a configuration."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -63,7 +63,9 @@ class SpaceConfig(Section):
     multiple_of: int = Field(default=1, ge=1, description="of channel counts, >= 1")
     minimum: int = Field(default=2, ge=1, description="least channels of a group, >= 1")
     weight_bits: tuple[Bits, ...] = Field(
-        default=(2, 3, 4, 5, 6, 8), description="allowed bits of weights: 1..8, 16, 32"
+        default=(2, 3, 4, 5, 6, 8),
+        strict=False,
+        description="allowed bits of weights: 1..8, 16, 32",
     )
     granularity: Literal["tensor", "channel"] = Field(
         default="channel",
@@ -104,6 +106,7 @@ class SearchConfig(Section):
     )
     objectives: tuple[Literal["error", "size", "macs"], ...] = Field(
         default=("error", "size", "macs"),
+        strict=False,
         description="what is minimised, error and size first",
     )
     max_size: float | None = Field(
@@ -137,7 +140,9 @@ class ReportConfig(Section):
 class Config(Section):
     """A run of jaxcompress: train, search, fine-tune, compact, save, judge."""
 
-    name: str = Field(default="run", description="of the run directory")
+    name: str = Field(
+        default="run", pattern=r"^\w[\w.-]*$", description="of the run directory"
+    )
     seed: int = Field(
         default=0, ge=0, description="of everything random but the data split"
     )

@@ -1,7 +1,9 @@
 """One run from end to end: train, search, fine-tune, compact, save, judge."""
 
 import json
+import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from jaxtyping import Array, PyTree
 from rich.console import Console
 
 from jaxcompress import data as datasets, models
-from jaxcompress.compress import compiled_forward
+from jaxcompress.compress import compiled_forward, parameter_bytes
 from jaxcompress.config import Config, write
 from jaxcompress.data import Dataset
 from jaxcompress.evolution import NSGA2
@@ -92,6 +94,21 @@ def run(config: Config, out: Path | None, console: Console) -> Outcome:
     )
     module = models.create(config.model, keys["model"], data)
     directory = _made(config, out)  # nothing is written before the input has proved good
+    try:
+        return _run(config, directory, data, module, keys, console)
+    except (ValueError, KeyboardInterrupt):
+        shutil.rmtree(directory)  # nothing half-written stays
+        raise
+
+
+def _run(
+    config: Config,
+    directory: Path,
+    data: Dataset,
+    module: Any,
+    keys: Mapping[Any, jax.Array],
+    console: Console,
+) -> Outcome:
     console.print(f"training {config.model} on {data.name}", highlight=False)
     module, _ = train(keys["train"], module, data, config.train)
     apply, params = models.as_function(module)
@@ -140,9 +157,9 @@ def run(config: Config, out: Path | None, console: Console) -> Outcome:
     )
     accuracies = np.maximum(stops[0][1], stops[1][1]).tolist()
     macs = jax.jit(jax.vmap(lambda plan: Macs()(network, plan)))(plans)
-    sizes = np.asarray(evaluate(stacked).objectives)[:, 1]
+    sizes = [float(parameter_bytes(network, _rows(plans, i))) for i in range(len(stacked))]
     methods = [method for method, part in rows.items() for _ in part]
-    columns = zip(methods, accuracies, sizes.tolist(), macs.tolist(), strict=True)
+    columns = zip(methods, accuracies, sizes, macs.tolist(), strict=True)
     members = [Member(*column) for column in columns]
     volumes = {
         method: measure(_points([m for m in members if m.method == method]))

@@ -5,6 +5,7 @@ Train, trace, search, fine-tune, compact, save and judge, as one configuration s
 
 import contextlib
 import io
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,9 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
     Returns:
-        The exit code: 0, or 2 after one line on standard error when something that the
-        user gave is wrong.
+        The exit code: 0, 2 after one line on standard error when something that the user
+        gave is wrong, 130 after an interruption.
     """
+    logging.getLogger("absl").setLevel(logging.ERROR)  # readers log what we say better
     arguments = list(sys.argv[1:] if argv is None else argv)
     width = None if sys.stdout.isatty() else 160
     console = Console(width=width)
@@ -45,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; the unfinished run directory was removed", file=sys.stderr)
+        return 130
     console.print(str(outcome.directory), highlight=False, soft_wrap=True)
     return 0
 
@@ -75,9 +80,10 @@ def _overridden(config: Config, arguments: list[str]) -> Config:
     except SystemExit as stop:
         if not stop.code:
             raise
-        # The parser draws a box of several lines: keep its words.
-        words = said.getvalue().translate(str.maketrans("╭╮╰╯│─", " " * 6)).split()
-        text = " ".join(words).partition("For full helptext")[0]
+        # The parser draws a box: keep the words inside.
+        lines = [line.strip("│ ") for line in said.getvalue().splitlines()]
+        inside = [line for line in lines if line and line[0] not in "╭╰─"]
+        text = " ".join(inside).partition("For full helptext")[0]
         raise ValueError(f"{text.strip()} (see --help)") from None
 
 

@@ -17,13 +17,13 @@ from jaxcompress.pipeline import Outcome, run
 
 def smallest_within(outcome: Outcome, points: float) -> tuple[float, float, float]:
     """Returns ratio, validation and test accuracy of the smallest close enough file."""
-    float_bytes = outcome.dense.size
+    dense_bytes = outcome.dense.parameters or np.nan
     least = outcome.dense.validation - points - 1e-9
     near = [m for m in outcome.front if m.validation >= least]
     if not near:
         return float("nan"), float("nan"), float("nan")
     best = min(near, key=lambda m: m.parameters or np.inf)
-    return float_bytes / (best.parameters or np.nan), best.validation, best.test or np.nan
+    return dense_bytes / (best.parameters or np.nan), best.validation, best.test or np.nan
 
 
 def spread(values: list[float]) -> str:

@@ -16,7 +16,7 @@ from safetensors.numpy import load as read_safetensors, save as write_safetensor
 from jaxcompress.artifact import program, tensors
 from jaxcompress.artifact.errors import ArtifactError
 from jaxcompress.compress import Coding
-from jaxcompress.compress.manifest import packed
+from jaxcompress.compress.manifest import CHECKSUM, PARTS, packed
 from jaxcompress.network import Network
 
 LARGEST_HEADER = 1 << 26
@@ -29,7 +29,7 @@ class Sizes:
     Attributes:
         parameters: the parameter part: all that is needed to rebuild every parameter,
             container and header included.
-        program: the program part: the exported function.
+        program: the program part: the exported function, and the metadata.
     """
 
     parameters: int
@@ -89,12 +89,13 @@ def save(
     leaves = {name: np.asarray(leaf) for name, leaf in network.leaves().items()}
     header, payload = tensors.encode(leaves, network.coding)
     code = program.encode(network)
-    header["checksum"] = zlib.crc32(payload + code)
     try:
-        header["metadata"] = json.loads(json.dumps(dict(metadata or {}), allow_nan=False))
+        about = packed(json.loads(json.dumps(dict(metadata or {}), allow_nan=False)))
     except (TypeError, ValueError) as error:
         raise ValueError(f"save: metadata must be plain JSON: {error}") from error
-    parts = {"header": packed(header), "payload": payload, "program": code}
+    listed = packed(header)
+    checksum = _checksum(listed, about, payload, code)
+    parts = dict(zip(PARTS, (checksum + listed, about, payload, code), strict=True))
     data = write_safetensors({k: np.frombuffer(v, np.uint8) for k, v in parts.items()})
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -107,7 +108,7 @@ def save(
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    return Sizes(len(data) - len(code), len(code))
+    return _sizes(data, about, code)
 
 
 def load(path: str | os.PathLike[str]) -> Artifact:
@@ -126,17 +127,31 @@ def load(path: str | os.PathLike[str]) -> Artifact:
     data = Path(path).read_bytes()
     try:
         parts = {k: v.tobytes() for k, v in read_safetensors(data).items()}
-        packed_header, payload, code = (parts[k] for k in ("header", "payload", "program"))
-        unpacker = zlib.decompressobj()
-        header = json.loads(unpacker.decompress(packed_header, LARGEST_HEADER))
-    except (SafetensorError, KeyError, ValueError, zlib.error) as error:
+        header, about, payload, code = (parts[name] for name in PARTS)
+        checksum, listed = header[:CHECKSUM], header[CHECKSUM:]
+    except (SafetensorError, KeyError, ValueError) as error:
         raise ArtifactError(f"{path} is no artifact of jaxcompress: {error}") from error
     try:
-        leaves, coding = tensors.decode(header, payload)
-        if header.get("checksum") != zlib.crc32(payload + code):
+        if checksum != _checksum(listed, about, payload, code):
             raise ArtifactError("the checksum does not match: the file is damaged")
+        leaves, coding = tensors.decode(_json(listed), payload)
         call = program.decode(code)
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}") from error
-    sizes = Sizes(len(data) - len(code), len(code))
-    return Artifact(header.get("metadata", {}), coding, leaves, sizes, call)
+    return Artifact(_json(about), coding, leaves, _sizes(data, about, code), call)
+
+
+def _checksum(*parts: bytes) -> bytes:
+    return zlib.crc32(b"".join(parts)).to_bytes(CHECKSUM, "big")
+
+
+def _sizes(data: bytes, about: bytes, code: bytes) -> Sizes:
+    return Sizes(len(data) - len(about) - len(code), len(about) + len(code))
+
+
+def _json(data: bytes) -> Any:
+    unpacker = zlib.decompressobj()
+    try:
+        return json.loads(unpacker.decompress(data, LARGEST_HEADER))
+    except (ValueError, zlib.error, RecursionError) as error:
+        raise ArtifactError(f"the header cannot be read: {error}") from error

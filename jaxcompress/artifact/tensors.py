@@ -33,6 +33,10 @@ def encode(
             raise ValueError(f"save: parameter {path!r} is {leaf.dtype}; wanted float32")
         if path in coded:
             code = coded[path]
+            if code.bits not in ALLOWED_BITS:
+                raise ValueError(
+                    f"save: {path!r} has {code.bits} bits; allowed: {ALLOWED_BITS}"
+                )
             chunks.append(pack(np.asarray(code.codes), code.bits))
             chunks.append(np.asarray(code.scale, "<f4").tobytes())
         else:
@@ -76,13 +80,14 @@ def _entries(header: dict[str, Any]) -> Iterator[tuple[str, list[int], int, list
     """Yields the tensors of a manifest, checked: a header may come from anyone."""
     if not isinstance(header, dict) or not isinstance(header.get("format"), int):
         raise ArtifactError("the header names no format")
-    if header["format"] > FORMAT:
+    if not 1 <= header["format"] <= FORMAT:
         raise ArtifactError(
-            f"the file has format {header['format']}, this version reads up to {FORMAT}; "
+            f"the file has format {header['format']}, this version reads 1..{FORMAT}; "
             "update jaxcompress"
         )
     if not isinstance(header.get("tensors"), list):
         raise ArtifactError("the header lists no tensors")
+    seen: set[str] = set()
     for entry in header["tensors"]:
         if not isinstance(entry, list) or len(entry) != 4:
             raise ArtifactError("the header lists something that is no tensor")
@@ -93,11 +98,13 @@ def _entries(header: dict[str, Any]) -> Iterator[tuple[str, list[int], int, list
             and all(type(n) is int and 0 <= n < 2**31 for n in dims)
             for dims in (shape, scale)
         )
-        if not isinstance(path, str) or not dims_fit or bits not in ALLOWED_BITS:
+        known = type(bits) is int and bits in ALLOWED_BITS
+        if not isinstance(path, str) or path in seen or not dims_fit or not known:
             raise ArtifactError("the header describes a tensor that cannot be")
         if bits != 32 and (
             len(scale) != len(shape)
             or any(s not in (1, n) for s, n in zip(scale, shape, strict=True))
         ):
             raise ArtifactError(f"the scale of tensor {path!r} does not fit its shape")
+        seen.add(path)
         yield path, shape, bits, scale

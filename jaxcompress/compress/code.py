@@ -5,6 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
+from jaxcompress.compress.check import check_plan
 from jaxcompress.network import Network
 from jaxcompress.space import Plan
 from jaxcompress.transforms import Quantized, quantize, straight_through
@@ -19,6 +20,7 @@ def code(network: Network, plan: Plan, params: Any = None) -> dict[str, Quantize
     Returns:
         By parameter path the codes, in the parameter's full shape.
     """
+    check_plan(network, plan)
     leaves = network.leaves(params)
     alive = network.alive(plan.channels)
     out_axes = {layer.weight: layer.out_axes for layer in network.layers}

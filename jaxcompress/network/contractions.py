@@ -16,7 +16,8 @@ class Contraction:
     Attributes:
         step: its program step.
         kind: "convolution", "depthwise", "grouped" or "dense".
-        constant: MACs of one channel combination in one example.
+        constant: MACs of one channel combination in one example; 0 for a product of
+            parameters, which does not depend on the inputs.
         columns: the axes whose surviving lengths multiply with it.
         contracted: for each operand its contracted axes.
         outer: for each operand the axes that reach the output, without batch axes.
@@ -42,12 +43,12 @@ class Contraction:
 
 
 def contractions(program: Program, layout: Layout) -> tuple[Contraction, ...]:
-    """Returns every convolution and dot that depends on the network's inputs."""
+    """Returns every convolution and dot."""
     readers = {"dot_general": _dot, "conv_general_dilated": _convolution}
     return tuple(
         readers[step.primitive.name](step, layout)
         for step in program.walk()
-        if step.primitive.name in readers and any(step.driven)
+        if step.primitive.name in readers
     )
 
 
@@ -61,7 +62,7 @@ def _dot(step: Step, layout: Layout) -> Contraction:
     return Contraction(
         step,
         "dense",
-        constant * step.repeats,
+        constant * step.repeats * any(step.driven),
         columns,
         (tuple(con_a), tuple(con_b)),
         (tuple(outer_a), tuple(outer_b)),
@@ -79,7 +80,11 @@ def _convolution(step: Step, layout: Layout) -> Contraction:
     return Contraction(
         step,
         kind,
-        constant * prod(space) * prod(right.shape[d] for d in kernel) * step.repeats,
+        constant
+        * prod(space)
+        * prod(right.shape[d] for d in kernel)
+        * step.repeats
+        * any(step.driven),
         columns,
         (() if kind == "depthwise" else (spec.lhs_spec[1],), (inner,)),
         (tuple(d for d in range(left.ndim) if d not in spec.lhs_spec[:2]), (out,)),
@@ -92,8 +97,7 @@ def _costs(axes: list[tuple[Axes, int]], layout: Layout) -> tuple[int, tuple[Col
     for array, dim in axes:
         column = layout.column(array, dim)
         if column.batch > 1:  # cost is counted for one example
-            units = tuple(u.reshape(column.batch, -1)[0] for u in column.units)
-            column = Column(column.size // column.batch, 1, units)
+            column = column.one_example()
         if column.units:
             columns.append(column)
         else:

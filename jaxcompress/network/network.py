@@ -104,7 +104,8 @@ class Network:
             return []
         found = []
         for operand, dims in enumerate(contraction.contracted):
-            if step.driven[operand]:
+            # Of a product of parameters (a low-rank weight) one operand is enough.
+            if step.driven[operand] or (operand == 0 and not any(step.driven)):
                 for dim in dims:
                     column = self.layout.column(step.ins[operand], dim)
                     if column.units:

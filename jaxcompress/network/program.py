@@ -148,7 +148,7 @@ class _Flattener:
                 return np.asarray(atom.val, aval.dtype)
             return env[atom]
 
-        for eqn in jaxpr.eqns:
+        for eqn in _live(jaxpr):
             operands = [read(atom) for atom in eqn.invars]
             name = eqn.primitive.name
             inner = next((eqn.params[k] for k in INLINED if k in eqn.params), None)
@@ -218,6 +218,17 @@ class _Flattener:
                 assemble(nodes, [line, axes], [(0, 0)] + [(1, d) for d in range(axes.ndim)])
             )
         return self._emit(eqn, operands, outs, program)
+
+
+def _live(jaxpr: Any) -> list[JaxprEqn]:
+    """Returns the equations from which a result is computed."""
+    needed = {atom for atom in jaxpr.outvars if isinstance(atom, Var)}
+    kept = []
+    for eqn in reversed(jaxpr.eqns):
+        if needed.intersection(eqn.outvars):
+            needed |= {atom for atom in eqn.invars if isinstance(atom, Var)}
+            kept.append(eqn)
+    return kept[::-1]
 
 
 def _joined(origins: Sequence[Origin]) -> Origin:

@@ -24,11 +24,18 @@ class Column:
         batch: the traced batch size if the batch axis is part of this axis, else 1.
         units: int arrays [size]; an index survives iff all its units do (`ALWAYS`: it
             does in any case). Empty if no plan touches the axis.
+        first: bool [size], the indices of the first example; None if batch is 1.
     """
 
     size: int
     batch: int
     units: tuple[np.ndarray, ...]
+    first: np.ndarray | None = None
+
+    def one_example(self) -> "Column":
+        """Returns the column of one example, where the batch is part of the axis."""
+        units = tuple(line[self.first] for line in self.units)
+        return Column(self.size // self.batch, 1, units)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +61,16 @@ class Layout:
         return self._cache[key]
 
     def _column(self, axes: Axes, dim: int) -> Column:
-        batch, units = 1, []
+        batch, units, first = 1, [], None
         for ids in survivors(self.nodes, axes, dim):
             if self.nodes.batch(ids).all():
-                batch = len(np.unique(self.nodes.find(ids)))
+                roots = self.nodes.find(ids)
+                batch, first = len(np.unique(roots)), roots == roots[0]
                 continue
             column = self.units[self.nodes.find(ids)]
             if (column != ALWAYS).any():
                 units.append(column)
-        return Column(axes.shape[dim], batch, tuple(units))
+        return Column(axes.shape[dim], batch, tuple(units), first)
 
     def mask(self, column: Column, alive: Bool[Array, " units"]) -> Bool[Array, " n"]:
         """Returns which indices of an axis survive (traceable)."""
@@ -95,10 +103,6 @@ class Sizes:
         known = np.append(self.alive, True)
         mask = np.logical_and.reduce([known[units] for units in column.units])
         return None if mask.all() else mask
-
-    def is_batch(self, axes: Axes, dim: int) -> bool:
-        """Returns whether the batch axis is part of axis `dim`."""
-        return self.layout.column(axes, dim).batch > 1
 
     def shape(self, axes: Axes) -> tuple[Any, ...]:
         """Returns the shape of an array under these sizes."""

@@ -18,6 +18,7 @@ from jaxcompress.network.network import Network
 from jaxcompress.network.nodes import Nodes
 from jaxcompress.network.program import Program, flatten
 from jaxcompress.network.settle import settle
+from jaxcompress.network.sizes import Layout, Sizes
 
 
 def trace(
@@ -90,7 +91,8 @@ def trace(
         groups=groups,
         unused=unused,
         coding={},
-        batch_reason=_batch_reason(nodes, program, leaves),
+        batch_reason=_batch_reason(nodes, program, leaves)
+        or _baked_in(apply, params, example, program, layout),
         paths=paths,
         program=program,
         layout=layout,
@@ -189,6 +191,43 @@ def _unused(program: Program, paths: Sequence[str]) -> tuple[str, ...]:
             needed |= {arg for arg in step.args if isinstance(arg, int)}
     slots = program.inputs[: len(paths)]
     return tuple(p for p, slot in zip(paths, slots, strict=True) if slot not in needed)
+
+
+def _baked_in(
+    apply: Callable[..., Any], params: Any, example: Any, program: Program, layout: Layout
+) -> str | None:
+    """Returns where the batch size entered the function as a number, or None.
+
+    Traced at another batch size, every step must be the same, with the shapes that the
+    layout gives it.
+    """
+    batch = jax.tree.leaves(example)[0].shape[0] * 2 + 3
+    other = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype), example
+    )
+    try:
+        closed, _ = _jaxpr(apply, params, other)
+    except ValueError as error:
+        return f"apply fails at batch size {batch} ({error})"
+    nodes = Nodes()
+    leaves = [fresh(nodes, np.shape(leaf)) for leaf in jax.tree.leaves(params)]
+    again, _ = flatten(closed, nodes, leaves, _inputs(nodes, jax.tree.leaves(other)))
+    sizes = Sizes(layout, None, batch)
+    ours, theirs = program.walk(), again.walk()
+    if len(ours) != len(theirs):
+        return "apply takes other steps at another batch size"
+    for step, twin in zip(ours, theirs, strict=True):
+        name = step.primitive.name
+        shapes = [sizes.shape(axes) for axes in step.outs]
+        literals = [[a for a in s.args if not isinstance(a, int)] for s in (step, twin)]
+        if name != twin.primitive.name or shapes != [axes.shape for axes in twin.outs]:
+            return f"the shape of a {name} has the batch size in it"
+        if len(literals[0]) != len(literals[1]) or not all(
+            np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+            for a, b in zip(*literals, strict=True)
+        ):
+            return f"a {name} computes with the batch size"
+    return None
 
 
 def _batch_reason(nodes: Nodes, program: Program, leaves: Sequence[Axes]) -> str | None:

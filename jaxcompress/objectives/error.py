@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcompress.objectives.objective import Quality
+from jaxcompress.transforms import cross_entropy
 
 KINDS = ("top1", "cross_entropy")
 
@@ -43,8 +43,7 @@ class Error(Quality):
         if callable(self.kind):
             return jnp.asarray(self.kind(outputs, targets), jnp.float32)
         if self.kind == "cross_entropy":
-            logits = jax.nn.log_softmax(outputs)
-            return -jnp.take_along_axis(logits, targets[:, None], axis=1).mean()
+            return cross_entropy(outputs, targets)
         wrong = (jnp.argmax(outputs, axis=-1) != targets).sum(dtype=jnp.int32)
         error = wrong.astype(jnp.float32) / targets.shape[0]
         # The argmax of NaN is a label like any other: say NaN instead.

@@ -1,18 +1,18 @@
 """Cost: the bytes of a file's parameter part."""
 
 from dataclasses import dataclass
+from math import prod
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxcompress.compress.manifest import manifest, packed
+from jaxcompress.compress import parameter_bytes
 from jaxcompress.network import Network
 from jaxcompress.objectives.objective import Cost
 from jaxcompress.space import Plan
+from jaxcompress.transforms import packed_bytes
 
 CODINGS = ("dense",)
-# Of a safetensors file with our two tensors and its own header, checksum included.
-CONTAINER = 250
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,9 @@ class Size(Cost):
     """Bytes of the parameter part of a saved file; everything is charged.
 
     Codes at their bits (each tensor fills its last byte), scales and all parameters
-    that are not coded at 32 bits, and the header. The header is estimated from the dense
-    network's (its length depends a little on the digits in it); all else is exact.
+    that are not coded at 32 bits, and the header. The header is that of the dense
+    network: a plan's own differs by some bytes, since its digits are others. All else is
+    exact.
 
     Attributes:
         coding: "dense": the codes one after the other.
@@ -55,18 +56,19 @@ class Size(Cost):
 
 
 def overhead(network: Network, plan: Plan) -> int:
-    """Returns the estimated bytes of a file's header for plans like this one."""
-    shapes = {path: leaf.shape for path, leaf in network.leaves().items()}
-    coded = set(plan.weight_bits)
-    scales = {
-        layer.weight: [
-            n if plan.granularity == "channel" and d in layer.out_axes else 1
-            for d, n in enumerate(layer.shape)
-        ]
-        for layer in network.layers
-        if layer.weight in coded
-    }
-    return CONTAINER + len(packed(manifest(shapes, dict.fromkeys(coded, 4), scales)))
+    """Returns the bytes of container and header for plans like this one."""
+    dense = Plan(
+        weight_bits=dict.fromkeys(plan.weight_bits, 4), granularity=plan.granularity
+    )
+    bare = 0
+    for path, leaf in network.leaves().items():
+        if path not in plan.weight_bits:
+            bare += 4 * leaf.size
+            continue
+        layer = next(layer for layer in network.layers if layer.weight == path)
+        axes = layer.out_axes if plan.granularity == "channel" else ()
+        bare += packed_bytes(leaf.size, 4) + 4 * prod(leaf.shape[axis] for axis in axes)
+    return parameter_bytes(network, dense) - bare
 
 
 def _counts(

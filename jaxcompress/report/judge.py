@@ -43,7 +43,7 @@ def save_and_judge(
     dense = Member(
         method="dense",
         validation=accuracy(network.apply, network.params, inputs, data.validation.targets),
-        size=float(4 * network.size),
+        size=0.0,
         macs=float(network.macs),
     )
     dense = _judged(dense, network, folder / "dense.jcz", data)
@@ -72,6 +72,7 @@ def _judged(member: Member, network: Network, path: Path, data: Dataset) -> Memb
     return replace(
         member,
         test=accuracy(lambda _, x: loaded(x), None, inputs, data.test.targets),
+        size=float(sizes.parameters),
         macs=float(network.macs),
         bits=_mean_bits(network),
         parameters=sizes.parameters,

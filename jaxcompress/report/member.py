@@ -10,7 +10,7 @@ class Member:
     Attributes:
         method: which search found it.
         validation: accuracy on the validation split after fine-tuning, 0..1.
-        size: bytes of parameters as the search counted them.
+        size: bytes of the parameter part; of the file, where there is one.
         macs: multiply-accumulates of one example.
         bits: mean bits of a weight; None: not saved.
         test: accuracy of the saved file on the test split; None: not judged, because it

@@ -17,16 +17,16 @@ def front_table(members: Sequence[Member], dense: Member) -> Table:
         members: with their files' sizes and test accuracies.
         dense: the dense network in the same form.
     """
-    table = Table(title="front (test split read once, by the saved files)")
-    for title in ("validation", "test", "parameters", "ratio", "file", "ratio"):
+    table = Table(title="front, in artifacts/ (test split read once, by the saved files)")
+    for title in ("valid.", "test", "param. B", "ratio", "file B", "ratio"):
         table.add_column(title, justify="right", no_wrap=True)
-    for title in ("MACs", "ratio", "mean bits"):
+    for title in ("MACs", "ratio", "bits"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("file", no_wrap=True)
+    table.add_column("name", no_wrap=True)
     for member in [dense, *sorted(members, key=lambda m: -m.size)]:
         table.add_row(
-            f"{member.validation:.2%}",
-            "-" if member.test is None else f"{member.test:.2%}",
+            f"{100 * member.validation:.2f}",
+            "-" if member.test is None else f"{100 * member.test:.2f}",
             _bytes(member.parameters),
             _ratio(dense.parameters, member.parameters),
             _bytes(member.file),
@@ -34,7 +34,7 @@ def front_table(members: Sequence[Member], dense: Member) -> Table:
             f"{member.macs:,.0f}",
             _ratio(dense.macs, member.macs),
             "-" if member.bits is None else f"{member.bits:.2f}",
-            member.path,
+            member.path.rpartition("/")[2],
         )
     return table
 
@@ -63,7 +63,7 @@ def write_csv(path: Path, members: Sequence[Member]) -> None:
 
 
 def _bytes(count: int | None) -> str:
-    return "-" if count is None else f"{count:,} B"
+    return "-" if count is None else f"{count:,}"
 
 
 def _ratio(before: float | None, after: float | None) -> str:

@@ -14,8 +14,9 @@ from jaxtyping import Array, Int
 from jaxcompress.compress import compress, masked
 from jaxcompress.evolution import Evaluation
 from jaxcompress.network import Network
-from jaxcompress.objectives import Constraint, Cost, Quality
+from jaxcompress.objectives import Constraint, Cost, Error, Quality
 from jaxcompress.space import Space
+from jaxcompress.transforms import check_labels
 
 IMAGES_A_STEP = 512  # bounds the memory of one forward pass
 
@@ -83,6 +84,9 @@ class Evaluator:
         if measured:
             given = network.params if params is None else params
             self._data = (*_batches(network, inputs, targets), given)
+            outputs = jax.eval_shape(network.apply, given, inputs)
+            if any(isinstance(o, Error) and not callable(o.kind) for o in self.objectives):
+                check_labels(targets, outputs.shape[-1])
         devices = 1 if mesh is None else mesh.shape["population"]
         self._chunk = -(-chunk // devices) * devices
         run = self._mapped
@@ -131,9 +135,10 @@ class Evaluator:
             objectives.append(np.asarray(values)[:count])
             violations.append(np.asarray(violation)[:count])
         width = len(self.objectives)
+        # Joined on the host: there a new number of rows compiles nothing.
         return Evaluation(
-            objectives=jnp.concatenate([jnp.zeros((0, width)), *objectives]),
-            violation=jnp.concatenate([jnp.zeros(0), *violations]),
+            jnp.asarray(np.concatenate([np.zeros((0, width), np.float32), *objectives])),
+            jnp.asarray(np.concatenate([np.zeros(0, np.float32), *violations])),
         )
 
     def _mapped(self, genotypes: Int[Array, "p genes"], data: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcompress.network import ALWAYS, Network, Step
+from jaxcompress.transforms import check_labels, cross_entropy
 
 Scores = dict[str, np.ndarray]
 Loss = Callable[[Array, Array], Float[Array, ""]]
@@ -62,9 +63,14 @@ def taylor(
         batch_size: examples a gradient; what does not fill a batch is left out unless it
             is all there is.
     """
-    loss = cross_entropy if loss is None else loss
+    if loss is None:
+        outputs = jax.eval_shape(network.apply, network.params, inputs)
+        check_labels(targets, outputs.shape[-1])
+        loss = cross_entropy
     count = max(len(inputs) // batch_size, 1)
     size = min(batch_size, len(inputs))
+
+    measure = loss
 
     def gated(gates: Float[Array, " units"], x: Array, y: Array) -> Float[Array, ""]:
         known = jnp.concatenate([gates, jnp.ones(1, gates.dtype)])
@@ -78,7 +84,7 @@ def taylor(
                     operands[position] = operands[position] * line
             return operands
 
-        return loss(network.interpret(network.params, x, before=gate), y)
+        return measure(network.interpret(network.params, x, before=gate), y)
 
     def body(total: Array, batch: tuple[Array, Array]) -> tuple[Array, None]:
         return total + jnp.abs(jax.grad(gated)(gates, *batch)), None
@@ -92,11 +98,3 @@ def taylor(
     total, _ = jax.jit(lambda b: jax.lax.scan(body, jnp.zeros_like(gates), b))(batches)
     scores = np.asarray(total, np.float64) / count
     return {group.name: scores[group.units] for group in network.prunable}
-
-
-def cross_entropy(
-    outputs: Float[Array, "batch classes"], targets: Array
-) -> Float[Array, ""]:
-    """Returns the mean cross-entropy of logits [B, K] and labels [B]."""
-    logits = jax.nn.log_softmax(outputs)
-    return -jnp.take_along_axis(logits, targets[:, None], axis=1).mean()

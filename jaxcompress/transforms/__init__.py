@@ -1,5 +1,6 @@
 """Array to array, pure; knows nothing of networks."""
 
+from jaxcompress.transforms.classify import check_labels, cross_entropy
 from jaxcompress.transforms.packing import pack, packed_bytes, unpack
 from jaxcompress.transforms.quantize import (
     ALLOWED_BITS,
@@ -13,6 +14,8 @@ __all__ = [
     "ALLOWED_BITS",
     "GRANULARITIES",
     "Quantized",
+    "check_labels",
+    "cross_entropy",
     "pack",
     "packed_bytes",
     "quantize",

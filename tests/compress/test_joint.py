@@ -1,5 +1,7 @@
 """Channels and bits together: masked and compact agree, plans are checked."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -80,9 +82,26 @@ def test_compact_can_be_compacted_again_and_exported() -> None:
         (jc.Plan(channels={"a": jnp.zeros(6, bool)}), "keep one"),
         (jc.Plan(channels={"c": jnp.arange(3) > 0}), "frozen: network output"),
         (jc.Plan(weight_bits={"z": jnp.asarray(4)}), "no layer's weight"),
+        (jc.Plan(weight_bits={"a": jnp.asarray(40)}), "40 bits; allowed"),
+        (jc.Plan(weight_bits={"a": jnp.asarray(0)}), "0 bits; allowed"),
     ],
 )
 def test_bad_plans_are_refused(plan: jc.Plan, words: str) -> None:
     network = jc.trace(*ZOO["mlp"](jax.random.key(0))[:3])
     with pytest.raises(ValueError, match=words):
         jc.compact(network, plan)
+    with pytest.raises(ValueError, match=words):
+        jc.forward(network, plan, example_inputs(network))
+
+
+def example_inputs(network: jc.Network) -> jax.Array:
+    return jnp.ones(network.example.shape)
+
+
+def test_verify_refuses_nan() -> None:
+    network = jc.trace(*ZOO["mlp"](jax.random.key(0))[:3])
+    plan = jc.Plan(channels=random_plan(network, 0).channels)
+    small = jc.compact(network, plan)
+    broken = replace(small, params={**small.params, "c": small.params["c"] * jnp.nan})
+    with pytest.raises(ValueError, match="differs from the masked one by nan"):
+        verify(network, plan, broken, example_inputs(network))

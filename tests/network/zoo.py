@@ -81,6 +81,31 @@ def mlp(key: jax.Array) -> Case:
 
 
 @case
+def low_rank(key: jax.Array) -> Case:
+    """A weight that is a product of two parameters: its inner width is prunable too."""
+    a, b, c = jax.random.split(key, 3)
+    params = {"a": normal(a, 5, 6), "b": normal(b, 6, 4), "c": normal(c, 4, 3)}
+
+    def apply(p: Any, x: Any) -> Any:
+        return jax.nn.relu(x @ (p["a"] @ p["b"])) @ p["c"]
+
+    return apply, params, jnp.ones((2, 5)), 6 + 4
+
+
+@case
+def dead_branch(key: jax.Array) -> Case:
+    """What nobody reads freezes nothing."""
+    a, b = jax.random.split(key)
+    params = {"a": normal(a, 5, 6), "u": normal(b, 6), "c": normal(b, 6, 3)}
+
+    def apply(p: Any, x: Any) -> Any:
+        h = jnp.tanh(x @ p["a"])
+        return (h + p["u"], h @ p["c"])[1]
+
+    return apply, params, jnp.ones((2, 5)), 6
+
+
+@case
 def lenet(key: jax.Array) -> Case:
     a, b, c, d = jax.random.split(key, 4)
     params = {

@@ -65,6 +65,30 @@ def test_one_program_for_every_population_size() -> None:
     assert EVALUATE.compilations == 1
 
 
+def test_no_generation_after_the_first_two_compiles_anything() -> None:
+    """Counted by JAX itself: whatever the number of unknown genotypes is."""
+    counts: list[int] = []
+    compiled = [0]
+
+    def heard(event: str, *_: object, **__: object) -> None:
+        compiled[0] += event == "/jax/core/compile/backend_compile_duration"
+
+    jax.monitoring.register_event_duration_secs_listener(heard)
+    try:
+        jc.search(
+            jax.random.key(5),
+            jc.NSGA2(14, SPACE, 3),
+            EVALUATE,
+            generations=8,
+            measure=MEASURE,
+            on_generation=lambda _: counts.append(compiled[0]),
+        )
+    finally:
+        jax.monitoring.unregister_event_duration_listener(heard)
+    assert counts[0] > 0
+    assert counts[1:] == [counts[0]] * 7
+
+
 def test_devices_give_the_same_bits() -> None:
     genotypes = SPACE.sample(jax.random.key(1), 13)
     mesh = jax.make_mesh((4,), ("population",))
@@ -177,6 +201,12 @@ def test_archive_knows_what_it_knows() -> None:
                 NETWORK, SPACE, OBJECTIVES, inputs=INPUTS, targets=TARGETS[:3]
             ),
             "must be equal",
+        ),
+        (
+            lambda: jc.Evaluator(
+                NETWORK, SPACE, OBJECTIVES, inputs=INPUTS, targets=TARGETS + 5
+            ),
+            "allowed are 0..2",
         ),
         (lambda: EVALUATE(np.zeros((2, 1), np.int32)), "genotypes have shape"),
         (lambda: run(0, generations=0), "generations is 0"),

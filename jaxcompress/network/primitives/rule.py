@@ -25,10 +25,6 @@ class Sizes(Protocol):
         """Returns the mask of surviving indices, bool [traced size], or None: all."""
         ...
 
-    def is_batch(self, axes: Axes, dim: int) -> bool:
-        """Returns whether the batch axis is part of axis `dim`."""
-        ...
-
 
 @runtime_checkable
 class Site(Protocol):

@@ -74,7 +74,7 @@ def _cut(nodes: Nodes, axes: Axes, dim: int, start: int, stop: int, step: int) -
     size = axes.shape[dim]
     if (start, stop, step) == (0, size, 1):
         return axes
-    if stop - start > 1:
+    if (start, stop) != (0, 1):  # the first example is there at every batch size
         _pin_batch(nodes, axes, dim, "a slice")
     return _edit(nodes, axes, dim, lambda tensor: tensor[start:stop:step])
 

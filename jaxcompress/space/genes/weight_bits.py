@@ -14,7 +14,7 @@ from jaxcompress.transforms import ALLOWED_BITS, GRANULARITIES
 
 @dataclass(frozen=True)
 class WeightBits:
-    """One ordered gene for each weight: its number of bits, on a symmetric grid.
+    """One ordered gene for each float32 weight: its bits, on a symmetric grid.
 
     Attributes:
         choices: the allowed bits, each out of 1..8, 16 and 32 (32: unchanged).
@@ -47,7 +47,9 @@ class WeightBits:
         object.__setattr__(self, "choices", tuple(sorted(choices)))
 
     def bind(self, network: Network) -> "_Bound":
-        weights = tuple(dict.fromkeys(layer.weight for layer in network.layers))
+        leaves = network.leaves()
+        named = dict.fromkeys(layer.weight for layer in network.layers)
+        weights = tuple(path for path in named if leaves[path].dtype == jnp.float32)
         return _Bound(weights, np.asarray(self.choices, np.int32), self.granularity)
 
 
