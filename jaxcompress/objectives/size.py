@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxcompress.compress import parameter_bytes
@@ -57,9 +59,8 @@ class Size(Cost):
 
 def overhead(network: Network, plan: Plan) -> int:
     """Returns the bytes of container and header for plans like this one."""
-    dense = Plan(
-        weight_bits=dict.fromkeys(plan.weight_bits, 4), granularity=plan.granularity
-    )
+    four: Any = dict.fromkeys(plan.weight_bits, np.asarray(4))
+    dense = Plan(weight_bits=four, granularity=plan.granularity)
     bare = 0
     for path, leaf in network.leaves().items():
         if path not in plan.weight_bits:

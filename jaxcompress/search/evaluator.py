@@ -135,11 +135,10 @@ class Evaluator:
             objectives.append(np.asarray(values)[:count])
             violations.append(np.asarray(violation)[:count])
         width = len(self.objectives)
-        # Joined on the host: there a new number of rows compiles nothing.
-        return Evaluation(
-            jnp.asarray(np.concatenate([np.zeros((0, width), np.float32), *objectives])),
-            jnp.asarray(np.concatenate([np.zeros(0, np.float32), *violations])),
-        )
+        # On the host: a device array of a new number of rows would compile something.
+        rows: Any = np.concatenate([np.zeros((0, width), np.float32), *objectives])
+        excess: Any = np.concatenate([np.zeros(0, np.float32), *violations])
+        return Evaluation(objectives=rows, violation=excess)
 
     def _mapped(self, genotypes: Int[Array, "p genes"], data: Any) -> Any:
         return lax.map(lambda genotype: self._one(genotype, data), genotypes)

@@ -86,10 +86,11 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     _, _, path = made(tmp_path)
     parts = load_file(path)
-    header = zlib.decompress(parts["header"].tobytes()).replace(
-        b'"format":1', b'"format":9'
-    )
-    parts["header"] = np.frombuffer(zlib.compress(header), np.uint8)
+    listed = zlib.decompress(parts["header"].tobytes()[4:])
+    body = zlib.compress(listed.replace(b'"format":1', b'"format":9'))
+    rest = b"".join(parts[name].tobytes() for name in ("metadata", "payload", "program"))
+    checksum = zlib.crc32(body + rest).to_bytes(4, "big")
+    parts["header"] = np.frombuffer(checksum + body, np.uint8)
     save_file(parts, path)
     with pytest.raises(jc.ArtifactError, match="format 9"):
         jc.load(path)
