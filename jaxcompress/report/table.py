@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 from jaxcompress.report.member import Member
@@ -17,8 +18,11 @@ def front_table(members: Sequence[Member], dense: Member) -> Table:
         members: with their files' sizes and test accuracies.
         dense: the dense network in the same form.
     """
-    table = Table(title="front, in artifacts/ (test split read once, by the saved files)")
-    for title in ("valid.", "test", "param. B", "ratio", "file B", "ratio"):
+    title = "front in artifacts/: accuracies in %, bytes of parameters and of the file"
+    table = Table(
+        title=title, box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False
+    )
+    for title in ("valid.", "test", "bytes", "ratio", "file", "ratio"):
         table.add_column(title, justify="right", no_wrap=True)
     for title in ("MACs", "ratio", "bits"):
         table.add_column(title, justify="right", no_wrap=True)
