@@ -76,7 +76,7 @@ class Network:
         """Number of parameter entries."""
         return sum(int(np.size(leaf)) for leaf in jax.tree.leaves(self.params))
 
-    def leaves(self, params: Any = None) -> dict[str, jax.Array]:
+    def leaves(self, params: Any = None) -> dict[str, Any]:
         """Returns the parameters by path, in the order of the pytree."""
         tree = self.params if params is None else params
         return dict(zip(self.paths, jax.tree.leaves(tree), strict=True))

@@ -1,7 +1,6 @@
 """How a search is doing: a bar on a terminal, plain lines elsewhere."""
 
 from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -31,7 +30,7 @@ class SearchProgress:
         )
         self._task = self._bar.add_task(title, total=generations, text="compiling")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "SearchProgress":
         self._bar.start()
         return self
 

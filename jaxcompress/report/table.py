@@ -70,5 +70,5 @@ def _bytes(count: int | None) -> str:
     return "-" if count is None else f"{count:,}"
 
 
-def _ratio(before: float | None, after: float | None) -> str:
+def _ratio(before: int | float | None, after: int | float | None) -> str:
     return "-" if not before or not after else f"{before / after:.1f}x"

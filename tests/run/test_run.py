@@ -1,19 +1,21 @@
 """The command line, as a user runs it: real processes, small settings."""
 
 import csv
+import io
 import json
 import os
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
+from rich.console import Console
 
 import jaxcompress as jc
-from jaxcompress import data
-from jaxcompress.config import find, read
+from jaxcompress import data, pipeline
+from jaxcompress.config import Config, find, read
 
 SMALL = (
     "--train.epochs 3 --adapt.epochs 1 --search.population 8 --search.generations 3 "
@@ -139,22 +141,31 @@ def test_the_readme_example_runs(tmp_path: Path) -> None:
     assert (tmp_path / "model.jcz").exists()
 
 
-def test_test_split_is_not_read_before_the_end() -> None:
-    """Search and fine-tuning run on a data set whose test split cannot be read."""
-    dataset = data.load("digits")
-    hidden = object.__new__(data.Dataset)
-    for name in ("name", "train", "validation", "num_classes", "mean", "std"):
-        object.__setattr__(hidden, name, getattr(dataset, name))
-    assert not hasattr(hidden, "test")
-    params = {"w": jax.random.normal(jax.random.key(0), (64, 10)) * 0.1}
-    network = jc.trace(
-        lambda p, x: x.reshape(x.shape[0], -1) @ p["w"],
-        params,
-        hidden.normalize(hidden.validation.inputs),
-    )
-    space = jc.Space(network, (jc.genes.WeightBits((2, 4)),))
-    config = jc.TuneConfig(epochs=1)
-    shared = jc.adapt(jax.random.key(0), network, space, hidden, config)
-    plans = jax.vmap(space.decode)(space.sample(jax.random.key(1), 2))
-    tuned = jc.finetune(jax.random.key(2), network, plans, hidden, config, shared)
-    assert tuned["w"].shape == (2, 64, 10)
+class Sealed(data.Dataset):
+    """A data set whose test split cannot be read before a file is written."""
+
+    def __getattribute__(self, name: str) -> object:
+        folder = object.__getattribute__(self, "__dict__").get("folder")
+        if name == "test" and folder and not (folder / "artifacts" / "dense.jcz").exists():
+            raise AssertionError("the test split was read too early")
+        return super().__getattribute__(name)
+
+
+def test_the_test_split_is_not_read_before_the_files_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = data.load("digits")
+    sealed = Sealed(**{f.name: getattr(digits, f.name) for f in fields(data.Dataset)})
+    object.__setattr__(sealed, "folder", tmp_path / "run")
+    with pytest.raises(AssertionError, match="too early"):
+        _ = sealed.test
+    monkeypatch.setattr(pipeline.datasets, "load", lambda *_, **__: sealed)
+    tree = {
+        "train": {"epochs": 2},
+        "adapt": {"epochs": 1},
+        "search": {"population": 4, "generations": 2},
+        "finetune": {"epochs": 1},
+        "report": {"members": 2, "baselines": False},
+    }
+    outcome = pipeline.run(Config(**tree), tmp_path / "run", Console(file=io.StringIO()))
+    assert all(member.test is not None for member in [outcome.dense, *outcome.front])
