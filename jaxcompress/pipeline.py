@@ -98,6 +98,8 @@ def run(config: Config, out: Path | None, console: Console) -> Outcome:
         return _run(config, directory, data, module, keys, console)
     except (ValueError, KeyboardInterrupt):
         shutil.rmtree(directory)  # nothing half-written stays
+        if out is None and not any(directory.parent.iterdir()):
+            directory.parent.rmdir()
         raise
 
 
