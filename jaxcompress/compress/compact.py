@@ -47,10 +47,7 @@ def compact(network: Network, plan: Plan, params: Any = None) -> Network:
         ValueError: the plan removes every channel of a group, or names what is not there.
     """
     check_plan(network, plan)
-    alive = np.ones(network.layout.count, bool)
-    for group in network.prunable:
-        if group.name in plan.channels:
-            alive[group.units] = np.asarray(plan.channels[group.name])
+    alive = network.alive_on_host(plan.channels)
     narrow = {
         path: np.asarray(leaf) for path, leaf in network.narrowed(params, alive).items()
     }

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from jaxcompress.network import Network
 from jaxcompress.network.sizes import Sizes
 from jaxcompress.space import Plan
@@ -64,10 +62,7 @@ def parameter_bytes(network: Network, plan: Plan) -> int:
     Args:
         plan: one plan with concrete arrays.
     """
-    alive = np.ones(network.layout.count, bool)
-    for group in network.prunable:
-        if group.name in plan.channels:
-            alive[group.units] = np.asarray(plan.channels[group.name])
+    alive = network.alive_on_host(plan.channels)
     sizes = Sizes(network.layout, alive, batch=1)
     shapes = {
         path: sizes.shape(axes)

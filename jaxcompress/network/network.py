@@ -124,6 +124,14 @@ class Network:
                 alive = alive.at[group.units].set(channels[group.name])
         return alive
 
+    def alive_on_host(self, channels: Mapping[str, Any]) -> np.ndarray:
+        """Returns the same as `alive`, of concrete masks, and compiles nothing."""
+        alive = np.ones(self.layout.count, bool)
+        for group in self.prunable:
+            if group.name in channels:
+                alive[group.units] = np.asarray(channels[group.name])
+        return alive
+
     def narrow(self, path: str, value: Any, alive: np.ndarray) -> np.ndarray:
         """Returns an array in a parameter's shape without its removed entries.
 
