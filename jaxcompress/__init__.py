@@ -11,7 +11,7 @@ The README goes on from there.
 
 from jaxcompress import objectives
 from jaxcompress.artifact import Artifact, ArtifactError, load, save
-from jaxcompress.compress import compact, compress, forward
+from jaxcompress.compress import calibrate, compact, compress, forward
 from jaxcompress.config import TrainConfig, TuneConfig
 from jaxcompress.evolution import NSGA2, Evaluation, Grid, RandomSearch
 from jaxcompress.network import Network, trace
@@ -35,6 +35,7 @@ __all__ = [
     "TrainConfig",
     "TuneConfig",
     "adapt",
+    "calibrate",
     "compact",
     "compress",
     "finetune",

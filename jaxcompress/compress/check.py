@@ -1,5 +1,7 @@
 """Whether a plan fits a network: made by hand it may be anything."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from jax.core import Tracer
 
@@ -16,9 +18,8 @@ def check_plan(network: Network, plan: Plan) -> None:
             group, or has bits that are not allowed.
     """
     groups = {group.name: group for group in network.groups}
+    _check_names("channel group", plan.channels, groups)
     for name, kept in plan.channels.items():
-        if name not in groups:
-            raise ValueError(f"plan: no channel group {name!r}; there are {list(groups)}")
         group = groups[name]
         if np.shape(kept) != (group.size,):
             raise ValueError(
@@ -31,13 +32,31 @@ def check_plan(network: Network, plan: Plan) -> None:
             raise ValueError(f"plan: group {name!r} is frozen: {group.reason}")
         if not np.asarray(kept).any():
             raise ValueError(f"plan: no channel of group {name!r} is left; keep one")
-    weights = dict.fromkeys(layer.weight for layer in network.layers)
-    for path, bits in plan.weight_bits.items():
-        if path not in weights:
+    _check_names("block", plan.blocks, [block.name for block in network.blocks])
+    for name, kept in plan.blocks.items():
+        if np.shape(kept) != ():
             raise ValueError(
-                f"plan: {path!r} is no layer's weight; there are {list(weights)}"
+                f"plan: block {name!r} is kept or not, one bool; got shape {np.shape(kept)}"
             )
+    weights = dict.fromkeys(layer.weight for layer in network.layers)
+    _check_names("weight of a layer", plan.weight_bits, weights)
+    layers = [layer.name for layer in network.layers]
+    _check_names("layer", plan.activation_bits, layers)
+    for name, bits in {**plan.weight_bits, **plan.activation_bits}.items():
         if not isinstance(bits, Tracer) and int(bits) not in ALLOWED_BITS:
             raise ValueError(
-                f"plan: {path!r} has {int(bits)} bits; allowed: {ALLOWED_BITS}"
+                f"plan: {name!r} has {int(bits)} bits; allowed: {ALLOWED_BITS}"
             )
+    for name in plan.activation_bits:
+        span = plan.activation_ranges.get(name)
+        if span is None or np.shape(span) != (2,):
+            raise ValueError(
+                f"plan: layer {name!r} has activation bits, but its range is {span}; "
+                "give its least and largest value, as from `calibrate`"
+            )
+
+
+def _check_names(what: str, given: Iterable[str], there: Iterable[str]) -> None:
+    for name in given:
+        if name not in there:
+            raise ValueError(f"plan: no {what} {name!r}; there are {list(there)}")

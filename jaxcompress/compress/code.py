@@ -22,7 +22,7 @@ def code(network: Network, plan: Plan, params: Any = None) -> dict[str, Quantize
     """
     check_plan(network, plan)
     leaves = network.leaves(params)
-    alive = network.alive(plan.channels)
+    alive = network.alive(plan.channels, plan.blocks)
     out_axes = {layer.weight: layer.out_axes for layer in network.layers}
     return {
         path: quantize(

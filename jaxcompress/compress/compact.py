@@ -8,11 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
+from jaxcompress.compress.activations import quantized_input
 from jaxcompress.compress.check import check_plan
 from jaxcompress.compress.code import code
 from jaxcompress.compress.forward import compiled_forward
-from jaxcompress.network import Network, trace
+from jaxcompress.network import Network, Step, trace
 from jaxcompress.space import Plan
 from jaxcompress.transforms import Quantized
 
@@ -40,30 +42,31 @@ def compact(network: Network, plan: Plan, params: Any = None) -> Network:
         params: uncoded parameters (fine-tuned ones, say); the network's own if None.
 
     Returns:
-        A traced network with narrower parameters, which can be compacted again; its
-        `coding` tells how each parameter is coded.
+        A traced network with narrower parameters (None where a removed block left none),
+        which can be compacted again; its `coding` tells how each parameter is coded.
 
     Raises:
         ValueError: the plan removes every channel of a group, or names what is not there.
     """
     check_plan(network, plan)
-    alive = network.alive_on_host(plan.channels)
-    narrow = {
-        path: np.asarray(leaf) for path, leaf in network.narrowed(params, alive).items()
-    }
+    alive = network.alive_on_host(plan.channels, plan.blocks)
+    narrow = network.narrowed(params, alive)
     coding = {path: Coding(32) for path in narrow}
     quantized = _coder(network)(plan, network.params if params is None else params)
     for path, q in quantized.items():
         bits = int(plan.weight_bits[path])
-        if bits == 32:
+        if bits == 32 or path not in narrow:
             continue
         codes = network.narrow(path, q.codes, alive)
         scale = network.narrow(path, q.scale, alive)
         coding[path] = Coding(bits, codes, scale)
         narrow[path] = codes.astype(np.float32) * scale
 
+    def before(step: Step, operands: list[Array]) -> list[Array]:
+        return quantized_input(network, plan, step, operands)
+
     def apply(params: Any, x: Any) -> Any:
-        return network.interpret(params, x, alive)
+        return network.interpret(params, x, alive, before)
 
     tree = network.unflatten({path: jnp.asarray(leaf) for path, leaf in narrow.items()})
     return replace(trace(apply, tree, network.example), coding=coding)

@@ -6,18 +6,21 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+import numpy as np
+from jaxtyping import Array, Bool
 
+from jaxcompress.compress.activations import quantized_input
 from jaxcompress.compress.code import compress
 from jaxcompress.network import Network, Step
 from jaxcompress.space import Plan
 
 
 def forward(network: Network, plan: Plan, x: Any, params: Any = None) -> Any:
-    """Runs the network as the plan leaves it: masked channels, coded weights.
+    """Runs the network as the plan leaves it: masked channels, blocks, coded values.
 
     A removed channel counts as zero at the input of every layer that consumes it, which
-    is exact for any activation function; what produces it is never touched.
+    is exact for any activation function; what produces it is never touched. A removed
+    block adds zero. The input of a layer with activation bits is rounded to its grid.
 
     Args:
         plan: what to do; may be traced, so a population of plans can be mapped over.
@@ -37,16 +40,25 @@ def compiled_forward(network: Network) -> Callable[[Plan, Any, Any], Any]:
 
 
 def masked(network: Network, plan: Plan, x: Any, params: Any) -> Any:
-    """Runs the network with masked channels on parameters that are coded already."""
-    alive = network.alive(plan.channels)
+    """Runs the network under a plan on parameters that are coded already."""
+    alive = network.alive(plan.channels, plan.blocks)
 
-    def mask(step: Step, operands: list[Array]) -> list[Array]:
+    def before(step: Step, operands: list[Array]) -> list[Array]:
+        operands = quantized_input(network, plan, step, operands)
+        block = network.branches.get(step.index)
+        if block is not None and block.name in plan.blocks:
+            branch = operands[block.operand]
+            operands[block.operand] = _only(plan.blocks[block.name], branch)
         for position, dim, column in network.consumed(step):
             operand = operands[position]
             shape = [-1 if d == dim else 1 for d in range(operand.ndim)]
             line = network.layout.mask(column, alive).reshape(shape)
-            # Not a product: a removed channel may hold NaN, and NaN * 0 stays NaN.
-            operands[position] = jnp.where(line, operand, jnp.zeros((), operand.dtype))
+            operands[position] = _only(line, operand)
         return operands
 
-    return network.interpret(params, x, before=mask)
+    return network.interpret(params, x, before=before)
+
+
+def _only(kept: Bool[Array | np.ndarray, "..."], x: Array) -> Array:
+    # Not a product: what is removed may hold NaN, and NaN * 0 stays NaN.
+    return jnp.where(kept, x, jnp.zeros((), x.dtype))

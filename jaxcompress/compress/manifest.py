@@ -62,13 +62,18 @@ def parameter_bytes(network: Network, plan: Plan) -> int:
     Args:
         plan: one plan with concrete arrays.
     """
-    alive = network.alive_on_host(plan.channels)
+    alive = network.alive_on_host(plan.channels, plan.blocks)
     sizes = Sizes(network.layout, alive, batch=1)
     shapes = {
         path: sizes.shape(axes)
         for path, axes in zip(network.paths, network.leaf_axes, strict=True)
+        if network.needs(path, alive)
     }
-    bits = {path: int(b) for path, b in plan.weight_bits.items() if int(b) != 32}
+    bits = {
+        path: int(b)
+        for path, b in plan.weight_bits.items()
+        if int(b) != 32 and path in shapes
+    }
     out_axes = {layer.weight: layer.out_axes for layer in network.layers}
     scales = {
         path: [

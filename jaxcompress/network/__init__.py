@@ -1,5 +1,6 @@
 """From a function to its layers, channel groups and costs; knows no compression."""
 
+from jaxcompress.network.blocks import Block
 from jaxcompress.network.contractions import Contraction
 from jaxcompress.network.groups import Group
 from jaxcompress.network.layers import Layer
@@ -10,6 +11,7 @@ from jaxcompress.network.trace import trace
 
 __all__ = [
     "ALWAYS",
+    "Block",
     "Column",
     "Contraction",
     "Group",

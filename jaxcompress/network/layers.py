@@ -23,6 +23,7 @@ class Layer:
         out_axes: the axes of the parameter that make output channels.
         macs: multiply-accumulates for one example, nothing removed.
         groups_in, groups_out: names of the channel groups at its input and output.
+        step, operand: its step in the program, and which operand the activations are.
     """
 
     name: str
@@ -33,6 +34,8 @@ class Layer:
     macs: int
     groups_in: tuple[str, ...]
     groups_out: tuple[str, ...]
+    step: int
+    operand: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,10 +126,10 @@ def find_layers(
     for contraction, weight in zip(contractions, weights, strict=True):
         if weight is None:
             continue
-        operand = contraction.weight
-        axes = contraction.step.ins[operand]  # type: ignore[index]
-        inputs = contraction.contracted[operand]  # type: ignore[index]
-        outputs = contraction.outer[operand]  # type: ignore[index]
+        operand = contraction.step.driven.index(False)
+        axes = contraction.step.ins[operand]
+        inputs = contraction.contracted[operand]
+        outputs = contraction.outer[operand]
         columns_in = [layout.column(axes, d) for d in inputs]
         columns_out = [layout.column(axes, d) for d in outputs]
         if contraction.kind == "depthwise":
@@ -141,6 +144,8 @@ def find_layers(
                 macs=contraction.macs,
                 groups_in=touching(columns_in),
                 groups_out=touching(columns_out),
+                step=contraction.step.index,
+                operand=1 - operand,
             )
         )
     return tuple(layers)

@@ -11,12 +11,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxcompress.network.axes import Axes
+from jaxcompress.network.blocks import Block, Liveness, needed
 from jaxcompress.network.contractions import Contraction
 from jaxcompress.network.groups import Group
 from jaxcompress.network.layers import Layer
-from jaxcompress.network.program import Interpreter, Program, Step
+from jaxcompress.network.program import Cut, Interpreter, Program, Step
 from jaxcompress.network.sizes import Column, Layout, Sizes
-from jaxcompress.network.table import group_lines, layer_lines
+from jaxcompress.network.table import block_lines, group_lines, layer_lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,7 @@ class Network:
         example: the inputs' shapes and dtypes at the traced batch size.
         layers: in the order of execution.
         groups: all channel groups, prunable or frozen.
+        blocks: residual branches that can be removed as a whole.
         unused: paths of parameters that the function does not use.
         coding: how the parameters of a compact network are coded, by path (see
             `compact`); empty for a network that was not compressed.
@@ -37,6 +39,7 @@ class Network:
         program: the function as a flat list of steps.
         layout: which axes of it a plan can shorten.
         contractions: its convolutions and dots.
+        liveness: what is still computed once blocks are gone.
         leaf_axes: the axes of every parameter.
         out_tree: the structure of the outputs.
     """
@@ -46,6 +49,7 @@ class Network:
     example: Any
     layers: tuple[Layer, ...]
     groups: tuple[Group, ...]
+    blocks: tuple[Block, ...]
     unused: tuple[str, ...]
     coding: dict[str, Any]
     batch_reason: str | None
@@ -53,6 +57,7 @@ class Network:
     program: Program
     layout: Layout
     contractions: tuple[Contraction, ...]
+    liveness: Liveness
     leaf_axes: tuple[Axes, ...]
     out_tree: Any
 
@@ -81,10 +86,10 @@ class Network:
         tree = self.params if params is None else params
         return dict(zip(self.paths, jax.tree.leaves(tree), strict=True))
 
-    def unflatten(self, leaves: dict[str, Any]) -> Any:
-        """Returns the parameter pytree with these leaves."""
+    def unflatten(self, leaves: Mapping[str, Any]) -> Any:
+        """Returns the parameter pytree with these leaves; None where there is none."""
         structure = jax.tree.structure(self.params)
-        return jax.tree.unflatten(structure, [leaves[path] for path in self.paths])
+        return jax.tree.unflatten(structure, [leaves.get(path) for path in self.paths])
 
     def columns(self, path: str) -> tuple[Column, ...]:
         """Returns for each axis of a parameter what decides which indices survive."""
@@ -113,24 +118,55 @@ class Network:
         return found
 
     @cached_property
+    def layer_at(self) -> dict[int, Layer]:
+        """The layers by the index of their step."""
+        return {layer.step: layer for layer in self.layers}
+
+    @cached_property
     def _by_step(self) -> dict[int, Contraction]:
         return {c.step.index: c for c in self.contractions}
 
-    def alive(self, channels: Mapping[str, Bool[Array, " _"]]) -> Bool[Array, " units"]:
-        """Returns which units survive, from the kept channels of each group."""
+    @cached_property
+    def branches(self) -> dict[int, Block]:
+        """The removable blocks by the index of the step that adds them."""
+        return {block.step: block for block in self.blocks}
+
+    def alive(
+        self,
+        channels: Mapping[str, Bool[Array | np.ndarray, " _"]],
+        blocks: Mapping[str, Bool[Array | np.ndarray, ""]] | None = None,
+    ) -> Bool[Array, " units"]:
+        """Returns which units survive: channels of groups, and blocks.
+
+        Args:
+            channels: by group name which channels are kept; others are kept whole.
+            blocks: by block name whether it is kept; others are kept.
+        """
         alive = jnp.ones(self.layout.count, bool)
         for group in self.prunable:
             if group.name in channels:
                 alive = alive.at[group.units].set(channels[group.name])
+        for block in self.blocks:
+            if blocks is not None and block.name in blocks:
+                alive = alive.at[block.unit].set(blocks[block.name])
         return alive
 
-    def alive_on_host(self, channels: Mapping[str, Any]) -> np.ndarray:
+    def alive_on_host(
+        self, channels: Mapping[str, Any], blocks: Mapping[str, Any] | None = None
+    ) -> np.ndarray:
         """Returns the same as `alive`, of concrete masks, and compiles nothing."""
         alive = np.ones(self.layout.count, bool)
         for group in self.prunable:
             if group.name in channels:
                 alive[group.units] = np.asarray(channels[group.name])
+        for block in self.blocks:
+            if blocks is not None and block.name in blocks:
+                alive[block.unit] = np.asarray(blocks[block.name])
         return alive
+
+    def needs(self, path: str, alive: Any) -> Any:
+        """Returns whether a parameter is still used: True, or a scalar bool."""
+        return needed(self.liveness.leaves[self.paths.index(path)], alive)
 
     def narrow(self, path: str, value: Any, alive: np.ndarray) -> np.ndarray:
         """Returns an array in a parameter's shape without its removed entries.
@@ -146,9 +182,12 @@ class Network:
         return value
 
     def narrowed(self, params: Any, alive: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns all parameters by path without their removed entries."""
-        leaves = self.leaves(params)
-        return {path: self.narrow(path, leaf, alive) for path, leaf in leaves.items()}
+        """Returns the parameters that are still used, without their removed entries."""
+        return {
+            path: self.narrow(path, leaf, alive)
+            for path, leaf in self.leaves(params).items()
+            if self.needs(path, alive)
+        }
 
     def count_macs(self, alive: Bool[Array, " units"]) -> Float[Array, ""]:
         """Returns the MACs of one example for the surviving units (traceable)."""
@@ -157,7 +196,8 @@ class Network:
             macs = jnp.asarray(contraction.constant, jnp.float32)
             for column in contraction.columns:
                 macs = macs * self.layout.mask(column, alive).sum(dtype=jnp.float32)
-            total = total + macs
+            runs = needed(self.liveness.steps[contraction.step.index], alive)
+            total = total + jnp.where(runs, macs, 0.0)
         return total
 
     def interpret(
@@ -170,7 +210,8 @@ class Network:
         """Runs the network step by step from its program.
 
         Args:
-            params: parameters, of the narrower shapes where `alive` removes channels.
+            params: parameters, of the narrower shapes where `alive` removes channels,
+                without those (or with None for those) that only removed blocks use.
             inputs: a batch of any size.
             alive: which units survive, bool [units]; None: all.
             before: called with (step, operands) ahead of each step; returns the
@@ -181,9 +222,25 @@ class Network:
         """
         leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(inputs)]
         batch = self._checked_batch(inputs, leaves)
-        interpreter = Interpreter(Sizes(self.layout, alive, batch), before)
-        results = interpreter.run(self.program, [*jax.tree.leaves(params), *leaves])
+        given = iter(jax.tree.leaves(params))
+        values: list[Any] = [
+            next(given) if alive is None or self.needs(path, alive) else None
+            for path in self.paths
+        ]
+        sizes = Sizes(self.layout, alive, batch)
+        interpreter = Interpreter(sizes, before, self._cut(alive))
+        results = interpreter.run(self.program, [*values, *leaves])
         return jax.tree.unflatten(self.out_tree, results)
+
+    def _cut(self, alive: np.ndarray | None) -> Cut:
+        if alive is None or all(alive[block.unit] for block in self.blocks):
+            return Cut()
+        gone = [block for block in self.blocks if not alive[block.unit]]
+        steps = self.liveness.steps.items()
+        return Cut(
+            dead=frozenset(index for index, ways in steps if not needed(ways, alive)),
+            bypassed={block.step: 1 - block.operand for block in gone},
+        )
 
     def _checked_batch(self, inputs: Any, leaves: list[Any]) -> Any:
         wanted = jax.tree.leaves(self.example)
@@ -207,6 +264,8 @@ class Network:
 
     def __str__(self) -> str:
         lines = [*layer_lines(self.layers), "", *group_lines(self.groups), ""]
+        if self.blocks:
+            lines += [*block_lines(self.blocks), ""]
         lines.append(
             f"{len(self.layers)} layers, {self.macs:,} MACs an example, "
             f"{self.size:,} parameters, {sum(g.size for g in self.prunable)} prunable "

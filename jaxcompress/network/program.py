@@ -5,7 +5,7 @@ its own; the body of a scan stays a program inside its step. The same list serve
 reader: the channel groups, the MACs, the masked and the compact network.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -237,6 +237,20 @@ def _joined(origins: Sequence[Origin]) -> Origin:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """What of a program does not run.
+
+    Attributes:
+        dead: the steps that nothing needs any more.
+        bypassed: by step index the operand that an addition passes on, its other one
+            being gone.
+    """
+
+    dead: frozenset[int] = frozenset()
+    bypassed: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Interpreter:
     """Runs a program on arrays whose axes may be narrower than traced.
 
@@ -244,10 +258,12 @@ class Interpreter:
         sizes: how large axes are.
         before: called with (step, operands) ahead of each step; returns the operands to
             use instead. This is where masks and activation quantizers come in.
+        cut: what is left out.
     """
 
     sizes: Sizes
     before: Callable[[Step, list[Any]], list[Any]] | None = None
+    cut: Cut = Cut()
 
     def run(self, program: Program, args: Sequence[Any]) -> list[Any]:
         env: list[Any] = [None] * program.slots
@@ -260,7 +276,12 @@ class Interpreter:
             return env[arg] if isinstance(arg, int) else jnp.asarray(arg)
 
         for step in program.steps:
+            if step.index in self.cut.dead:
+                continue
             operands = [read(arg) for arg in step.args]
+            if step.index in self.cut.bypassed:
+                env[step.results[0]] = operands[self.cut.bypassed[step.index]]
+                continue
             if self.before is not None:
                 operands = self.before(step, operands)
             if step.body is not None:

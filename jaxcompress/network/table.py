@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import prod
 
+from jaxcompress.network.blocks import Block
 from jaxcompress.network.groups import Group
 from jaxcompress.network.layers import Layer
 
@@ -34,6 +35,17 @@ def group_lines(groups: Sequence[Group]) -> list[str]:
             ties += f", and {len(group.members) - 4} more"
         state = "yes" if group.prunable else f"no: {group.reason}"
         rows.append((group.name, str(group.size), state, ties))
+    return _aligned(rows)
+
+
+def block_lines(blocks: Sequence[Block]) -> list[str]:
+    """Returns the removable blocks as aligned text, one a line."""
+    rows = [("block", "layers", "MACs", "parameter tensors")]
+    for block in blocks:
+        names = ", ".join(block.layers[:4])
+        if len(block.layers) > 4:
+            names += f", and {len(block.layers) - 4} more"
+        rows.append((block.name, names, f"{block.macs:,}", str(len(block.parameters))))
     return _aligned(rows)
 
 

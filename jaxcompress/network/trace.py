@@ -1,6 +1,7 @@
 """From a function and its parameters to a `Network`."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fnmatch import fnmatch
 from typing import Any
 
@@ -11,6 +12,7 @@ from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr
 
 from jaxcompress.network.axes import Axes, Factor, freeze as freeze_axes, fresh
+from jaxcompress.network.blocks import find_blocks
 from jaxcompress.network.contractions import contractions
 from jaxcompress.network.groups import find_groups, named
 from jaxcompress.network.layers import find_layers, layer_names, weight_of
@@ -83,12 +85,22 @@ def trace(
         for axis in weight.out_axes:
             makers.setdefault((paths[weight.leaf], axis), name)
     groups = named(groups, makers)
+    layers = find_layers(found, weights, names, paths, leaves, groups, layout)
+    blocks, liveness = find_blocks(
+        program,
+        layers,
+        paths,
+        [any(fnmatch(path, pattern) for pattern in freeze) for path in paths],
+        layout.count,
+    )
+    layout = replace(layout, count=layout.count + len(blocks))
     return Network(
         apply=apply,
         params=params,
         example=example,
-        layers=find_layers(found, weights, names, paths, leaves, groups, layout),
+        layers=layers,
         groups=groups,
+        blocks=blocks,
         unused=unused,
         coding={},
         batch_reason=_batch_reason(nodes, program, leaves)
@@ -97,6 +109,7 @@ def trace(
         program=program,
         layout=layout,
         contractions=found,
+        liveness=liveness,
         leaf_axes=tuple(leaves),
         out_tree=out_tree,
     )

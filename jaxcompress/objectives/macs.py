@@ -20,4 +20,4 @@ class Macs(Cost):
     unit = "MACs"
 
     def __call__(self, network: Network, plan: Plan) -> Float[Array, ""]:
-        return network.count_macs(network.alive(plan.channels))
+        return network.count_macs(network.alive(plan.channels, plan.blocks))

@@ -23,8 +23,8 @@ class Size(Cost):
 
     Codes at their bits (each tensor fills its last byte), scales and all parameters
     that are not coded at 32 bits, and the header. The header is that of the dense
-    network: a plan's own differs by some bytes, since its digits are others. All else is
-    exact.
+    network: a plan's own differs by some bytes, since its digits are others, and is
+    smaller where blocks are removed. All else is exact.
 
     Attributes:
         coding: "dense": the codes one after the other.
@@ -39,21 +39,23 @@ class Size(Cost):
             raise ValueError(f"Size: coding is {self.coding!r}; allowed: {CODINGS}")
 
     def __call__(self, network: Network, plan: Plan) -> Float[Array, ""]:
-        alive = network.alive(plan.channels)
+        alive = network.alive(plan.channels, plan.blocks)
         out_axes = {layer.weight: layer.out_axes for layer in network.layers}
         total = jnp.asarray(overhead(network, plan), jnp.float32)
         for path in network.paths:
             counts = _counts(network, path, alive)
             entries = _product(counts)
+            used = network.needs(path, alive)
             if path not in plan.weight_bits:
-                total = total + 4.0 * entries
+                total = total + jnp.where(used, 4.0 * entries, 0.0)
                 continue
             bits = plan.weight_bits[path].astype(jnp.float32)
             scales = jnp.ones((), jnp.float32)
             if plan.granularity == "channel":
                 scales = _product([counts[axis] for axis in out_axes[path]])
             coded = jnp.ceil(entries * bits / 8.0) + 4.0 * scales
-            total = total + jnp.where(bits >= 32.0, 4.0 * entries, coded)
+            coded = jnp.where(bits >= 32.0, 4.0 * entries, coded)
+            total = total + jnp.where(used, coded, 0.0)
         return total
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import no_type_check
 
 from flax import struct
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 
 @no_type_check  # as a pytree it holds whatever it is mapped to
@@ -14,11 +14,22 @@ class Plan(struct.PyTreeNode):
     Attributes:
         channels: by group name, the channels that are kept, bool [n]; a group that is
             not named is kept whole.
+        blocks: by block name, whether the residual branch is kept, bool []; one that is
+            not named is kept.
         weight_bits: by parameter path, the bits of its weights, int32; a parameter that
             is not named stays float32.
+        activation_bits: by layer name, the bits of its input, int32; a layer that is not
+            named takes its input as it is.
+        activation_ranges: by layer name, the least and the largest value of the grid of
+            its input, float32 [2]; every layer in `activation_bits` has one.
         granularity: "tensor" or "channel": what shares one scale.
     """
 
     channels: Mapping[str, Bool[Array, "..."]] = struct.field(default_factory=dict)
+    blocks: Mapping[str, Bool[Array, "..."]] = struct.field(default_factory=dict)
     weight_bits: Mapping[str, Int[Array, "..."]] = struct.field(default_factory=dict)
+    activation_bits: Mapping[str, Int[Array, "..."]] = struct.field(default_factory=dict)
+    activation_ranges: Mapping[str, Float[Array, "..."]] = struct.field(
+        default_factory=dict
+    )
     granularity: str = struct.field(pytree_node=False, default="channel")

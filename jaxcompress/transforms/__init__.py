@@ -8,6 +8,7 @@ from jaxcompress.transforms.quantize import (
     Quantized,
     quantize,
 )
+from jaxcompress.transforms.quantize_activations import quantize_activations
 from jaxcompress.transforms.straight_through import straight_through
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "pack",
     "packed_bytes",
     "quantize",
+    "quantize_activations",
     "straight_through",
     "unpack",
 ]
