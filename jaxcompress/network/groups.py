@@ -1,12 +1,12 @@
 """Channel groups: which channels can be removed, each for itself, and which cannot."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from jaxcompress.network.axes import Axes
-from jaxcompress.network.nodes import Nodes
+from jaxcompress.network.nodes import Ids, Nodes
 from jaxcompress.network.primitives.contraction import KERNEL
 from jaxcompress.network.sizes import ALWAYS, Layout
 
@@ -37,14 +37,19 @@ class Group:
 
 
 def find_groups(
-    nodes: Nodes, leaves: Sequence[Axes], paths: Sequence[str]
+    nodes: Nodes, leaves: Sequence[Axes], paths: Sequence[str], arrays: Iterable[Axes]
 ) -> tuple[Layout, list[Group]]:
-    """Groups the node classes of the parameters by the parameter axes they run through.
+    """Groups the node classes of the parameters by the axes they run through.
+
+    Channels of one group run through the same axes of parameters and of all arrays. So
+    as long as every group keeps a channel, no array loses all of an axis: not even one
+    that holds only some of a layer's channels (a slice, half of a split).
 
     Args:
         nodes: settled.
         leaves: the axes of the parameters.
         paths: their names.
+        arrays: the axes of everything that is computed.
 
     Returns:
         The layout, and the groups in order of first appearance, not yet named.
@@ -57,15 +62,17 @@ def find_groups(
                 members.setdefault(root, []).append((path, dim))
     roots = np.asarray(list(members), np.int64)
     frozen = nodes.frozen(roots) | nodes.batch(roots)
+    courses = _courses(nodes, arrays)
     classes: dict[tuple, list[int]] = {}
     for root, fixed in zip(roots.tolist(), frozen.tolist(), strict=True):
         reason = (nodes.reason(root) or "the batch axis") if fixed else None
         if reason != KERNEL:
-            classes.setdefault((tuple(members[root]), reason), []).append(root)
+            course = 0 if fixed else courses[root]
+            classes.setdefault((tuple(members[root]), reason, course), []).append(root)
 
     units = np.full(nodes.count, ALWAYS)
     groups, count = [], 0
-    for (ties, reason), channels in classes.items():
+    for (ties, reason, _), channels in classes.items():
         if reason is None and len(channels) == 1:
             reason = "a single channel cannot be removed"
         ids = np.zeros(0, int)
@@ -75,6 +82,17 @@ def find_groups(
             count += len(channels)
         groups.append(Group("", len(channels), ties, reason is None, reason, ids))
     return Layout(nodes, units, count), groups
+
+
+def _courses(nodes: Nodes, arrays: Iterable[Axes]) -> Ids:
+    """Returns for every class a number that tells through which axes it runs."""
+    courses = np.zeros(nodes.count, np.uint64)
+    marks = np.random.default_rng(0)
+    for axes in dict.fromkeys(arrays):
+        for factor in axes.factors:
+            roots = np.unique(nodes.find(factor.nodes))
+            courses[roots] ^= marks.integers(1, 2**64, dtype=np.uint64)
+    return courses
 
 
 def named(groups: Sequence[Group], makers: dict[tuple[str, int], str]) -> tuple[Group, ...]:

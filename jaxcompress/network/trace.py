@@ -76,7 +76,8 @@ def trace(
             freeze_axes(nodes, axes, range(axes.ndim), "frozen by the user")
     settle(nodes)
 
-    layout, groups = find_groups(nodes, leaves, paths)
+    arrays = (axes for step in program.walk() for axes in step.outs)
+    layout, groups = find_groups(nodes, leaves, paths, arrays)
     found = contractions(program, layout)
     weights = [weight_of(contraction, nodes, leaves) for contraction in found]
     names = layer_names(weights, paths)

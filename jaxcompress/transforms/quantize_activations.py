@@ -36,7 +36,7 @@ def quantize_activations(
     """
     signed = span[0] < 0.0
     top = jnp.maximum(-span[0], span[1])
-    top = jnp.where(top > 0.0, top, 0.0)
+    top = jnp.where(top > 1e-30, top, 0.0)  # the scale must not underflow
     place = jnp.minimum(bits, 16)
     steps = jnp.where(signed, jnp.asarray(_SIGNED)[place], jnp.asarray(_UNSIGNED)[place])
     clipped = jnp.clip(x, jnp.where(signed, -top, 0.0), top)

@@ -1,4 +1,4 @@
-"""Gathers and dynamic slices: axes that are taken whole pass through, others freeze."""
+"""Indexing: axes that are taken or written whole pass through, others freeze."""
 
 import jax
 from jax.extend.core import JaxprEqn
@@ -63,8 +63,36 @@ def _dynamic_update_slice(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[
     return [operand]
 
 
+def _scatter(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
+    operand, indices, updates = ins
+    numbers = eqn.params["dimension_numbers"]
+    if numbers.operand_batching_dims:
+        return opaque("a scatter with batch axes")(nodes, eqn, ins)
+    windows = [d for d in range(operand.ndim) if d not in numbers.inserted_window_dims]
+    pairs = [
+        (d, u)
+        for d, u in zip(windows, numbers.update_window_dims, strict=True)
+        if operand.shape[d] == updates.shape[u]
+        and d not in numbers.scatter_dims_to_operand_dims
+    ]
+    whole, written = [d for d, _ in pairs], [u for _, u in pairs]
+    reason = "a scatter indexes this axis"
+    freeze(nodes, operand, [d for d in range(operand.ndim) if d not in whole], reason)
+    places = [u for u in range(updates.ndim) if u not in numbers.update_window_dims]
+    partial = [u for u in range(updates.ndim) if u not in written + places]
+    freeze(nodes, updates, partial, reason)
+    freeze(nodes, indices, [indices.ndim - 1], "indices of a scatter")
+    rows = list(range(indices.ndim - 1))
+    unite(nodes, indices, rows, updates, places, "a scatter of unlike axes")
+    same = [(d, u) for d, u in pairs if operand.legs[d] and updates.legs[u]]
+    dims, others = [d for d, _ in same], [u for _, u in same]
+    operand, _ = unite(nodes, operand, dims, updates, others, "a scatter of unlike axes")
+    return [operand]
+
+
+SCATTERS = "scatter scatter-add scatter-sub scatter-mul scatter-min scatter-max".split()
 RULES = {
     "gather": Rule(_gather, _rebuild_sizes),
     "dynamic_slice": Rule(_dynamic_slice, _rebuild_sizes),
     "dynamic_update_slice": Rule(_dynamic_update_slice),
-}
+} | {name: Rule(_scatter) for name in SCATTERS}

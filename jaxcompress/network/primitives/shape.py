@@ -1,4 +1,4 @@
-"""Primitives that only re-arrange: reshape, transpose, slice, pad, concatenate, ..."""
+"""Primitives that only re-arrange: reshape, transpose, slice, pad, stack, tile, ..."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -76,7 +76,15 @@ def _cut(nodes: Nodes, axes: Axes, dim: int, start: int, stop: int, step: int) -
         return axes
     if (start, stop) != (0, 1):  # the first example is there at every batch size
         _pin_batch(nodes, axes, dim, "a slice")
-    return _edit(nodes, axes, dim, lambda tensor: tensor[start:stop:step])
+
+    def cut(tensor: Ids) -> Ids:
+        taken = tensor[start:stop:step]
+        # An axis of size 1 carries no nodes, so nothing would tell that this one is gone.
+        if taken.size == 1 and not nodes.batch(taken).any():
+            nodes.freeze(taken, "a single index is cut out of this axis")
+        return taken
+
+    return _edit(nodes, axes, dim, cut)
 
 
 def _pin_batch(nodes: Nodes, axes: Axes, dim: int, what: str) -> None:
@@ -211,6 +219,35 @@ def _concatenate(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
     return [with_column(nodes, base, dim, index, np.concatenate(tensors, place))]
 
 
+def _stack(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
+    first, dims = ins[0], range(ins[0].ndim)
+    for axes in ins[1:]:
+        same = [d for d in dims if first.legs[d]]
+        first, _ = unite(nodes, first, same, axes, same, "a stack of unlike axes")
+    new = fresh(nodes, (len(ins),), "arrays are stacked along this axis")
+    picks = [(0, d) for d in dims]
+    picks.insert(eqn.params["axis"], (1, 0))
+    return [assemble(nodes, [first, new], picks)]
+
+
+def _tile(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
+    """Repeats whole axes; an axis of size 1 is broadcast, and may lose copies."""
+    axes, reps = ins[0], [int(n) for n in eqn.params["reps"]]
+    whole = fresh(nodes, reps, "an axis is repeated as a whole")
+    free = fresh(nodes, reps)
+    picks = []
+    for d, size in enumerate(axes.shape):
+        picks += [(1 if size == 1 else 2, d), (0, d)]
+    paired = assemble(nodes, [axes, free, whole], picks)
+    return [reshape(nodes, paired, shape_of(eqn), "tile")]
+
+
+def _rebuild_tile(sizes: Sizes, site: Site, args: list[jax.Array]) -> list[jax.Array]:
+    shape, was = sizes.shape(site.outs[0]), site.ins[0].shape
+    reps = [shape[d] if was[d] == 1 else int(n) for d, n in enumerate(site.params["reps"])]
+    return [jnp.tile(args[0], reps)]
+
+
 def _iota(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
     del ins
     return [fresh(nodes, shape_of(eqn))]
@@ -237,5 +274,7 @@ RULES = {
     "split": Rule(_split, _rebuild_split),
     "pad": Rule(_pad, _rebuild_pad),
     "concatenate": Rule(_concatenate),
+    "stack": Rule(_stack),
+    "tile": Rule(_tile, _rebuild_tile),
     "iota": Rule(_iota, _rebuild_iota),
 }
