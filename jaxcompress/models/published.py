@@ -113,9 +113,7 @@ def filled(
     """
     graph, state = nnx.split(module)
     flat: dict[Any, Any] = dict(nnx.to_flat_state(state))
-    wanted = {
-        ".".join(map(str, (*path[:-1], NAMES[str(path[-1])]))): path for path in flat
-    }
+    wanted = {".".join(map(str, (*path[:-1], NAMES[str(path[-1])]))): path for path in flat}
     problems = []
     for text, names in (
         ("missing", wanted.keys() - tensors.keys()),

@@ -17,9 +17,7 @@ class PaddedBlock(nnx.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int, *, rngs: nnx.Rngs):
         """Initialises the weights: `inputs` channels to `outputs` channels."""
-        conv = partial(
-            nnx.Conv, kernel_size=(3, 3), padding=1, use_bias=False, rngs=rngs
-        )
+        conv = partial(nnx.Conv, kernel_size=(3, 3), padding=1, use_bias=False, rngs=rngs)
         norm = partial(nnx.BatchNorm, momentum=MOMENTUM, epsilon=1e-5, rngs=rngs)
         self.conv1, self.bn1 = conv(inputs, outputs, strides=stride), norm(outputs)
         self.conv2, self.bn2 = conv(outputs, outputs), norm(outputs)
@@ -72,15 +70,15 @@ class ResNet(nnx.Module):
         )
         self.bn1 = nnx.BatchNorm(width, momentum=MOMENTUM, epsilon=1e-5, rngs=rngs)
 
-        def stage(inputs: int, outputs: int) -> nnx.List:
+        def stage(inputs: int, outputs: int) -> list[PaddedBlock]:
             stride = 1 if inputs == outputs else 2
             first = PaddedBlock(inputs, outputs, stride, rngs=rngs)
             rest = [PaddedBlock(outputs, outputs, 1, rngs=rngs) for _ in range(count - 1)]
-            return nnx.List([first, *rest])
+            return [first, *rest]
 
-        self.layer1 = stage(width, WIDTHS[0])
-        self.layer2 = stage(WIDTHS[0], WIDTHS[1])
-        self.layer3 = stage(WIDTHS[1], WIDTHS[2])
+        self.layer1 = nnx.List(stage(width, WIDTHS[0]))
+        self.layer2 = nnx.List(stage(WIDTHS[0], WIDTHS[1]))
+        self.layer3 = nnx.List(stage(WIDTHS[1], WIDTHS[2]))
         self.linear = nnx.Linear(WIDTHS[2], task.num_classes, rngs=rngs)
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n k"]:
