@@ -1,6 +1,7 @@
 """Flax networks by name, and the pure function that compression takes."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 from flax import nnx
@@ -8,17 +9,23 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from jaxcompress.data import Dataset, Task
 from jaxcompress.models.digits_cnn import DigitsCNN
+from jaxcompress.models.resnet import MLPerfResNet8, ResNet
 
-__all__ = ["DigitsCNN", "as_function", "create"]
+__all__ = ["DigitsCNN", "MLPerfResNet8", "ResNet", "as_function", "create"]
 
-_MODELS: dict[str, Callable[..., nnx.Module]] = {"digits_cnn": DigitsCNN}
+_MODELS: dict[str, Callable[..., nnx.Module]] = {
+    "digits_cnn": DigitsCNN,
+    "mlperf_resnet8": MLPerfResNet8,
+    **{f"resnet{d}": partial(ResNet, depth=d) for d in (8, 20, 32, 44, 56, 110)},
+}
 
 
 def create(name: str, key: Key[Array, ""] | int, task: Dataset | Task) -> nnx.Module:
     """Makes a network with random weights.
 
     Args:
-        name: "digits_cnn".
+        name: "digits_cnn", "mlperf_resnet8", or "resnet" with the depth 8, 20, 32, 44,
+            56 or 110. `jaxcompress.models.published` has trained weights.
         key: a typed key or a seed; the same one gives the same weights.
         task: the data set it is for, or only its shapes.
 

@@ -63,6 +63,8 @@ class Layout:
     def _column(self, axes: Axes, dim: int) -> Column:
         batch, units, first = 1, [], None
         for ids in survivors(self.nodes, axes, dim):
+            if not ids.size:  # an empty slice has neither channels nor examples
+                continue
             if self.nodes.batch(ids).all():
                 roots = self.nodes.find(ids)
                 batch, first = len(np.unique(roots)), roots == roots[0]

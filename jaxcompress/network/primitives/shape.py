@@ -110,19 +110,28 @@ def _rebuild_slice(sizes: Sizes, site: Site, args: list[jax.Array]) -> list[jax.
     bounds = zip(
         site.params["start_indices"], site.params["limit_indices"], strides, strict=True
     )
-    result = args[0]
+    result, axes = args[0], site.ins[0]
     for dim, (start, stop, step) in enumerate(bounds):
-        kept = sizes.kept(site.ins[0], dim)
-        size = site.ins[0].shape[dim]
-        if (start, stop, step) == (0, size, 1):
+        if (start, stop, step) == (0, axes.shape[dim], 1):
             continue
+        kept = sizes.kept(axes, dim)
         if kept is None:
             result = lax.slice_in_dim(result, start, stop, step, dim)
             continue
-        result = _take(
-            result, (np.cumsum(kept) - 1)[start:stop:step][kept[start:stop:step]], dim
-        )
-    return [result]
+        chosen = slice(start, stop, step)
+        result = _take(result, (np.cumsum(kept) - 1)[chosen][kept[chosen]], dim)
+    return [_whole(sizes, site.outs[0], result)]
+
+
+def _whole(sizes: Sizes, axes: Axes, value: jax.Array) -> jax.Array:
+    """Returns the value; where its only index of some axis is gone, an empty array.
+
+    One row of a joint (one head, say) may be removed whole: then the axes that are left
+    of it are empty, and the one of size 1 still is of size 1.
+    """
+    if all(n > 0 or axes.shape[d] != 1 for d, n in enumerate(value.shape)):
+        return value
+    return jnp.zeros(sizes.shape(axes), value.dtype)
 
 
 def _take(array: jax.Array, positions: np.ndarray, dim: int) -> jax.Array:
@@ -141,8 +150,13 @@ def _split(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
 
 def _rebuild_split(sizes: Sizes, site: Site, args: list[jax.Array]) -> list[jax.Array]:
     dim = site.params["axis"]
-    parts = tuple(sizes.shape(out)[dim] for out in site.outs)
-    return list(lax.split(args[0], parts, dim))
+    kept = sizes.kept(site.ins[0], dim)
+    if kept is None:
+        return list(lax.split(args[0], site.params["sizes"], dim))
+    ends = np.cumsum([0, *site.params["sizes"]])
+    parts = [int(kept[a:b].sum()) for a, b in pairwise(ends)]
+    pieces = lax.split(args[0], parts, dim)
+    return [_whole(sizes, axes, p) for axes, p in zip(site.outs, pieces, strict=True)]
 
 
 def _pad(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
