@@ -57,9 +57,9 @@ class SpaceConfig(Section):
     """What the search may choose."""
 
     channels: bool = Field(default=True, description="search channel counts")
-    importance: Literal["l1", "l2", "taylor"] = Field(
-        default="taylor", description="which channels stay: l1, l2 or taylor scores"
-    )
+    importance: Literal[
+        "l1", "l2", "batch_norm", "taylor", "gradient_at_mask", "random"
+    ] = Field(default="taylor", description="by which scores channels are ranked")
     multiple_of: int = Field(default=1, ge=1, description="of channel counts, >= 1")
     minimum: int = Field(default=2, ge=1, description="least channels of a group, >= 1")
     weight_bits: tuple[Bits, ...] = Field(

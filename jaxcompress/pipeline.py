@@ -224,11 +224,14 @@ def _space(config: Config, network: Network, data: Dataset) -> Space:
     chosen = config.space
     kinds: list[genes.Gene] = []
     if chosen.channels:
-        if chosen.importance == "taylor":
+        criterion = getattr(importance, chosen.importance)
+        if chosen.importance in ("taylor", "gradient_at_mask"):
             inputs = data.normalize(data.train.inputs)
-            scores = importance.taylor(network, inputs, jnp.asarray(data.train.targets))
+            scores = criterion(network, inputs, jnp.asarray(data.train.targets))
+        elif chosen.importance == "random":
+            scores = criterion(network, jax.random.fold_in(jax.random.key(config.seed), 5))
         else:
-            scores = getattr(importance, chosen.importance)(network)
+            scores = criterion(network)
         kinds.append(genes.ChannelCount(scores, chosen.multiple_of, chosen.minimum))
     kinds.append(genes.WeightBits(chosen.weight_bits, chosen.granularity))
     return Space(network, kinds)

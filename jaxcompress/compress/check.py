@@ -39,7 +39,7 @@ def check_plan(network: Network, plan: Plan) -> None:
                 f"plan: block {name!r} is kept or not, one bool; got shape {np.shape(kept)}"
             )
     weights = dict.fromkeys(layer.weight for layer in network.layers)
-    _check_names("weight of a layer", plan.weight_bits, weights)
+    _check_names("layer's weight", plan.weight_bits, weights)
     layers = [layer.name for layer in network.layers]
     _check_names("layer", plan.activation_bits, layers)
     for name, bits in {**plan.weight_bits, **plan.activation_bits}.items():

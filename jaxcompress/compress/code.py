@@ -27,7 +27,7 @@ def code(network: Network, plan: Plan, params: Any = None) -> dict[str, Quantize
     return {
         path: quantize(
             leaves[path],
-            bits,
+            jnp.asarray(bits),
             kept_entries(network, path, alive),
             out_axes[path] if plan.granularity == "channel" else (),
         )

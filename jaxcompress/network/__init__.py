@@ -5,7 +5,7 @@ from jaxcompress.network.contractions import Contraction
 from jaxcompress.network.groups import Group
 from jaxcompress.network.layers import Layer
 from jaxcompress.network.network import Network
-from jaxcompress.network.program import Step
+from jaxcompress.network.program import Program, Step
 from jaxcompress.network.sizes import ALWAYS, Column
 from jaxcompress.network.trace import trace
 
@@ -17,6 +17,7 @@ __all__ = [
     "Group",
     "Layer",
     "Network",
+    "Program",
     "Step",
     "trace",
 ]

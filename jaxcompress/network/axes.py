@@ -224,8 +224,6 @@ def with_column(nodes: Nodes, axes: Axes, dim: int, index: int, tensor: Ids) -> 
     legs = (*axes.legs[:dim], (size,), *axes.legs[dim + 1 :])
     if size != 1:
         return recorded(nodes, Axes(legs, tuple(factors)))
-    if len(factor.legs) == 1:
-        nodes.freeze(tensor, "a single index is taken from this axis")
     place = factor.legs.index(leg)  # an axis of size 1 carries nothing: drop its leg
     rest = factor.legs[:place] + factor.legs[place + 1 :]
     factors[index] = Factor(rest, tensor.squeeze(place))

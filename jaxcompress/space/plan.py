@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import no_type_check
 
+import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
@@ -25,11 +26,19 @@ class Plan(struct.PyTreeNode):
         granularity: "tensor" or "channel": what shares one scale.
     """
 
-    channels: Mapping[str, Bool[Array, "..."]] = struct.field(default_factory=dict)
-    blocks: Mapping[str, Bool[Array, "..."]] = struct.field(default_factory=dict)
-    weight_bits: Mapping[str, Int[Array, "..."]] = struct.field(default_factory=dict)
-    activation_bits: Mapping[str, Int[Array, "..."]] = struct.field(default_factory=dict)
-    activation_ranges: Mapping[str, Float[Array, "..."]] = struct.field(
+    channels: Mapping[str, Bool[Array | np.ndarray, "..."]] = struct.field(
+        default_factory=dict
+    )
+    blocks: Mapping[str, Bool[Array | np.ndarray, "..."]] = struct.field(
+        default_factory=dict
+    )
+    weight_bits: Mapping[str, Int[Array | np.ndarray, "..."]] = struct.field(
+        default_factory=dict
+    )
+    activation_bits: Mapping[str, Int[Array | np.ndarray, "..."]] = struct.field(
+        default_factory=dict
+    )
+    activation_ranges: Mapping[str, Float[Array | np.ndarray, "..."]] = struct.field(
         default_factory=dict
     )
     granularity: str = struct.field(pytree_node=False, default="channel")

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from network.test_exact import close, random_plan
+from network.exact import close, random_plan
 
 import jaxcompress as jc
 

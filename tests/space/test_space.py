@@ -54,36 +54,6 @@ def test_the_best_scores_stay() -> None:
     assert kept.tolist() == [False] * (group.size - 1) + [True]
 
 
-def test_taylor_scores_are_the_gradient_at_a_gate() -> None:
-    """Against finite differences of a gate put in by hand."""
-    params = {"a": jnp.asarray([[1.0, -2.0], [0.5, 1.0]]), "b": jnp.asarray([[1.0], [3.0]])}
-
-    def apply(p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
-        return jnp.tanh(x @ p["a"]) @ p["b"]
-
-    def loss(y: jax.Array, t: jax.Array) -> jax.Array:
-        return jnp.square(y - t).mean()
-
-    x, t = jnp.asarray([[1.0, 2.0], [0.3, -1.0]]), jnp.asarray([[0.0], [1.0]])
-    network = jc.trace(apply, params, x)
-    scores = jc.importance.taylor(network, x, t, loss=loss)["a"]
-    for channel in range(2):
-        values = []
-        for step in (-1e-2, 1e-2):
-            gate = jnp.ones(2).at[channel].add(step)
-            values.append(float(loss((jnp.tanh(x @ params["a"]) * gate) @ params["b"], t)))
-        assert scores[channel] == pytest.approx(abs(values[1] - values[0]) / 2e-2, rel=1e-3)
-
-
-def test_l1_scores_are_sums_over_tied_layers() -> None:
-    leaves = {k: np.asarray(v, np.float64) for k, v in NETWORK.leaves().items()}
-    scores = jc.importance.l1(NETWORK)
-    group = next(g for g in NETWORK.prunable if ("stem/w", 3) in g.members)
-    own = np.abs(leaves["stem/w"]).sum((0, 1, 2)) + np.abs(leaves["a2/w"]).sum((0, 1, 2))
-    padded = np.abs(leaves["b2/w"]).sum((0, 1, 2))[2:6]  # the shortcut is padded by 2
-    np.testing.assert_allclose(scores[group.name], own + padded, rtol=1e-6)
-
-
 @pytest.mark.parametrize(
     ("make", "words"),
     [

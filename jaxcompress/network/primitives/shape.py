@@ -120,18 +120,7 @@ def _rebuild_slice(sizes: Sizes, site: Site, args: list[jax.Array]) -> list[jax.
             continue
         chosen = slice(start, stop, step)
         result = _take(result, (np.cumsum(kept) - 1)[chosen][kept[chosen]], dim)
-    return [_whole(sizes, site.outs[0], result)]
-
-
-def _whole(sizes: Sizes, axes: Axes, value: jax.Array) -> jax.Array:
-    """Returns the value; where its only index of some axis is gone, an empty array.
-
-    One row of a joint (one head, say) may be removed whole: then the axes that are left
-    of it are empty, and the one of size 1 still is of size 1.
-    """
-    if all(n > 0 or axes.shape[d] != 1 for d, n in enumerate(value.shape)):
-        return value
-    return jnp.zeros(sizes.shape(axes), value.dtype)
+    return [result]
 
 
 def _take(array: jax.Array, positions: np.ndarray, dim: int) -> jax.Array:
@@ -155,8 +144,7 @@ def _rebuild_split(sizes: Sizes, site: Site, args: list[jax.Array]) -> list[jax.
         return list(lax.split(args[0], site.params["sizes"], dim))
     ends = np.cumsum([0, *site.params["sizes"]])
     parts = [int(kept[a:b].sum()) for a, b in pairwise(ends)]
-    pieces = lax.split(args[0], parts, dim)
-    return [_whole(sizes, axes, p) for axes, p in zip(site.outs, pieces, strict=True)]
+    return list(lax.split(args[0], parts, dim))
 
 
 def _pad(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
