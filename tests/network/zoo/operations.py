@@ -90,6 +90,18 @@ def rolled(rng: Rng) -> Case:
 
 
 @case
+def rolled_heads(rng: Rng) -> Case:
+    """The same of one of two axes that were one: (3, 2) rolled by 3."""
+    params = {"a": normal(rng, 5, 6), "b": normal(rng, 6, 3)}
+
+    def apply(p: Any, x: Any) -> Any:
+        x = jax.nn.relu(x @ p["a"]).reshape(-1, 3, 2)
+        return jnp.roll(x, 3, 1).reshape(-1, 6) @ p["b"]
+
+    return apply, params, jnp.ones((2, 5)), 6
+
+
+@case
 def one_output_channel(rng: Rng) -> Case:
     """A convolution with one output channel is no depthwise one: inputs fall singly."""
     params = {
