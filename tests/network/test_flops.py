@@ -50,7 +50,9 @@ def flops_with_padding(network: Network) -> float:
         if key not in known:
             arrays = [jax.ShapeDtypeStruct(tuple(s), jnp.float32) for s in shapes]
             bind = jax.jit(lambda a, b, s=step, p=params: s.primitive.bind(a, b, **p))
-            known[key] = bind.lower(*arrays).compile().cost_analysis()["flops"]
+            analysis = bind.lower(*arrays).compile().cost_analysis()
+            assert analysis is not None
+            known[key] = analysis["flops"]
         total += known[key]
     return total
 

@@ -20,8 +20,8 @@ def check(recipe: Recipe, plans: int) -> jc.Network:
 
 
 def test_random_networks(request: pytest.FixtureRequest) -> None:
-    graphs = request.config.getoption("--graphs")
-    plans = request.config.getoption("--plans")
+    graphs: int = request.config.option.graphs
+    plans: int = request.config.option.plans
     networks: list[jc.Network] = []
 
     @settings(
@@ -30,7 +30,7 @@ def test_random_networks(request: pytest.FixtureRequest) -> None:
         database=None,
         derandomize=True,
         phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(recipes())
     def every_network(recipe: Recipe) -> None:
