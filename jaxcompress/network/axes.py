@@ -68,7 +68,7 @@ class Axes:
 
 def fresh(nodes: Nodes, shape: Sequence[int], reason: str | None = None) -> Axes:
     """Returns axes of new nodes, one leg for each axis."""
-    legs = tuple((int(n),) if n > 1 else () for n in shape)
+    legs = tuple((int(n),) if n != 1 else () for n in shape)
     sizes = [leg[0] for leg in legs if leg]
     return Axes(
         legs,
