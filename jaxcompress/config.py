@@ -146,7 +146,10 @@ class Config(Section):
     seed: int = Field(
         default=0, ge=0, description="of everything random but the data split"
     )
-    model: str = Field(default="digits_cnn", description="network to train: digits_cnn")
+    model: str = Field(
+        default="digits_cnn",
+        description="network to train: digits_cnn, mlperf_resnet8, resnet20, ...",
+    )
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
     space: SpaceConfig = SpaceConfig()

@@ -12,6 +12,7 @@ Legs of size 1 carry nothing and are left out.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import prod
 
 import numpy as np
@@ -56,8 +57,8 @@ class Axes:
 
     def legs_of(self, dims: Sequence[int]) -> list[int]:
         """Returns the leg positions of the axes `dims`, in the order of `dims`."""
-        starts = np.cumsum([0] + [len(legs) for legs in self.legs])
-        return [leg for d in dims for leg in range(starts[d], starts[d + 1])]
+        ends = list(accumulate(map(len, self.legs)))
+        return [leg for d in dims for leg in range(ends[d] - len(self.legs[d]), ends[d])]
 
     def factors_of(self, dims: Sequence[int]) -> list[Factor]:
         """Returns the factors that have a leg in one of the axes `dims`."""
@@ -67,7 +68,7 @@ class Axes:
 
 def fresh(nodes: Nodes, shape: Sequence[int], reason: str | None = None) -> Axes:
     """Returns axes of new nodes, one leg for each axis."""
-    legs = tuple((int(n),) if n > 1 else () for n in shape)
+    legs = tuple((int(n),) if n != 1 else () for n in shape)
     sizes = [leg[0] for leg in legs if leg]
     return Axes(
         legs,
@@ -92,7 +93,7 @@ def simplify(nodes: Nodes, axes: Axes) -> Axes:
 
 
 def _simplified(nodes: Nodes, factor: Factor) -> list[Factor]:
-    if len(factor.legs) == 1:
+    if len(factor.legs) == 1 or not factor.nodes.size:
         return [factor]
     labels = nodes.labels(factor.nodes)
     tensor, kept, split = factor.nodes, [], []
@@ -242,7 +243,7 @@ def recorded(nodes: Nodes, axes: Axes) -> Axes:
     dim_of = [d for d, legs in enumerate(axes.legs) for _ in legs]
     for factor in axes.factors:
         dims = [dim_of[leg] for leg in factor.legs]
-        if len(set(dims)) < 2:
+        if len(set(dims)) < 2 or not factor.nodes.size:
             continue
         order = sorted(range(len(dims)), key=lambda i: factor.legs[i])
         tensor = factor.nodes.transpose(order)

@@ -73,7 +73,12 @@ class Network:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of all convolutions and dots for one example."""
+        """Multiply-accumulates of all convolutions and dots for one example.
+
+        Every position of a convolution's window counts, also one that falls in the
+        padding; XLA's `cost_analysis` counts two FLOPs for each MAC and leaves those in
+        the padding out.
+        """
         return sum(contraction.macs for contraction in self.contractions)
 
     @property

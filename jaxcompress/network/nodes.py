@@ -46,7 +46,7 @@ class Nodes:
         roots = self._parent[ids]
         while True:
             above = self._parent[roots]
-            if np.array_equal(above, roots):
+            if (above == roots).all():
                 break
             roots = above
         self._parent[ids] = roots
@@ -58,7 +58,7 @@ class Nodes:
             return
         a, b = (x.ravel() for x in np.broadcast_arrays(a, b))
         old = self.find(np.concatenate([a, b]))
-        left, right = np.split(old, 2)
+        left, right = old[: a.size], old[a.size :]
         while (apart := left != right).any():
             left, right = left[apart], right[apart]
             self._parent[np.maximum(left, right)] = np.minimum(left, right)

@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 from math import prod
 
-from jaxcompress.network.axes import Axes, Factor, leg_size, recorded, simplify
+from jaxcompress.network.axes import (
+    Axes,
+    Factor,
+    assemble,
+    fresh,
+    leg_size,
+    recorded,
+    simplify,
+)
 from jaxcompress.network.nodes import Nodes
 
 
@@ -13,6 +21,11 @@ def reshape(nodes: Nodes, axes: Axes, shape: Sequence[int], name: str) -> Axes:
     Where legs cannot be cut to fit (6 x 2 into 4 x 3), their nodes freeze.
     """
     axes = simplify(nodes, axes)
+    if 0 in shape:  # nothing is in it: only the axes before stay what they are
+        new = fresh(nodes, shape, "an empty array")
+        same = [axes.shape[: d + 1] == tuple(shape[: d + 1]) for d in range(len(shape))]
+        picks = [(0, d) if same[d] else (1, d) for d in range(len(shape))]
+        return assemble(nodes, [axes, new], picks)
     legs: list[tuple[int, ...]] = []
     factors: list[Factor] = []
     cuts: dict[int, list[int]] = {}

@@ -51,6 +51,8 @@ def survivors(nodes: Nodes, axes: Axes, dim: int) -> list[Ids]:
         inside = tuple(i for i, leg in enumerate(factor.legs) if leg in legs)
         outside = tuple(i for i in range(len(factor.legs)) if i not in inside)
         tensor = factor.nodes
+        if not tensor.size:
+            continue  # an empty array
         if outside:
             first = at_zero(tensor, outside)
             labels = nodes.labels(tensor)

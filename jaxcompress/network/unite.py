@@ -109,6 +109,8 @@ def _refinement(a: Sequence[int], b: Sequence[int]) -> list[int] | None:
     """Returns the coarsest legs that both lists of legs can be cut into, or None."""
     if tuple(a) == tuple(b):
         return list(a)
+    if 0 in a or 0 in b:
+        return None
     cuts = sorted({1, *np.cumprod(a).tolist(), *np.cumprod(b).tolist()})
     if any(high % low for low, high in pairwise(cuts)):
         return None

@@ -384,7 +384,7 @@ def indexed(x, arrays, w, b, c):
     functions = [
         lambda: x[..., where],
         lambda: lax.dynamic_slice_in_dim(x, c % size, 1, x.ndim - 1),
-        lambda: lax.dynamic_index_in_dim(x, 0, 1, keepdims=False),
+        lambda: lax.dynamic_index_in_dim(x, 0, 1, keepdims=x.ndim == 2),
         lambda: x.at[..., c % size].set(0.5),
         lambda: jnp.take_along_axis(x, jnp.argsort(x, -1), -1),
         lambda: x[..., np.arange(size) != c % size] if size > 1 else x,

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 from network.zoo import ZOO
 
 import jaxcompress as jc
@@ -24,6 +25,11 @@ def printing(p: Any, x: Any) -> Any:
     return x @ p["a"]
 
 
+def convolving(p: Any, x: Any) -> Any:
+    numbers = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, p["k"], (1, 1), "SAME", dimension_numbers=numbers)
+
+
 @pytest.mark.parametrize(
     ("apply", "params", "example", "words"),
     [
@@ -34,6 +40,13 @@ def printing(p: Any, x: Any) -> Any:
         (lambda p, x: x @ p["a"], W, jnp.float32(1.0), "rank 0"),
         (lambda p, x: x @ p["a"], W, [], "holds no array"),
         (lambda p, x: x[0] @ p["a"], W, [X, jnp.ones((3, 6))], "disagree on the batch"),
+        (
+            convolving,
+            {"k": jnp.ones((3, 3, 3, 4))},
+            jnp.ones((8, 8, 3)),
+            "float32.8, 8, 3. ",
+        ),
+        (lambda p, x: x @ p["a"], W | {"n": 3}, X, "'n' is a int, not an array"),
         (branching, W, X, "data-dependent Python control flow"),
         (printing, W, X, "side effects"),
     ],
@@ -56,6 +69,22 @@ def test_unknown_primitives_freeze_with_their_name() -> None:
     network = jc.trace(lambda p, x: jnp.fft.fft(x @ p["a"]).real @ p["b"], W, X)
     reasons = {group.reason for group in network.frozen}
     assert "primitive fft is not known" in reasons
+
+
+@pytest.mark.parametrize(
+    ("control", "words"),
+    [
+        (lambda x: lax.cond(jnp.bool_(True), jnp.sin, jnp.cos, x), "flow (cond)"),
+        (lambda x: lax.while_loop(lambda x: x.sum() > 9, jnp.sin, x), "flow (while)"),
+    ],
+)
+def test_activations_through_control_flow_are_frozen(
+    control: Callable[[Any], Any], words: str
+) -> None:
+    network = jc.trace(lambda p, x: control(x @ p["a"]) @ p["b"], W, X)
+    assert not network.prunable and network.batch_reason is not None
+    assert words in network.batch_reason
+    assert any(words in (group.reason or "") for group in network.frozen)
 
 
 def test_the_user_can_freeze_by_pattern() -> None:

@@ -84,6 +84,8 @@ def _tie_groups(
         unite(nodes, inputs, [0], results, [0], reason)
         return
     unite(nodes, inputs, [1], select(nodes, right, [inner]), [0], reason)
+    if outputs == groups:
+        freeze(nodes, results, [0], "the only output channel of its group")
     unite(nodes, results, [1], fresh(nodes, (outputs // groups,)), [0], reason)
 
 

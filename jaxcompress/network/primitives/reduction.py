@@ -30,7 +30,7 @@ def _along(key: str) -> Flow:
     """Returns a flow that freezes one axis and keeps the shape (cumsum, sort)."""
 
     def flow(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
-        dim = eqn.params[key]
+        dim = int(eqn.params[key])
         for axes in ins:
             freeze(nodes, axes, [dim], f"{eqn.primitive.name} along this axis")
         return elementwise(nodes, eqn, ins)
@@ -40,7 +40,7 @@ def _along(key: str) -> Flow:
 
 def _top_k(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
     axes = ins[0]
-    dim = eqn.params.get("axis", -1) % axes.ndim
+    dim = int(eqn.params.get("axis", -1)) % axes.ndim
     freeze(nodes, axes, [dim], "top_k along this axis")
     new = fresh(nodes, shape_of(eqn), "top_k along this axis")
     picks = [(1 if d == dim else 0, d) for d in range(axes.ndim)]

@@ -54,7 +54,7 @@ def _squeeze(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
 
 def _rev(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
     axes = ins[0]
-    for dim in eqn.params["dimensions"]:
+    for dim in map(int, eqn.params["dimensions"]):
         if axes.legs[dim]:
             axes = _edit(nodes, axes, dim, lambda tensor: tensor[::-1])
     return [axes]
@@ -132,13 +132,13 @@ def _take(array: jax.Array, positions: np.ndarray, dim: int) -> jax.Array:
 
 
 def _split(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
-    dim = eqn.params["axis"]
+    dim = int(eqn.params["axis"])
     ends = np.cumsum([0, *eqn.params["sizes"]])
     return [_cut(nodes, ins[0], dim, int(a), int(b), 1) for a, b in pairwise(ends)]
 
 
 def _rebuild_split(sizes: Sizes, site: Site, args: list[jax.Array]) -> list[jax.Array]:
-    dim = site.params["axis"]
+    dim = int(site.params["axis"])
     kept = sizes.kept(site.ins[0], dim)
     if kept is None:
         return list(lax.split(args[0], site.params["sizes"], dim))
@@ -189,7 +189,7 @@ def _rebuild_pad(sizes: Sizes, site: Site, args: list[jax.Array]) -> list[jax.Ar
 
 
 def _concatenate(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
-    dim = eqn.params["dimension"]
+    dim = int(eqn.params["dimension"])
     others = [d for d in range(ins[0].ndim) if d != dim]
     first, parts = ins[0], []
     for axes in ins:

@@ -89,3 +89,20 @@ def resnext(rng: Rng) -> Case:
         return apply_unit(x, p["out"]).mean((1, 2)) @ p["d"]
 
     return apply, params, images(), 4 + 3 + 5
+
+
+@case
+def single_of_a_group(rng: Rng) -> Case:
+    """One output for each group of three inputs: no group can do without its own."""
+    params = {
+        "stem": normal(rng, 1, 1, 3, 6),
+        "g": normal(rng, 3, 3, 3, 2),
+        "d": normal(rng, 2, 3),
+    }
+
+    def apply(p: Any, x: Any) -> Any:
+        x = jax.nn.relu(conv(jax.nn.relu(conv(x, p["stem"])), p["g"], groups=2))
+        return x.mean((1, 2)) @ p["d"]
+
+    # Both groups keep the same of their three inputs.
+    return apply, params, images(), 3

@@ -90,6 +90,19 @@ def rolled(rng: Rng) -> Case:
 
 
 @case
+def rolled_heads(rng: Rng) -> Case:
+    """The same of one of two axes that were one: (3, 2) rolled by 3."""
+    params = {"a": normal(rng, 5, 6), "b": normal(rng, 6, 3)}
+
+    def apply(p: Any, x: Any) -> Any:
+        x = jax.nn.relu(x @ p["a"]).reshape(-1, 3, 2)
+        return jnp.roll(x, 3, 1).reshape(-1, 6) @ p["b"]
+
+    # What is cut into two axes stays a rectangle: rows of 2 fall whole.
+    return apply, params, jnp.ones((2, 5)), 3
+
+
+@case
 def one_output_channel(rng: Rng) -> Case:
     """A convolution with one output channel is no depthwise one: inputs fall singly."""
     params = {
@@ -220,6 +233,18 @@ def by_position(rng: Rng) -> Case:
         return x @ p["b"]
 
     return apply, params, jnp.ones((2, 5)), 6
+
+
+@case
+def emptied_constant(rng: Rng) -> Case:
+    """One-hot classes beside a padding: a plan may leave of the classes none."""
+    params = {"a": normal(rng, 5, 6), "b": normal(rng, 4, 3)}
+
+    def apply(p: Any, x: Any) -> Any:
+        classes = jax.nn.one_hot(jnp.argmax(x @ p["a"], -1), 3)
+        return jnp.pad(classes, ((0, 0), (0, 1)), constant_values=1.0) @ p["b"]
+
+    return apply, params, jnp.ones((2, 5)), 4
 
 
 @case
