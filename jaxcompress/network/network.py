@@ -173,6 +173,10 @@ class Network:
         """Returns whether a parameter is still used: True, or a scalar bool."""
         return needed(self.liveness.leaves[self.paths.index(path)], alive)
 
+    def runs(self, step: int, alive: Any) -> Any:
+        """Returns whether the step of an index is still computed; as `needs`."""
+        return needed(self.liveness.steps[step], alive)
+
     def narrow(self, path: str, value: Any, alive: np.ndarray) -> np.ndarray:
         """Returns an array in a parameter's shape without its removed entries.
 
@@ -201,7 +205,7 @@ class Network:
             macs = jnp.asarray(contraction.constant, jnp.float32)
             for column in contraction.columns:
                 macs = macs * self.layout.mask(column, alive).sum(dtype=jnp.float32)
-            runs = needed(self.liveness.steps[contraction.step.index], alive)
+            runs = self.runs(contraction.step.index, alive)
             total = total + jnp.where(runs, macs, 0.0)
         return total
 

@@ -42,6 +42,7 @@ class Space:
             raise ValueError(
                 "Space: genes is empty; give gene kinds from jaxcompress.genes"
             )
+        self._network = network
         self._bound: tuple[BoundGene, ...] = tuple(gene.bind(network) for gene in genes)
         self.names = tuple(name for gene in self._bound for name in gene.names)
         twice = sorted({name for name in self.names if self.names.count(name) > 1})
@@ -78,5 +79,14 @@ class Space:
         return jnp.concatenate([gene.encode(plan) for gene in self._bound])
 
     def canonical(self, genotype: Int[Array, " genes"]) -> Int[Array, " genes"]:
-        """Returns the one genotype that stands for all with the same plan."""
-        return genotype  # every gene of the present kinds has an effect of its own
+        """Returns the one genotype that stands for all that mean the same network.
+
+        Genes that decide about nothing that is left (in a removed block) compress least.
+        """
+        plan = self.decode(genotype)
+        if not plan.blocks:
+            return genotype
+        alive = self._network.alive(plan.channels, plan.blocks)
+        found = [entry for gene in self._bound for entry in gene.effective(alive)]
+        effective = jnp.stack([jnp.asarray(entry) for entry in found])
+        return jnp.where(effective, genotype, jnp.asarray(self.dense, jnp.int32))

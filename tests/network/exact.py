@@ -23,7 +23,10 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def random_plan(network: Network, seed: int, fewest: bool = False) -> jc.Plan:
-    """Keeps at least one random channel of each group; exactly one if `fewest`."""
+    """Keeps at least one random channel of each group; exactly one if `fewest`.
+
+    Of the blocks most are kept; all of them if `fewest`.
+    """
     rng = np.random.default_rng(seed)
     channels = {}
     for group in network.prunable:
@@ -31,7 +34,8 @@ def random_plan(network: Network, seed: int, fewest: bool = False) -> jc.Plan:
         mask = np.zeros(group.size, bool)
         mask[rng.choice(group.size, kept, replace=False)] = True
         channels[group.name] = jnp.asarray(mask)
-    return jc.Plan(channels=channels)
+    blocks = {b.name: np.asarray(fewest or rng.random() < 0.7) for b in network.blocks}
+    return jc.Plan(channels=channels, blocks=blocks)
 
 
 def random_inputs(example: Any, batch: int) -> Any:
@@ -65,7 +69,7 @@ def check_exact(network: Network, x: Any, plans: int, tolerance: float = 1e-5) -
     @compiled
     def everything(plan: jc.Plan, params: Any, x: Any) -> Any:
         masked = jc.forward(network, plan, x, params)
-        macs = network.count_macs(network.alive(plan.channels))
+        macs = network.count_macs(network.alive(plan.channels, plan.blocks))
         return masked, macs, network.interpret(params, x), network.apply(params, x)
 
     assert all(group.prunable != bool(group.reason) for group in network.groups)
@@ -78,4 +82,5 @@ def check_exact(network: Network, x: Any, plans: int, tolerance: float = 1e-5) -
         close(masked, compiled(small.apply)(small.params, x), tolerance)
         assert float(macs) == pytest.approx(small.macs, rel=1e-6)  # a float32 sum
         kept = sum(int(mask.sum()) for mask in plan.channels.values())
-        assert small.size < network.size if kept < channels else small.size == network.size
+        whole = kept == channels and all(plan.blocks.values())
+        assert small.size == network.size if whole else small.size < network.size

@@ -1,7 +1,16 @@
 """Gene kinds: each makes some integer choices about a network."""
 
+from jaxcompress.space.genes.activation_bits import ActivationBits
 from jaxcompress.space.genes.channel_count import ChannelCount
 from jaxcompress.space.genes.gene import BoundGene, Gene
+from jaxcompress.space.genes.keep_block import KeepBlock
 from jaxcompress.space.genes.weight_bits import WeightBits
 
-__all__ = ["BoundGene", "ChannelCount", "Gene", "WeightBits"]
+__all__ = [
+    "ActivationBits",
+    "BoundGene",
+    "ChannelCount",
+    "Gene",
+    "KeepBlock",
+    "WeightBits",
+]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Int
 
 from jaxcompress.network import Network
 from jaxcompress.space.importance import l1
@@ -59,13 +59,14 @@ class ChannelCount:
             steps = range(self.multiple_of, group.size + 1, self.multiple_of)
             allowed = {n for n in steps if n >= self.minimum} | {group.size}
             counts[group.name] = np.asarray(sorted(allowed), np.int32)
-        return _Bound(ranks, counts)
+        return _Bound(network, ranks, counts)
 
 
 @dataclass(frozen=True, eq=False)
 class _Bound:
     """Attributes: by group each channel's rank (0: best), and the allowed counts."""
 
+    network: Network
     ranks: dict[str, np.ndarray]
     counts: dict[str, np.ndarray]
 
@@ -97,3 +98,11 @@ class _Bound:
             kept = plan.channels[name].sum(dtype=jnp.int32)
             genes.append(jnp.searchsorted(jnp.asarray(counts), kept).astype(jnp.int32))
         return jnp.stack(genes) if genes else jnp.zeros(0, jnp.int32)
+
+    def effective(self, alive: Bool[Array, " units"]) -> list[Bool[Array, ""] | bool]:
+        found: list[Bool[Array, ""] | bool] = []
+        for group in self.network.prunable:
+            paths = dict.fromkeys(path for path, _ in group.members)
+            needs = [jnp.asarray(self.network.needs(path, alive)) for path in paths]
+            found.append(jnp.stack(needs).any())
+        return found

@@ -1,9 +1,10 @@
 """What every gene kind offers."""
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Int
 
 from jaxcompress.network import Network
 from jaxcompress.space.plan import Plan
@@ -35,6 +36,14 @@ class BoundGene(Protocol):
 
     def encode(self, plan: Plan) -> Int[Array, " k"]:
         """Returns the entries that decode to this part of the plan."""
+        ...
+
+    def effective(self, alive: Bool[Array, " units"]) -> Sequence[Bool[Array, ""] | bool]:
+        """Returns for each entry whether it decides about anything that is left.
+
+        Args:
+            alive: which units survive; what lies in a removed block is gone.
+        """
         ...
 
 

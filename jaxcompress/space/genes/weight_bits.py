@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Int
 
 from jaxcompress.network import Network
 from jaxcompress.space.plan import Plan
@@ -30,33 +30,42 @@ class WeightBits:
     granularity: str = "channel"
 
     def __post_init__(self) -> None:
-        choices = tuple(self.choices)
-        if not choices:
-            raise ValueError("WeightBits: choices is empty; give at least one of 1..32")
-        for bits in choices:
-            if bits not in ALLOWED_BITS:
-                raise ValueError(
-                    f"WeightBits: choices has {bits} bits; allowed: {ALLOWED_BITS}"
-                )
-        if len(set(choices)) < len(choices):
-            raise ValueError(f"WeightBits: choices {choices} has duplicates")
+        object.__setattr__(self, "choices", checked_bits("WeightBits", self.choices))
         if self.granularity not in GRANULARITIES:
             raise ValueError(
                 f"WeightBits: granularity is {self.granularity!r}; allowed: {GRANULARITIES}"
             )
-        object.__setattr__(self, "choices", tuple(sorted(choices)))
 
     def bind(self, network: Network) -> "_Bound":
         leaves = network.leaves()
         named = dict.fromkeys(layer.weight for layer in network.layers)
         weights = tuple(path for path in named if leaves[path].dtype == jnp.float32)
-        return _Bound(weights, np.asarray(self.choices, np.int32), self.granularity)
+        choices = np.asarray(self.choices, np.int32)
+        return _Bound(network, weights, choices, self.granularity)
+
+
+def checked_bits(kind: str, choices: Sequence[int]) -> tuple[int, ...]:
+    """Returns the choices in ascending order.
+
+    Raises:
+        ValueError: there is none, one is not allowed, or one stands there twice.
+    """
+    choices = tuple(choices)
+    if not choices:
+        raise ValueError(f"{kind}: choices is empty; give at least one of {ALLOWED_BITS}")
+    for bits in choices:
+        if bits not in ALLOWED_BITS:
+            raise ValueError(f"{kind}: choices has {bits} bits; allowed: {ALLOWED_BITS}")
+    if len(set(choices)) < len(choices):
+        raise ValueError(f"{kind}: choices {choices} has duplicates")
+    return tuple(sorted(choices))
 
 
 @dataclass(frozen=True, eq=False)
 class _Bound:
     """Attributes: the paths of the weights, the choices in ascending order."""
 
+    network: Network
     weights: tuple[str, ...]
     choices: np.ndarray
     granularity: str
@@ -91,3 +100,6 @@ class _Bound:
             return jnp.zeros(0, jnp.int32)
         bits = jnp.stack([plan.weight_bits[path] for path in self.weights])
         return jnp.searchsorted(jnp.asarray(self.choices), bits).astype(jnp.int32)
+
+    def effective(self, alive: Bool[Array, " units"]) -> list[Bool[Array, ""] | bool]:
+        return [self.network.needs(path, alive) for path in self.weights]
