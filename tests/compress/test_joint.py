@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from network.test_exact import close, random_inputs, random_plan
+from network.exact import close, random_inputs, random_plan
 from network.zoo import ZOO
 
 import jaxcompress as jc
