@@ -268,7 +268,7 @@ class Interpreter:
     def run(self, program: Program, args: Sequence[Any]) -> list[Any]:
         env: list[Any] = [None] * program.slots
         for slot, value, axes in program.constants:
-            env[slot] = self.sizes.narrowed(value, axes)
+            env[slot] = self.sizes.narrowed(jnp.asarray(value), axes)
         for slot, value in zip(program.inputs, args, strict=True):
             env[slot] = value
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Shaped
@@ -116,9 +115,7 @@ class Sizes:
             shape.append(count if batch == 1 else count // batch * self.batch)
         return tuple(shape)
 
-    def narrowed(
-        self, value: Shaped[Array, "..."], axes: Axes
-    ) -> Shaped[Array, "..."] | jax.Array:
+    def narrowed(self, value: Shaped[Array, "..."], axes: Axes) -> Shaped[Array, "..."]:
         """Returns an array (a parameter, a constant) without its removed indices."""
         for dim in range(axes.ndim):
             kept = self.kept(axes, dim)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from network.test_exact import random_inputs
+from network.exact import random_inputs
 from network.zoo import ZOO
 from objectives.test_costs import joint
 from safetensors.numpy import load_file, save_file
