@@ -1,5 +1,6 @@
 """Multi-objective evolution on a grid of integers; knows nothing of networks."""
 
+from jaxcompress.evolution import problems as problems
 from jaxcompress.evolution.algorithm import (
     Algorithm as Algorithm,
     Evaluation as Evaluation,
