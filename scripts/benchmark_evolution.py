@@ -12,8 +12,9 @@ in the table with the reason.
 
 What is timed: `jaxcompress` and `pymoo` ask and tell, without the evaluation; the other
 engines have no such cut and are timed with it, as is `jaxcompress, scanned`, where a whole
-run is one program. Compilation is in CPU seconds of all threads together. Memory is the peak
-of the process less what it had after its imports, so it includes what the compiler took.
+run is one program. Compilation is in CPU seconds of all threads together. Memory is the
+peak of the process less what it had after its imports, so it includes what the compiler
+took. What a file of an earlier run holds of other sizes and engines is kept.
 """
 
 # The other engines need not be installed where this is checked.
@@ -353,11 +354,19 @@ def main() -> None:
                 place = {"population": population, "objectives": m, "engine": engine}
                 rows.append(place | summary(found))
             print(table(rows[-len(arguments.engines) :]), flush=True)
-            if arguments.out:
-                machine = {"cores": os.cpu_count(), "system": platform.platform()}
-                whole = {"command": sys.argv, "machine": machine, "rows": rows}
-                arguments.out.write_text(json.dumps(whole, indent=1) + "\n")
+    if arguments.out:
+        rows = merged(arguments.out, rows)
+        machine = {"cores": os.cpu_count(), "system": platform.platform()}
+        whole = {"machine": machine, "rows": rows}
+        arguments.out.write_text(json.dumps(whole, indent=1) + "\n")
     print("\n" + table(rows))
+
+
+def merged(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the rows of a file with new ones in their places, in order."""
+    before = json.loads(path.read_text())["rows"] if path.exists() else []
+    whole = {(*_place(row), ENGINES.index(row["engine"])): row for row in [*before, *rows]}
+    return [whole[place] for place in sorted(whole)]
 
 
 if __name__ == "__main__":

@@ -85,14 +85,14 @@ def test_constrained_ranks(m):
 @pytest.mark.parametrize("m", [2, 3])
 def test_hypervolume_and_contributions(m):
     points = populations(m)
-    corner = jnp.array([1.5, 1.75, 2.25][:m])
+    corner = np.array([1.5, 1.75, 2.25][:m], np.float32)
 
     def both(objectives):
-        alone = hypervolume_contributions(objectives, corner)
-        return hypervolume(objectives, corner), alone
+        reference = jnp.asarray(corner)
+        alone = hypervolume_contributions(objectives, reference)
+        return hypervolume(objectives, reference), alone
 
     volumes, alone = map(np.asarray, jax.jit(jax.vmap(both))(points))
-    corner = np.asarray(corner, np.float64)
     for population, volume, own in zip(
         points.astype(np.float64), volumes, alone, strict=True
     ):
