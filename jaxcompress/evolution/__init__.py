@@ -1,5 +1,6 @@
 """Multi-objective evolution on a grid of integers; knows nothing of networks."""
 
+from jaxcompress.evolution import problems as problems
 from jaxcompress.evolution.algorithm import (
     Algorithm as Algorithm,
     Evaluation as Evaluation,
@@ -21,6 +22,11 @@ from jaxcompress.evolution.elitist import (
     Elitist as Elitist,
     ElitistState as ElitistState,
 )
+from jaxcompress.evolution.epsilon_archive import (
+    EpsilonArchive as EpsilonArchive,
+    add_to_archive as add_to_archive,
+    epsilon_archive as epsilon_archive,
+)
 from jaxcompress.evolution.grid import (
     Grid as Grid,
     GridLike as GridLike,
@@ -28,8 +34,11 @@ from jaxcompress.evolution.grid import (
 )
 from jaxcompress.evolution.hypervolume import (
     hypervolume as hypervolume,
+    hypervolume_contributions as hypervolume_contributions,
+    hypervolume_contributions_host as hypervolume_contributions_host,
     hypervolume_host as hypervolume_host,
 )
+from jaxcompress.evolution.igd import igd_plus as igd_plus
 from jaxcompress.evolution.mutation import (
     change_one_gene as change_one_gene,
     mutate as mutate,

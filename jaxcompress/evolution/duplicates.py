@@ -82,18 +82,22 @@ def replace_duplicates(
         raise ValueError(f"replace_duplicates: rounds is {rounds}; pass 0 or more rounds.")
 
     def go_on(carry):
-        count, _, copies = carry
-        return (count < rounds) & jnp.any(copies)
+        count, _, again = carry
+        return (count < rounds) & again
 
     def replace(carry):
-        count, rows, copies = carry
-        fresh = mutate(jax.random.fold_in(key, count), rows)
-        rows = jnp.where(copies[:, None], fresh, rows)
-        return count + 1, rows, duplicate_mask(rows, against)
+        count, rows, _ = carry
+        copies = duplicate_mask(rows, against)
+        again = jnp.any(copies)
 
-    start = (jnp.zeros((), jnp.int32), genotypes, duplicate_mask(genotypes, against))
-    _, genotypes, _ = lax.while_loop(go_on, replace, start)
-    return genotypes
+        def fresh(rows):
+            changed = mutate(jax.random.fold_in(key, count), rows)
+            return jnp.where(copies[:, None], changed, rows)
+
+        return count + 1, lax.cond(again, fresh, lambda rows: rows, rows), again
+
+    start = (jnp.zeros((), jnp.int32), genotypes, jnp.array(True))
+    return lax.while_loop(go_on, replace, start)[1]
 
 
 def fill_unseen(

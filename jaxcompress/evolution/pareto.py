@@ -4,6 +4,9 @@ Dimensions: n points, m objectives. Everything is minimised; no argument may be 
 (see `sanitize`), while +inf is fine.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
@@ -60,29 +63,26 @@ def dominates(
 
 
 def nondominated_ranks(
-    objectives: Float[Array, "n m"],
-    violation: Float[Array, " n"] | None = None,
-    stop_at: int | None = None,
+    objectives: Float[Array, "n m"], violation: Float[Array, " n"] | None = None
 ) -> Int[Array, " n"]:
     """The front of every point under constrained dominance: 0 is the best front.
 
     Feasible points are peeled into Pareto fronts (Deb et al. 2002). After the last of
     these comes one front for each level of violation among the infeasible: exactly what
     peeling by `dominates` gives. How it is computed depends on the shape and the
-    platform: a sort for m = 1, a sort and a scan for m = 2 on a CPU, rounds of
-    comparing all pairs otherwise. The result does not.
+    platform: a sort for m = 1, a sort and a scan for m = 2 on a CPU, a sort and one
+    comparison of all pairs otherwise, in O(n) memory and however many fronts there are.
+    The result does not.
 
     Args:
         objectives: float [n, m].
         violation: float [n], 0 is feasible; None when all points are.
-        stop_at: stop once the fronts found hold this many points; the points of later
-            fronts get rank n. None ranks all.
 
     Returns:
         int32 [n].
 
     Raises:
-        ValueError: there are no points or no objectives, or `stop_at` is not positive.
+        ValueError: there are no points or no objectives.
 
     Example:
         >>> nondominated_ranks(jnp.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]))
@@ -94,35 +94,22 @@ def nondominated_ranks(
             f"nondominated_ranks: objectives have shape {objectives.shape}; at least "
             "one point and one objective are needed."
         )
-    if stop_at is not None and stop_at < 1:
-        raise ValueError(
-            f"nondominated_ranks: stop_at is {stop_at}; pass a positive number of "
-            "points, or None to rank all."
-        )
-    limit = n if stop_at is None else min(stop_at, n)
     if violation is None:
         violation = jnp.zeros(n, objectives.dtype)
     feasible = violation <= 0
     if m == 1:
         ranks = _dense_ranks(objectives[:, 0], feasible)
-    elif m == 2:
-        # A scan is n tiny steps: quick on a CPU, slow where each step is a launch.
+    else:
+        # Steps that depend on each other cost little on a CPU; elsewhere each is a
+        # launch, so blocks are larger and settle in as few rounds as they can.
         ranks = lax.platform_dependent(
             objectives,
             feasible,
-            cpu=_scan_ranks,
-            default=lambda points, active: _peel_ranks(points, active, limit),
+            cpu=_scan_ranks if m == 2 else partial(_block_ranks, settle=_one_by_one),
+            default=partial(_block_ranks, settle=_in_rounds, size=2048),
         )
-    else:
-        ranks = _peel_ranks(objectives, feasible, limit)
-    fronts = jnp.max(jnp.where(feasible & (ranks < n), ranks + 1, 0))
-    ranks = jnp.where(feasible, ranks, fronts + _dense_ranks(violation, ~feasible))
-    if limit == n:
-        return ranks
-    # The methods above stop at different places: cut all of them at the same front.
-    sizes = jnp.zeros(n + 1, jnp.int32).at[ranks].add(1)
-    before = jnp.cumsum(sizes) - sizes
-    return jnp.where(before[ranks] >= limit, n, ranks)
+    fronts = jnp.max(jnp.where(feasible, ranks + 1, 0))
+    return jnp.where(feasible, ranks, fronts + _dense_ranks(violation, ~feasible))
 
 
 def _dense_ranks(values: Float[Array, " n"], active: Bool[Array, " n"]) -> Int[Array, " n"]:
@@ -169,37 +156,76 @@ def _scan_ranks(
     return jnp.zeros_like(ranks).at[order].set(ranks)
 
 
-def _peel_ranks(
-    objectives: Float[Array, "n m"], active: Bool[Array, " n"], limit: int
+def _block_ranks(
+    objectives: Float[Array, "n m"],
+    active: Bool[Array, " n"],
+    settle: Callable[[Array, Array], Array],
+    size: int = 256,
 ) -> Int[Array, " n"]:
-    """Fronts by rounds of comparing all pairs, until `limit` points have one.
+    """Fronts as lengths of chains, by comparing all pairs once, a block at a time.
 
-    The comparison is fused with its reduction, so it needs no memory of order n². A
-    chain of n fronts costs n rounds.
+    The front of a point is one more than the highest front of a point that dominates
+    it, and in lexicographic order all of those stand before it. So a block needs the
+    blocks before it, and then only itself (`settle`). n²/2 comparisons in O(n) memory,
+    whether there is one front or there are n.
     """
-    n = objectives.shape[0]
-    target = jnp.minimum(jnp.sum(active, dtype=jnp.int32), limit)
+    n, m = objectives.shape
+    size = min(size, n)
+    blocks = -(-n // size)
+    columns = [objectives[:, i] for i in range(m)]
+    order = jnp.lexsort((*columns[::-1], ~active))
+    columns = [column[order] for column in columns]
+    changes = [column[1:] != column[:-1] for column in columns]
+    # The place among the distinct points stands for the first objective, and keeps
+    # equal points from dominating each other.
+    steps = jnp.stack(changes).any(axis=0)
+    columns[0] = jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(steps)])
+    cut = [
+        jnp.pad(column, (0, blocks * size - n), mode="edge").reshape(blocks, size)
+        for column in columns
+    ]
 
-    def go_on(carry):
-        _, _, ranked, _ = carry
-        return ranked < target
+    def beats(i, j):
+        result = cut[0][i][:, None] < cut[0][j][None, :]
+        for column in cut[1:]:
+            result &= column[i][:, None] <= column[j][None, :]
+        return result
 
-    def peel(carry):
-        ranks, left, ranked, front = carry
-        beats = pareto_dominates(objectives[:, None, :], objectives[None, :, :])
-        beaten = jnp.any(beats & left[:, None], axis=0)
-        found = left & ~beaten
-        return (
-            jnp.where(found, front, ranks),
-            left & beaten,
-            ranked + jnp.sum(found, dtype=jnp.int32),
-            front + 1,
-        )
+    def rank_block(j, ranks):
+        def against(i, best):
+            return jnp.maximum(best, _next_rank(beats(i, j), ranks[i]))
 
-    zero = jnp.zeros((), jnp.int32)
-    start = (jnp.full(n, n, jnp.int32), active, zero, zero)
-    ranks, _, _, _ = lax.while_loop(go_on, peel, start)
-    return ranks
+        best = lax.fori_loop(0, j, against, jnp.zeros(size, jnp.int32))
+        return ranks.at[j].set(settle(beats(j, j), best))
+
+    ranks = lax.fori_loop(0, blocks, rank_block, jnp.zeros((blocks, size), jnp.int32))
+    ranks = ranks.reshape(-1)[:n]
+    return jnp.zeros_like(ranks).at[order].set(ranks)
+
+
+def _next_rank(beats: Bool[Array, "a b"], ranks: Int[Array, " a"]) -> Int[Array, " b"]:
+    """One more than the highest of the ranks that beat, 0 where none does."""
+    return jnp.max(jnp.where(beats, ranks[:, None] + 1, 0), axis=0)
+
+
+def _one_by_one(beats: Bool[Array, "b b"], ranks: Int[Array, " b"]) -> Int[Array, " b"]:
+    """Ranks within a block, each final once its turn has come."""
+
+    def push(i, ranks):
+        return jnp.maximum(ranks, jnp.where(beats[i], ranks[i] + 1, 0))
+
+    return lax.fori_loop(0, ranks.shape[0], push, ranks)
+
+
+def _in_rounds(beats: Bool[Array, "b b"], ranks: Int[Array, " b"]) -> Int[Array, " b"]:
+    """Ranks within a block, all at once, in as many rounds as its longest chain has."""
+
+    def update(carry):
+        ranks, _ = carry
+        higher = jnp.maximum(ranks, _next_rank(beats, ranks))
+        return higher, jnp.any(higher > ranks)
+
+    return lax.while_loop(lambda carry: carry[1], update, (ranks, jnp.array(True)))[0]
 
 
 def front_mask(
@@ -214,6 +240,4 @@ def front_mask(
     Returns:
         bool [n].
     """
-    feasible = violation <= 0
-    beats = pareto_dominates(objectives[:, None, :], objectives[None, :, :])
-    return feasible & ~jnp.any(beats & feasible[:, None], axis=0)
+    return (violation <= 0) & (nondominated_ranks(objectives, violation) == 0)

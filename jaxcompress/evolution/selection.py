@@ -96,7 +96,7 @@ def survive(
     # A copy would crowd its original: to the others it is as if it had failed.
     objectives = jnp.where(copies[:, None], jnp.inf, evaluation.objectives)
     violation = jnp.where(copies, jnp.inf, evaluation.violation)
-    ranks = nondominated_ranks(objectives, violation, stop_at=size)
+    ranks = nondominated_ranks(objectives, violation)
     crowding = crowding_distance(objectives, ranks)
     failed = jnp.isinf(evaluation.violation)
     tier = 2 * failed.astype(jnp.int32) + copies.astype(jnp.int32)

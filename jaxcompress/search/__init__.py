@@ -5,7 +5,14 @@ from jaxcompress.search.baselines import greedy, random_search, uniform_grid
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.loop import Generation, Result, search
 from jaxcompress.search.measure import Measure
-from jaxcompress.search.seeding import ladder
+from jaxcompress.search.seeding import (
+    boundary,
+    corners,
+    encoded,
+    ladder,
+    probes,
+    up_to,
+)
 from jaxcompress.search.selection import representatives
 
 __all__ = [
@@ -14,11 +21,16 @@ __all__ = [
     "Generation",
     "Measure",
     "Result",
+    "boundary",
+    "corners",
+    "encoded",
     "greedy",
     "ladder",
     "non_dominated",
+    "probes",
     "random_search",
     "representatives",
     "search",
     "uniform_grid",
+    "up_to",
 ]

@@ -1,42 +1,44 @@
 """Everything that was evaluated, on the host: no genotype is run twice."""
 
-from dataclasses import dataclass, field
-
 import moocore
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 
-@dataclass(eq=False)
 class Archive:
     """An append-only log of evaluated genotypes.
 
+    The arrays grow by doubling and the front is kept up to date with what is added, so
+    that a long search does not slow down.
+
     Attributes:
+        genes: D; width: M.
         genotypes: int32 [N, D], unique; objectives: float32 [N, M]; violation: float32
-            [N] (0: feasible).
+            [N] (0: feasible). Read-only views of what is known so far.
     """
 
-    genes: int
-    width: int
-    _rows: dict[bytes, int] = field(default_factory=dict)
-    _genotypes: list[np.ndarray] = field(default_factory=list)
-    _objectives: list[np.ndarray] = field(default_factory=list)
-    _violation: list[float] = field(default_factory=list)
+    def __init__(self, genes: int, width: int) -> None:
+        self.genes, self.width = genes, width
+        self._rows: dict[bytes, int] = {}
+        self._genotypes = np.zeros((0, genes), np.int32)
+        self._objectives = np.zeros((0, width), np.float32)
+        self._violation = np.zeros(0, np.float32)
+        self._front = np.zeros(0, np.int64)
 
     def __len__(self) -> int:
         return len(self._rows)
 
     @property
     def genotypes(self) -> Int[np.ndarray, "n genes"]:
-        return np.asarray(self._genotypes, np.int32).reshape(-1, self.genes)
+        return _view(self._genotypes, len(self))
 
     @property
     def objectives(self) -> Float[np.ndarray, "n m"]:
-        return np.asarray(self._objectives, np.float32).reshape(-1, self.width)
+        return _view(self._objectives, len(self))
 
     @property
     def violation(self) -> Float[np.ndarray, " n"]:
-        return np.asarray(self._violation, np.float32)
+        return _view(self._violation, len(self))
 
     def unknown(self, genotypes: Int[np.ndarray, "p genes"]) -> Int[np.ndarray, "q genes"]:
         """Returns the rows that were never evaluated, each once."""
@@ -49,12 +51,19 @@ class Archive:
         objectives: Float[np.ndarray, "p m"],
         violation: Float[np.ndarray, " p"],
     ) -> None:
-        """Appends evaluated genotypes."""
-        for genotype, values, excess in zip(genotypes, objectives, violation, strict=True):
-            self._rows[genotype.tobytes()] = len(self._rows)
-            self._genotypes.append(genotype)
-            self._objectives.append(values)
-            self._violation.append(float(excess))
+        """Appends evaluated genotypes that are unknown (see `unknown`)."""
+        start = len(self)
+        new = {g.tobytes(): start + i for i, g in enumerate(genotypes)}
+        if len(new) < len(genotypes) or not self._rows.keys().isdisjoint(new):
+            raise ValueError("Archive.add: some genotype is known, or comes twice")
+        self._rows |= new
+        self._genotypes = _grown(self._genotypes, start, genotypes)
+        self._objectives = _grown(self._objectives, start, objectives)
+        self._violation = _grown(self._violation, start, violation)
+        usable = np.isfinite(objectives).all(1) & (violation <= 0)
+        rows = np.concatenate([self._front, start + np.flatnonzero(usable)])
+        if rows.size:
+            self._front = rows[non_dominated(self._objectives[rows])]
 
     def lookup(
         self, genotypes: Int[np.ndarray, "p genes"]
@@ -65,12 +74,24 @@ class Archive:
 
     def front(self) -> Int[np.ndarray, " f"]:
         """Returns the rows of the feasible, finite, non-dominated genotypes."""
-        objectives = self.objectives.astype(np.float64)
-        usable = np.isfinite(objectives).all(1) & (self.violation <= 0)
-        rows = np.flatnonzero(usable)
-        if not rows.size:
-            return rows
-        return rows[non_dominated(objectives[rows])]
+        return self._front.copy()
+
+
+def _view(array: np.ndarray, count: int) -> np.ndarray:
+    view = array[:count]
+    view.flags.writeable = False
+    return view
+
+
+def _grown(array: np.ndarray, count: int, rows: np.ndarray) -> np.ndarray:
+    """Returns the array with rows after its first `count`, twice as long if full."""
+    total = count + len(rows)
+    if total > len(array):
+        longer = np.zeros((max(total, 2 * len(array)), *array.shape[1:]), array.dtype)
+        longer[:count] = array[:count]
+        array = longer
+    array[count:total] = rows
+    return array
 
 
 def non_dominated(objectives: Float[np.ndarray, "n m"]) -> Bool[np.ndarray, " n"]:

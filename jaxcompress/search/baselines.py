@@ -11,7 +11,7 @@ from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.loop import Result, evaluated, result_of
 from jaxcompress.search.measure import Measure
-from jaxcompress.search.seeding import ladder
+from jaxcompress.search.seeding import ladder, probes
 
 
 def uniform_grid(evaluate: Evaluator, steps: tuple[int, ...], measure: Measure) -> Result:
@@ -62,23 +62,18 @@ def greedy(
     space = evaluate.space
     archive = Archive(len(space), len(evaluate.objectives))
     dense = np.asarray(space.dense, np.int32)
-    heights = [
-        np.unique(np.round(np.linspace(0, top, levels)).astype(np.int32)) for top in dense
-    ]
-    probes = []
-    for gene, choices in enumerate(heights):
-        for choice in choices[:-1]:
-            probes.append(dense.copy())
-            probes[-1][gene] = choice
-    evaluated(archive, evaluate, np.stack([dense, *probes]))
+    rows = probes(space, levels)
+    evaluated(archive, evaluate, rows)
 
     column, price = evaluate.names.index(quality), evaluate.names.index(cost)
-    objectives, _ = archive.lookup(np.stack([dense, *probes]))
-    harm = iter(objectives[1:, column] - objectives[0, column])
-    sensitivity = [
-        {int(c): float(next(harm)) for c in choices[:-1]} | {int(choices[-1]): 0.0}
-        for choices in heights
-    ]
+    objectives, _ = archive.lookup(rows)
+    heights = [np.unique(choices) for choices in rows.T]
+    sensitivity = [{int(choice): 0.0} for choice in dense]
+    for row, harm in zip(
+        rows[1:], objectives[1:, column] - objectives[0, column], strict=True
+    ):
+        gene = int(np.argmax(row != dense))
+        sensitivity[gene][int(row[gene])] = float(harm)
     costs = _cost_of(evaluate, price)
     current, path = dense.copy(), [dense.copy()]
     while True:

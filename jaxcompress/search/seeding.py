@@ -1,11 +1,19 @@
-"""Where a search starts: genotypes that are worth trying first."""
+"""Where a search starts: genotypes that are worth trying first.
 
+All are int32 [n, D] and can be joined for the `initial` of an algorithm. `ladder` and
+`corners` need the space alone, `encoded` plans of the user, `boundary` what the network
+can bear.
+"""
+
+from collections.abc import Sequence
 from itertools import product
 
+import jax
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, PRNGKeyArray
 
-from jaxcompress.space import Space
+from jaxcompress.search.evaluator import Evaluator
+from jaxcompress.space import Plan, Space
 
 
 def ladder(space: Space, steps: tuple[int, ...]) -> Int[np.ndarray, "n genes"]:
@@ -30,3 +38,140 @@ def ladder(space: Space, steps: tuple[int, ...]) -> Int[np.ndarray, "n genes"]:
             row[part] = np.round(height * space.dense[part]).astype(np.int32)
         rows.append(row)
     return np.unique(np.stack(rows), axis=0)
+
+
+def corners(space: Space) -> Int[np.ndarray, "n genes"]:
+    """Returns every gene kind at its least or its most compressing choice, combined.
+
+    Between 1 and 2 ** kinds rows, the dense genotype among them.
+    """
+    return ladder(space, (2,) * len(space.kinds))
+
+
+def encoded(space: Space, plans: Sequence[Plan]) -> Int[np.ndarray, "n genes"]:
+    """Returns the genotypes of plans that the user knows to be good.
+
+    Args:
+        plans: complete, such as `space.decode(space.dense)` with other entries.
+
+    Raises:
+        ValueError: a plan is not one of this space.
+    """
+    rows = np.zeros((len(plans), len(space)), np.int32)
+    wanted = jax.tree.structure(space.decode(space.dense))
+    for i, plan in enumerate(plans):
+        same = jax.tree.structure(plan) == wanted
+        if same:
+            rows[i] = np.asarray(space.encode(plan))
+            # A choice that a gene does not have may be encoded as one beyond its last.
+            inside = np.minimum(rows[i], space.cardinality - 1)
+            pairs = zip(
+                jax.tree.leaves(plan), jax.tree.leaves(space.decode(inside)), strict=True
+            )
+            same = all(np.array_equal(a, b) for a, b in pairs)
+        if not same:
+            raise ValueError(
+                f"encoded: plans[{i}] is not in the space; start from "
+                "space.decode(space.dense) and use choices that the genes have"
+            )
+    return rows
+
+
+def probes(space: Space, levels: int | None = None) -> Int[np.ndarray, "n genes"]:
+    """Returns the dense genotype, then every gene alone at each of its other choices.
+
+    Args:
+        levels: at most so many choices of an ordered gene, evenly spread, at least 2;
+            all of them if None.
+
+    Raises:
+        ValueError: `levels` is below 2.
+    """
+    if levels is not None and levels < 2:
+        raise ValueError(f"probes: levels is {levels}; it must be 2 or more, or None")
+    dense = np.asarray(space.dense, np.int32)
+    rows = [dense]
+    for gene, top in enumerate(dense):
+        choices = np.arange(space.cardinality[gene])
+        if space.ordered[gene]:
+            count = top + 1 if levels is None else min(levels, top + 1)
+            choices = np.unique(np.round(np.linspace(0, top, count)).astype(np.int32))
+        for choice in choices[choices != top]:
+            rows.append(dense.copy())
+            rows[-1][gene] = choice
+    return np.stack(rows)
+
+
+def boundary(
+    evaluate: Evaluator,
+    within: float,
+    *,
+    quality: str = "error",
+    cost: str = "size",
+    levels: int | None = None,
+) -> Int[np.ndarray, " genes"]:
+    """Returns for each gene how far it can go when all others stay dense.
+
+    That is the cheapest choice whose quality is within a threshold of the dense one
+    (the boundary of GeneCAI, Javaheripi et al. 2020). All choices are evaluated in one
+    batched call. Together the genes harm more than each alone: see `up_to`.
+
+    Args:
+        within: by how much the quality may be worse, in its own unit, >= 0.
+        quality: name of the objective to keep.
+        cost: name of the objective that says what is cheap; of equal costs the choice
+            with the better quality counts.
+        levels: see `probes`.
+
+    Returns:
+        int32 [D]; a genotype, but as a rule no good one.
+
+    Raises:
+        ValueError: no such objectives, a negative threshold, or the dense network has
+            no finite quality.
+    """
+    for name in (quality, cost):
+        if name not in evaluate.names:
+            raise ValueError(f"boundary: no objective {name!r}; got {evaluate.names}")
+    if not within >= 0:
+        raise ValueError(f"boundary: within is {within}; it must be 0 or more")
+    rows = probes(evaluate.space, levels)
+    objectives = np.asarray(evaluate(rows).objectives, np.float64)
+    harm = objectives[:, evaluate.names.index(quality)]
+    price = objectives[:, evaluate.names.index(cost)]
+    if not np.isfinite(harm[0]):
+        raise ValueError(f"boundary: the dense network's {quality} is {harm[0]}")
+    harm = harm - harm[0]
+    # Float32 objectives: a threshold that is met exactly must not fail by rounding.
+    allowed = np.isfinite(price) & (harm <= within + 1e-6)
+    found = rows[0].copy()
+    for gene in range(rows.shape[1]):
+        tried = np.flatnonzero(allowed & ((rows != rows[0]).argmax(1) == gene))
+        tried = np.append(tried[tried > 0], 0)  # row 0 is dense: no gene's own
+        best = tried[np.lexsort((harm[tried], price[tried]))[0]]
+        found[gene] = rows[best, gene]
+    return found
+
+
+def up_to(
+    key: PRNGKeyArray,
+    space: Space,
+    limit: Int[np.ndarray, " genes"],
+    count: int,
+) -> Int[np.ndarray, "count genes"]:
+    """Returns random genotypes between the dense one and a limit such as `boundary`.
+
+    Each ordered gene goes a share of its way that is normal around a half with
+    deviation a quarter, within [0, 1] (the directed initialisation of GeneCAI); others
+    take the one choice or the other.
+
+    Args:
+        key: consumed.
+        limit: int32 [D], how far each gene may go.
+        count: how many.
+    """
+    dense = np.asarray(space.dense, np.int32)
+    draw = np.asarray(jax.random.normal(key, (count, len(space))), np.float64)
+    share = np.clip(0.5 + 0.25 * draw, 0.0, 1.0)
+    share = np.where(space.ordered, share, np.round(share))
+    return np.round(dense + share * (limit - dense)).astype(np.int32)

@@ -314,6 +314,20 @@ def test_repair_is_applied_to_everything_that_is_asked():
     assert rows_set(state.genotypes) == {(0, 0), (0, 2), (2, 0), (2, 2)}
 
 
+def test_the_program_does_not_grow_with_the_population():
+    # A builtin sum or len over a traced array would unroll.
+    def equations(size) -> int:
+        algorithm = NSGA2(size, MIXED, num_objectives=3)
+        params = algorithm.default_params
+        state = jax.eval_shape(algorithm.init, KEY, params)
+        told = feasible(jnp.zeros((size, 3)))
+        ask = jax.make_jaxpr(algorithm.ask)(KEY, state, params)
+        tell = jax.make_jaxpr(algorithm.tell)(KEY, state.genotypes, told, state, params)
+        return f"{ask} {tell}".count(" = ")
+
+    assert equations(10) == equations(110) > 100
+
+
 def test_rates_change_without_a_new_compilation():
     algorithm = NSGA2(6, MIXED, num_objectives=2)
     traces = []

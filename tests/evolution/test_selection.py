@@ -82,6 +82,28 @@ def test_survivors_do_not_depend_on_the_order_of_the_members(m):
         assert {int(order[i]) for i in again} == expected
 
 
+def test_ties_make_no_difference_to_what_survives():
+    # Equal points are told apart by chance alone: who survives may differ, but not how
+    # good the survivors are.
+    objectives = np.random.default_rng(0).integers(0, 5, (40, 2)).astype(np.float32)
+    nothing = np.zeros(40, np.float32)
+
+    def quality(order) -> list:
+        chosen = survive_raw(KEY, nothing > 0, objectives[order], nothing, size=20)
+        kept = objectives[order][chosen.indices]
+        rows = np.column_stack([chosen.ranks, chosen.crowding, kept])
+        return sorted(rows.tolist())
+
+    expected = quality(np.arange(40))
+    ranks = [row[0] for row in expected]
+    for seed in range(5):
+        found = quality(np.random.default_rng(seed).permutation(40))
+        # Within the cut front points of equal distance may stand for each other.
+        assert [row[:2] for row in found] == [row[:2] for row in expected]
+        whole = [row for row in found if row[0] < max(ranks)]
+        assert whole == [row for row in expected if row[0] < max(ranks)]
+
+
 def test_ties_are_broken_by_chance_and_copies_of_objectives_survive_evenly():
     objectives = np.ones((8, 2))
     times = np.zeros(8)

@@ -1,11 +1,13 @@
 """The loop, the evaluator and the baselines on a network small enough to enumerate."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
+from hypothesis.extra.numpy import arrays
 from network.zoo import ZOO
 
 import jaxcompress as jc
@@ -189,6 +191,46 @@ def test_archive_knows_what_it_knows() -> None:
     archive.add(rows[1:], np.asarray([[1.0], [2.0]], np.float32), np.zeros(2, np.float32))
     assert len(archive.unknown(rows)) == 0
     assert archive.lookup(rows)[0][:, 0].tolist() == [1.0, 1.0, 2.0]
+    with pytest.raises(ValueError, match="read-only"):
+        archive.objectives[0] = 0.0
+
+
+@pytest.mark.parametrize("twice", [[[1, 1]], [[0, 0], [0, 0]]])
+def test_archive_refuses_what_it_knows(twice: list[list[int]]) -> None:
+    archive = Archive(2, 1)
+    one = np.ones((1, 1), np.float32)
+    archive.add(np.ones((1, 2), np.int32), one, one[0])
+    rows = np.asarray(twice, np.int32)
+    with pytest.raises(ValueError, match="known, or comes twice"):
+        archive.add(rows, np.repeat(one, len(rows), 0), np.ones(len(rows), np.float32))
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_archive_front_is_that_of_everything_added(data) -> None:
+    """Growing batch by batch, against one look at all of it."""
+    elements = st.sampled_from([0.0, 1.0, 2.0, 3.0, np.inf, np.nan])
+    values = data.draw(arrays(np.float32, (30, 2), elements=elements))
+    violation = data.draw(arrays(np.float32, 30, elements=st.sampled_from([0.0, 0.0, 1])))
+    sizes = data.draw(st.lists(st.integers(0, 9), max_size=9))
+    names = np.arange(30, dtype=np.int32)[:, None]
+    archive = Archive(1, 2)
+    for start, stop in pairwise(np.minimum(np.cumsum([0, *sizes, 30]), 30)):
+        part = slice(start, stop)
+        archive.add(names[part], values[part], violation[part])
+    assert (archive.genotypes == names).all()
+    np.testing.assert_array_equal(archive.objectives, values)
+    usable = np.flatnonzero(np.isfinite(values).all(1) & (violation == 0))
+    expected = [
+        i
+        for i in usable
+        if not any(
+            (values[j] <= values[i]).all() and ((values[j] < values[i]).any() or j < i)
+            for j in usable
+            if j != i
+        )
+    ]
+    assert archive.front().tolist() == expected
 
 
 @pytest.mark.parametrize(
