@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 Bits = Literal[1, 2, 3, 4, 5, 6, 7, 8, 16, 32]
 
@@ -98,8 +105,12 @@ class TuneConfig(Section):
 
 
 class SearchConfig(Section):
-    """How long the evolutionary search runs."""
+    """How the evolutionary search runs, and how long."""
 
+    algorithm: Literal["nsga2", "nsga3", "moead", "decomposed", "random"] = Field(
+        default="nsga2",
+        description="nsga2, nsga3, moead, decomposed (CMA-ES for 8 weights) or random",
+    )
     population: int = Field(default=48, ge=4, description="genotypes of a generation, >= 4")
     generations: int = Field(
         default=40, ge=1, description=">= 1, the first population included"
@@ -120,6 +131,15 @@ class SearchConfig(Section):
         if value[:2] != ("error", "size") or len(set(value)) < len(value):
             raise ValueError("must begin with error, size and name none twice")
         return value
+
+    @model_validator(mode="after")
+    def _shared(self) -> "SearchConfig":
+        if self.algorithm == "decomposed" and (self.population % 8 or self.population < 32):
+            raise ValueError(
+                f"population = {self.population}: algorithm decomposed needs a multiple "
+                "of 8, 32 or more"
+            )
+        return self
 
 
 class ReportConfig(Section):

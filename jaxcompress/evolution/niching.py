@@ -143,8 +143,8 @@ def niche_survive(
 
     cut = jnp.max(jnp.where(ranks < n, ranks, 0))
     inside = feasible & (ranks < cut)
-    members = jnp.zeros(directions.shape[0], jnp.int32).at[niche].add(
-        inside.astype(jnp.int32)
+    members = (
+        jnp.zeros(directions.shape[0], jnp.int32).at[niche].add(inside.astype(jnp.int32))
     )
     candidate = feasible & (ranks == cut)
     chance, turn = jax.random.uniform(key, (2, n))
