@@ -8,14 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxcompress.evolution.grid import GridLike
+from jaxcompress.evolution.grid import WIDE, GridLike
 
 Rate = float | Float[Array, ""]
 Pair = tuple[Int[Array, "n d"], Int[Array, "n d"]]
-
-# From here on an ordered gene is nearer to a real number than to a name: values between
-# those of the parents are worth trying.
-WIDE = 32
 
 
 def _swap(

@@ -18,7 +18,7 @@ from jaxcompress.evolution.mutation import Rate
 def exchange_mutation(
     key: Key[Array, ""],
     genotypes: Int[Array, "n d"],
-    groups: Int[np.ndarray, " d"],
+    groups: np.ndarray,
     rate: Rate,
 ) -> Int[Array, "n d"]:
     """Turns a random 1 off and a random 0 on, in each group that is drawn.
@@ -61,7 +61,7 @@ def exchange_crossover(
     key: Key[Array, ""],
     first: Int[Array, "n d"],
     second: Int[Array, "n d"],
-    groups: Int[np.ndarray, " d"],
+    groups: np.ndarray,
 ) -> Pair:
     """Shares the genes out in which the parents differ, group by group.
 
@@ -93,7 +93,7 @@ def exchange_crossover(
     return child_a, child_b
 
 
-def _members(groups: Int[np.ndarray, " d"], width: int) -> Bool[Array, "k d"]:
+def _members(groups: np.ndarray, width: int) -> Bool[Array, "k d"]:
     ids = np.asarray(groups)
     if ids.shape != (width,) or not np.issubdtype(ids.dtype, np.integer):
         raise ValueError(

@@ -123,7 +123,9 @@ class MOEAD(Elitist[MOEADParams]):
     @property
     def default_params(self) -> MOEADParams:
         """Crossover always, as in the paper; one gene mutates on average."""
-        rates = genetic_params(self.grid, crossover_rate=1.0, crossover_eta=20.0)
+        rates = genetic_params(
+            self.grid, crossover_rate=1.0, crossover_eta=20.0, edge_share=1.0
+        )
         return MOEADParams(rates, neighbour_rate=jnp.float32(0.9))
 
     def _first_memory(self, key: Key[Array, ""], params: MOEADParams) -> MOEADMemory:

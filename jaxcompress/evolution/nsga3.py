@@ -67,7 +67,9 @@ class NSGA3(Elitist[GeneticParams]):
     @property
     def default_params(self) -> GeneticParams:
         """The settings of the paper; one gene in a genotype mutates on average."""
-        return genetic_params(self.grid, crossover_rate=1.0, crossover_eta=30.0)
+        return genetic_params(
+            self.grid, crossover_rate=1.0, crossover_eta=30.0, edge_share=1.0
+        )
 
     def _first_memory(self, key: Key[Array, ""], params: GeneticParams) -> Hyperplane:
         del key, params

@@ -28,6 +28,8 @@ class GeneticParams(struct.PyTreeNode):
         mutation_eta: distribution index of mutation steps, > 0; larger is shorter.
         reset_share: of the mutations of ordered genes, the share that jumps anywhere
             instead of making a step, in [0, 1].
+        edge_share: of the steps that would lead out of a wide ordered gene, the share
+            that is left out instead of turned inward, in [0, 1].
     """
 
     crossover_rate: Float[Array, ""]
@@ -35,10 +37,11 @@ class GeneticParams(struct.PyTreeNode):
     mutation_rate: Float[Array, ""]
     mutation_eta: Float[Array, ""]
     reset_share: Float[Array, ""]
+    edge_share: Float[Array, ""]
 
 
 def genetic_params(
-    grid: Grid, crossover_rate: float, crossover_eta: float
+    grid: Grid, crossover_rate: float, crossover_eta: float, edge_share: float = 0.0
 ) -> GeneticParams:
     """Returns rates by which one gene in a genotype mutates on average.
 
@@ -46,6 +49,7 @@ def genetic_params(
         grid: of d genes; those with a single value do not count.
         crossover_rate: see `GeneticParams`.
         crossover_eta: see `GeneticParams`.
+        edge_share: see `GeneticParams`.
     """
     genes = max(1, int(np.sum(grid.cardinality > 1)))
     return GeneticParams(
@@ -54,6 +58,7 @@ def genetic_params(
         mutation_rate=jnp.float32(1.0 / genes),
         mutation_eta=jnp.float32(20.0),
         reset_share=jnp.float32(0.05),
+        edge_share=jnp.float32(edge_share),
     )
 
 
@@ -92,4 +97,5 @@ def vary(
         params.mutation_rate,
         params.mutation_eta,
         params.reset_share,
+        params.edge_share,
     )
