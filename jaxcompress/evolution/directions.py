@@ -123,7 +123,8 @@ def checked_directions(
 def _lattice(m: int, partitions: int) -> Float[np.ndarray, "r m"]:
     # Stars and bars: m - 1 bars among partitions + m - 1 places.
     places = partitions + m - 1
-    bars = np.array(list(combinations(range(places), m - 1)), int).reshape(-1, m - 1)
+    chosen = list(combinations(range(places), m - 1))
+    bars = np.array(chosen, int).reshape(len(chosen), m - 1)
     edges = np.pad(bars, ((0, 0), (1, 0)), constant_values=-1)
     edges = np.concatenate([edges, np.full((len(bars), 1), places)], axis=1)
     return (np.diff(edges, axis=1) - 1) / partitions

@@ -90,7 +90,8 @@ def test_the_plane_through_the_extremes_gives_the_intercepts():
     # On 2 x + y + z / 3 = 2, moved by an ideal point: intercepts 1, 2 and 6.
     corners = np.array([[1, 0, 0], [0, 2, 0], [0, 0, 6]])
     inner = np.array([[0.25, 0.5, 3.0], [0.4, 0.4, 2.4], [0.0, 1.0, 3.0]])
-    points = jnp.asarray(np.concatenate([corners, inner]) + [10, -5, 3], jnp.float32)
+    moved = np.concatenate([corners, inner]) + np.array([[10, -5, 3]])
+    points = jnp.asarray(moved, jnp.float32)
     found, plane = quick(normalize)(Hyperplane.unknown(3), points, jnp.ones(6, bool))
     np.testing.assert_allclose(plane.ideal, [10, -5, 3])
     expected = np.concatenate([corners, inner]) / [1, 2, 6]
