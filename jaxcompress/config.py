@@ -13,8 +13,8 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 Bits = Literal[1, 2, 3, 4, 5, 6, 7, 8, 16, 32]
@@ -132,14 +132,12 @@ class SearchConfig(Section):
             raise ValueError("must begin with error, size and name none twice")
         return value
 
-    @model_validator(mode="after")
-    def _shared(self) -> "SearchConfig":
-        if self.algorithm == "decomposed" and (self.population % 8 or self.population < 32):
-            raise ValueError(
-                f"population = {self.population}: algorithm decomposed needs a multiple "
-                "of 8, 32 or more"
-            )
-        return self
+    @field_validator("population")
+    @classmethod
+    def _shared(cls, value: int, info: ValidationInfo) -> int:
+        if info.data.get("algorithm") == "decomposed" and (value % 8 or value < 32):
+            raise ValueError("must be a multiple of 8, 32 or more, for decomposed")
+        return value
 
 
 class ReportConfig(Section):
