@@ -13,18 +13,32 @@ from jaxcompress import objectives
 from jaxcompress.artifact import Artifact, ArtifactError, load, save
 from jaxcompress.compress import calibrate, compact, compress, forward
 from jaxcompress.config import TrainConfig, TuneConfig
-from jaxcompress.evolution import NSGA2, Evaluation, Grid, RandomSearch
+from jaxcompress.evolution import (
+    MOEAD,
+    NSGA2,
+    NSGA3,
+    Decomposed,
+    Evaluation,
+    GeneticAlgorithm,
+    Grid,
+    RandomSearch,
+    evolve,
+)
 from jaxcompress.network import Network, trace
 from jaxcompress.search import Evaluator, Measure, Result, search
 from jaxcompress.space import Plan, Space, genes, importance
 from jaxcompress.training import adapt, finetune
 
 __all__ = [
+    "MOEAD",
     "NSGA2",
+    "NSGA3",
     "Artifact",
     "ArtifactError",
+    "Decomposed",
     "Evaluation",
     "Evaluator",
+    "GeneticAlgorithm",
     "Grid",
     "Measure",
     "Network",
@@ -38,6 +52,7 @@ __all__ = [
     "calibrate",
     "compact",
     "compress",
+    "evolve",
     "finetune",
     "forward",
     "genes",

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 Bits = Literal[1, 2, 3, 4, 5, 6, 7, 8, 16, 32]
 
@@ -98,8 +105,12 @@ class TuneConfig(Section):
 
 
 class SearchConfig(Section):
-    """How long the evolutionary search runs."""
+    """How the evolutionary search runs, and how long."""
 
+    algorithm: Literal["nsga2", "nsga3", "moead", "decomposed", "random"] = Field(
+        default="nsga2",
+        description="nsga2, nsga3, moead, decomposed (CMA-ES for 8 weights) or random",
+    )
     population: int = Field(default=48, ge=4, description="genotypes of a generation, >= 4")
     generations: int = Field(
         default=40, ge=1, description=">= 1, the first population included"
@@ -119,6 +130,13 @@ class SearchConfig(Section):
     def _needed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if value[:2] != ("error", "size") or len(set(value)) < len(value):
             raise ValueError("must begin with error, size and name none twice")
+        return value
+
+    @field_validator("population")
+    @classmethod
+    def _shared(cls, value: int, info: ValidationInfo) -> int:
+        if info.data.get("algorithm") == "decomposed" and (value % 8 or value < 32):
+            raise ValueError("must be a multiple of 8, 32 or more, for decomposed")
         return value
 
 

@@ -18,7 +18,7 @@ from jaxcompress import data as datasets, models
 from jaxcompress.compress import compiled_forward, parameter_bytes
 from jaxcompress.config import Config, write
 from jaxcompress.data import Dataset
-from jaxcompress.evolution import NSGA2
+from jaxcompress.evolution import MOEAD, NSGA2, NSGA3, Decomposed, RandomSearch
 from jaxcompress.network import Network, trace
 from jaxcompress.objectives import Constraint, Cost, Error, Macs, Quality, Size
 from jaxcompress.report import (
@@ -47,6 +47,13 @@ from jaxcompress.space import Plan, Space, genes, importance
 from jaxcompress.training import adapt, finetune, train
 
 OURS = "search"
+ALGORITHMS = {
+    "nsga2": NSGA2,
+    "nsga3": NSGA3,
+    "moead": MOEAD,
+    "decomposed": Decomposed,
+    "random": RandomSearch,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +271,7 @@ def _searched(
     """Runs the search and, if wanted, the baselines, all with the same first genotypes."""
     space = evaluate.space
     initial = ladder(space, (3,) * len(space.kinds))[: config.search.population]
-    algorithm = NSGA2(
+    algorithm = ALGORITHMS[config.search.algorithm](
         config.search.population, space, len(evaluate.objectives), initial=initial
     )
     ours, chance = jax.random.split(key)

@@ -8,11 +8,24 @@ from jaxcompress.evolution.algorithm import (
 )
 from jaxcompress.evolution.crossover import (
     crossover as crossover,
+    one_point_crossover as one_point_crossover,
     sbx_crossover as sbx_crossover,
     two_point_crossover as two_point_crossover,
     uniform_crossover as uniform_crossover,
 )
 from jaxcompress.evolution.crowding import crowding_distance as crowding_distance
+from jaxcompress.evolution.decomposed import (
+    Decomposed as Decomposed,
+    DecomposedMemory as DecomposedMemory,
+)
+from jaxcompress.evolution.differential import (
+    differential_variation as differential_variation,
+)
+from jaxcompress.evolution.directions import (
+    checked_directions as checked_directions,
+    das_dennis as das_dennis,
+    spread as spread,
+)
 from jaxcompress.evolution.duplicates import (
     duplicate_mask as duplicate_mask,
     fill_unseen as fill_unseen,
@@ -27,6 +40,15 @@ from jaxcompress.evolution.epsilon_archive import (
     add_to_archive as add_to_archive,
     epsilon_archive as epsilon_archive,
 )
+from jaxcompress.evolution.evolve import Evolved as Evolved, evolve as evolve
+from jaxcompress.evolution.evosax_adapter import (
+    EvosaxAdapter as EvosaxAdapter,
+    supported as supported,
+)
+from jaxcompress.evolution.genetic_algorithm import (
+    GeneticAlgorithm as GeneticAlgorithm,
+    roulette as roulette,
+)
 from jaxcompress.evolution.grid import (
     Grid as Grid,
     GridLike as GridLike,
@@ -39,13 +61,29 @@ from jaxcompress.evolution.hypervolume import (
     hypervolume_host as hypervolume_host,
 )
 from jaxcompress.evolution.igd import igd_plus as igd_plus
+from jaxcompress.evolution.masks import (
+    exchange_crossover as exchange_crossover,
+    exchange_mutation as exchange_mutation,
+)
+from jaxcompress.evolution.moead import (
+    MOEAD as MOEAD,
+    MOEADMemory as MOEADMemory,
+    MOEADParams as MOEADParams,
+)
 from jaxcompress.evolution.mutation import (
     change_one_gene as change_one_gene,
     mutate as mutate,
     reset_mutation as reset_mutation,
     step_mutation as step_mutation,
 )
-from jaxcompress.evolution.nsga2 import NSGA2 as NSGA2, NSGA2Params as NSGA2Params
+from jaxcompress.evolution.niching import (
+    Hyperplane as Hyperplane,
+    associate as associate,
+    niche_survive as niche_survive,
+    normalize as normalize,
+)
+from jaxcompress.evolution.nsga2 import NSGA2 as NSGA2
+from jaxcompress.evolution.nsga3 import NSGA3 as NSGA3
 from jaxcompress.evolution.pareto import (
     dominates as dominates,
     front_mask as front_mask,
@@ -56,8 +94,18 @@ from jaxcompress.evolution.random_search import (
     RandomSearch as RandomSearch,
     RandomSearchParams as RandomSearchParams,
 )
+from jaxcompress.evolution.scalarize import (
+    boundary_intersection as boundary_intersection,
+    tchebycheff as tchebycheff,
+    weighted_sum as weighted_sum,
+)
 from jaxcompress.evolution.selection import (
     Survivors as Survivors,
     survive as survive,
     tournament as tournament,
+)
+from jaxcompress.evolution.variation import (
+    GeneticParams as GeneticParams,
+    genetic_params as genetic_params,
+    vary as vary,
 )

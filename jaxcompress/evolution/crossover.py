@@ -8,14 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxcompress.evolution.grid import GridLike
+from jaxcompress.evolution.grid import WIDE, GridLike
 
 Rate = float | Float[Array, ""]
 Pair = tuple[Int[Array, "n d"], Int[Array, "n d"]]
-
-# From here on an ordered gene is nearer to a real number than to a name: values between
-# those of the parents are worth trying.
-WIDE = 32
 
 
 def _swap(
@@ -48,6 +44,25 @@ def uniform_crossover(
         Array([[1, 1, 1]], dtype=int32)
     """
     return _swap(jax.random.bernoulli(key, rate, first.shape), first, second)
+
+
+def one_point_crossover(
+    key: Key[Array, ""], first: Int[Array, "n d"], second: Int[Array, "n d"]
+) -> Pair:
+    """Exchanges the genes after a random cut (Holland 1975).
+
+    Args:
+        key: random key, consumed.
+        first: int32 [n, d].
+        second: int32 [n, d].
+
+    Returns:
+        Two children for each pair, int32 [n, d] each. The cut is between two genes, all
+        equally likely, so something is exchanged and something kept if d > 1.
+    """
+    n, d = first.shape
+    cut = jax.random.randint(key, (n, 1), 1, max(d, 2))
+    return _swap(jnp.arange(d)[None, :] >= cut, first, second)
 
 
 def two_point_crossover(

@@ -1,7 +1,7 @@
-"""The part of a genetic algorithm that NSGA-II and its baselines share.
+"""What the algorithms with a population of fixed size share.
 
-A population of fixed size, without copies as far as the space allows; parents and
-offspring compete for the places of the next generation.
+Offspring without copies, as far as the space allows; parents and offspring compete for
+the places of the next generation.
 
 Dimensions: p population, d genes, m objectives, k initial genotypes, c all genotypes.
 """
@@ -9,7 +9,7 @@ Dimensions: p population, d genes, m objectives, k initial genotypes, c all geno
 from abc import abstractmethod
 from collections.abc import Callable
 from math import prod
-from typing import TypeVar, no_type_check
+from typing import Any, TypeVar, no_type_check
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ from jaxcompress.evolution.duplicates import (
 from jaxcompress.evolution.grid import Grid, GridLike, sample
 from jaxcompress.evolution.mutation import change_one_gene
 from jaxcompress.evolution.pareto import front_mask
-from jaxcompress.evolution.selection import survive
+from jaxcompress.evolution.selection import Survivors, survive
 
 Params = TypeVar("Params")
 Repair = Callable[[Array], Array]
@@ -45,8 +45,9 @@ class ElitistState(struct.PyTreeNode):
             failed.
         violation: float32 [p]; 0 is feasible, +inf as above.
         ranks: int32 [p], front of each member when it was selected, 0 is best.
-        crowding: float32 [p], its crowding distance then.
+        crowding: float32 [p], its crowding distance then; 0 if no one looks at it.
         generation: int32 [], how often `tell` was called.
+        memory: arrays that the algorithm remembers beside its population, if any.
     """
 
     genotypes: Int[Array, "p d"]
@@ -55,12 +56,14 @@ class ElitistState(struct.PyTreeNode):
     ranks: Int[Array, " p"]
     crowding: Float[Array, " p"]
     generation: Int[Array, ""]
+    memory: Any = ()
 
 
 class Elitist(Algorithm[ElitistState, Params]):
     """A population whose best members, old or new, survive.
 
-    A subclass says how offspring are made (`_offspring`).
+    A subclass says how offspring are made (`_offspring`), and may say who survives
+    (`_survive`; by the rules of NSGA-II if it does not) and what is remembered.
 
     Args:
         population_size: p, at least 2.
@@ -95,8 +98,28 @@ class Elitist(Algorithm[ElitistState, Params]):
     ) -> Int[Array, "p d"]:
         """Returns offspring in the grid; copies among them will be replaced."""
 
-    def init(self, key: Key[Array, ""], params: Params) -> ElitistState:
+    def _survive(
+        self,
+        key: Key[Array, ""],
+        rows: Int[Array, "c d"],
+        merged: Evaluation,
+        state: ElitistState,
+        params: Params,
+    ) -> tuple[Survivors, Any]:
+        """Chooses p of c = 2 p rows, the offspring before the old, and what to remember.
+
+        Members of the first front have rank 0, if any other member survives.
+        """
         del params
+        copies = duplicate_mask(rows)
+        return survive(key, copies, merged, size=self.population_size), state.memory
+
+    def _first_memory(self, key: Key[Array, ""], params: Params) -> Any:
+        """Returns the memory before the first generation."""
+        del key, params
+        return ()
+
+    def init(self, key: Key[Array, ""], params: Params) -> ElitistState:
         p, grid = self.population_size, self.grid
         key_sample, key_distinct = jax.random.split(key)
         genotypes = sample(key_sample, grid, p)
@@ -111,6 +134,7 @@ class Elitist(Algorithm[ElitistState, Params]):
             ranks=jnp.zeros(p, jnp.int32),
             crowding=jnp.zeros(p, jnp.float32),
             generation=jnp.zeros((), jnp.int32),
+            memory=self._first_memory(jax.random.fold_in(key, 0), params),
         )
 
     def ask(
@@ -140,7 +164,6 @@ class Elitist(Algorithm[ElitistState, Params]):
             finite), `feasible` (feasible members of the new population), `front` (size
             of its first front) and `duplicates` (copies in it), int32 [] each.
         """
-        del params
         self._check(genotypes, evaluation)
         evaluation, failed = sanitize(evaluation)
         # New members first: when a genotype was evaluated twice, the later counts.
@@ -149,7 +172,7 @@ class Elitist(Algorithm[ElitistState, Params]):
             objectives=jnp.concatenate([evaluation.objectives, state.objectives]),
             violation=jnp.concatenate([evaluation.violation, state.violation]),
         )
-        chosen = survive(key, duplicate_mask(rows), merged, size=self.population_size)
+        chosen, memory = self._survive(key, rows, merged, state, params)
         state = ElitistState(
             genotypes=rows[chosen.indices],
             objectives=merged.objectives[chosen.indices],
@@ -157,6 +180,7 @@ class Elitist(Algorithm[ElitistState, Params]):
             ranks=chosen.ranks,
             crowding=chosen.crowding,
             generation=state.generation + 1,
+            memory=memory,
         )
         feasible = state.violation <= 0
         # Either the whole first front survives or nothing else does, so the front of

@@ -14,6 +14,10 @@ from jaxtyping import Array, Int, Key
 # Step operators work in float32, which holds every integer up to here exactly.
 MAX_CARDINALITY = 2**24
 
+# From here on an ordered gene is nearer to a real number than to a name: values between
+# those of the parents are worth trying.
+WIDE = 32
+
 
 @runtime_checkable
 class GridLike(Protocol):

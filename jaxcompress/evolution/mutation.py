@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxcompress.evolution.grid import GridLike
+from jaxcompress.evolution.grid import WIDE, GridLike
 
 Rate = float | Float[Array, ""]
 
@@ -75,6 +75,7 @@ def mutate(
     rate: Rate,
     eta: Rate = 20.0,
     reset_share: Rate = 0.05,
+    edge_share: Rate = 0.0,
 ) -> Int[Array, "n d"]:
     """Steps for ordered genes, resets for the others, and a few resets for all.
 
@@ -86,15 +87,20 @@ def mutate(
         eta: distribution index of the steps, > 0.
         reset_share: of the drawn ordered genes, the share that is reset, in [0, 1]: the
             big jumps that small steps would never make.
+        edge_share: of the steps that would lead out of a wide gene (`WIDE`), the share
+            that is left out, in [0, 1]; the others turn inward. At 1 this is polynomial
+            mutation as published, which leaves genes at their bounds more often: good
+            where many of the best values are bounds.
 
     Returns:
-        int32 [n, d] inside the grid; a drawn gene differs from before.
+        int32 [n, d] inside the grid; a drawn gene differs from before, unless its step
+        was left out.
     """
     key_draw, key_reset, key_step = jax.random.split(key, 3)
     draw, kind = jax.random.uniform(key_draw, (2, *genotypes.shape))
     nominal = ~jnp.asarray(grid.ordered)[None, :]
     other = _other_value(key_reset, genotypes, grid)
-    near = _near_value(key_step, genotypes, grid, eta)
+    near = _near_value(key_step, genotypes, grid, eta, edge_share)
     moved = jnp.where(nominal | (kind < reset_share), other, near)
     return jnp.where(draw < rate, moved, genotypes)
 
@@ -137,7 +143,11 @@ def _other_value(
 
 
 def _near_value(
-    key: Key[Array, ""], genotypes: Int[Array, "n d"], grid: GridLike, eta: Rate
+    key: Key[Array, ""],
+    genotypes: Int[Array, "n d"],
+    grid: GridLike,
+    eta: Rate,
+    edge_share: Rate = 0.0,
 ) -> Int[Array, "n d"]:
     way, u, rounding = jax.random.uniform(key, (3, *genotypes.shape))
     top = jnp.asarray(grid.cardinality, jnp.int32)[None, :] - 1
@@ -150,4 +160,7 @@ def _near_value(
     length = jnp.floor((1.0 - rest ** (1.0 / power)) * span + rounding)
     length = jnp.clip(length, 1.0, jnp.maximum(room, 1.0)).astype(genotypes.dtype)
     moved = genotypes + jnp.where(up, length, -length)
-    return jnp.where(top > 0, moved, genotypes)
+    # Where the way was turned, it is uniform in its half: a second chance from it.
+    turned = (up != (way < 0.5)) & (top + 1 >= WIDE)
+    stays = turned & (2.0 * way % 1.0 < edge_share)
+    return jnp.where((top > 0) & ~stays, moved, genotypes)

@@ -3,42 +3,15 @@
 Dimensions: p population, d genes.
 """
 
-from typing import no_type_check
-
 import jax
-import jax.numpy as jnp
-import numpy as np
-from flax import struct
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Int, Key
 
-from jaxcompress.evolution.crossover import crossover
 from jaxcompress.evolution.elitist import Elitist, ElitistState
-from jaxcompress.evolution.mutation import mutate
 from jaxcompress.evolution.selection import tournament
+from jaxcompress.evolution.variation import GeneticParams, genetic_params, vary
 
 
-@no_type_check  # see `Evaluation`
-class NSGA2Params(struct.PyTreeNode):
-    """The rates of NSGA-II, float32 [] each.
-
-    Attributes:
-        crossover_rate: probability that a pair of parents is crossed, in [0, 1].
-        crossover_eta: distribution index of the crossover of wide ordered genes, > 0;
-            larger keeps children closer to their parents.
-        mutation_rate: probability that a gene mutates, in [0, 1].
-        mutation_eta: distribution index of mutation steps, > 0; larger is shorter.
-        reset_share: of the mutations of ordered genes, the share that jumps anywhere
-            instead of making a step, in [0, 1].
-    """
-
-    crossover_rate: Float[Array, ""]
-    crossover_eta: Float[Array, ""]
-    mutation_rate: Float[Array, ""]
-    mutation_eta: Float[Array, ""]
-    reset_share: Float[Array, ""]
-
-
-class NSGA2(Elitist[NSGA2Params]):
+class NSGA2(Elitist[GeneticParams]):
     """The elitist non-dominated sorting genetic algorithm.
 
     Constraints follow Deb's dominance; offspring are distinct from each other and from
@@ -54,38 +27,14 @@ class NSGA2(Elitist[NSGA2Params]):
     """
 
     @property
-    def default_params(self) -> NSGA2Params:
+    def default_params(self) -> GeneticParams:
         """The settings of the paper; one gene in a genotype mutates on average."""
-        genes = max(1, int(np.sum(self.grid.cardinality > 1)))
-        return NSGA2Params(
-            crossover_rate=jnp.float32(0.9),
-            crossover_eta=jnp.float32(15.0),
-            mutation_rate=jnp.float32(1.0 / genes),
-            mutation_eta=jnp.float32(20.0),
-            reset_share=jnp.float32(0.05),
-        )
+        return genetic_params(self.grid, crossover_rate=0.9, crossover_eta=15.0)
 
     def _offspring(
-        self, key: Key[Array, ""], state: ElitistState, params: NSGA2Params
+        self, key: Key[Array, ""], state: ElitistState, params: GeneticParams
     ) -> Int[Array, "p d"]:
         size = self.population_size
-        pairs = -(-size // 2)
-        key_mate, key_cross, key_mutate = jax.random.split(key, 3)
-        parents = tournament(key_mate, state.ranks, state.crowding, 2 * pairs)
-        parents = state.genotypes[parents]
-        children = crossover(
-            key_cross,
-            parents[:pairs],
-            parents[pairs:],
-            self.grid,
-            params.crossover_rate,
-            params.crossover_eta,
-        )
-        return mutate(
-            key_mutate,
-            jnp.concatenate(children)[:size],
-            self.grid,
-            params.mutation_rate,
-            params.mutation_eta,
-            params.reset_share,
-        )
+        key_mate, *keys = jax.random.split(key, 3)
+        parents = tournament(key_mate, state.ranks, state.crowding, size + size % 2)
+        return vary(keys, state.genotypes[parents], self.grid, params, size)

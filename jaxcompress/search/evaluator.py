@@ -87,7 +87,7 @@ class Evaluator:
             outputs = jax.eval_shape(network.apply, given, inputs)
             if any(isinstance(o, Error) and not callable(o.kind) for o in self.objectives):
                 check_labels(targets, outputs.shape[-1])
-        devices = 1 if mesh is None else mesh.shape["population"]
+        self._devices = devices = 1 if mesh is None else mesh.shape["population"]
         self._chunk = -(-chunk // devices) * devices
         run = self._mapped
         self._place = jnp.asarray
@@ -101,6 +101,7 @@ class Evaluator:
                 out_specs=population,
                 check_vma=False,  # an interpreted jaxpr binds primitives as they are
             )
+        self._mapped_over = run
         self._run = jax.jit(run)
 
     @property
@@ -139,6 +140,18 @@ class Evaluator:
         rows: Any = np.concatenate([np.zeros((0, width), np.float32), *objectives])
         excess: Any = np.concatenate([np.zeros(0, np.float32), *violations])
         return Evaluation(objectives=rows, violation=excess)
+
+    def pure(self, genotypes: Int[Array, "p genes"]) -> Evaluation:
+        """Evaluates as `__call__`, but can be traced: what `evolve` takes.
+
+        Pure, and without a copy to the host; every genotype is evaluated, known or not,
+        and another P is another program.
+        """
+        count = genotypes.shape[0]
+        missing = -count % self._devices
+        rows = jnp.concatenate([genotypes, jnp.repeat(genotypes[-1:], missing, 0)])
+        objectives, violation = self._mapped_over(self._place(rows), self._data)
+        return Evaluation(objectives[:count], violation[:count])
 
     def _mapped(self, genotypes: Int[Array, "p genes"], data: Any) -> Any:
         return lax.map(lambda genotype: self._one(genotype, data), genotypes)

@@ -178,6 +178,23 @@ def test_mutate_resets_names_and_a_share_of_ordered_genes():
         assert np.all(np.abs(far(share) - expected) <= 5 * error)
 
 
+def test_steps_out_of_wide_genes_may_be_left_out():
+    grid = Grid([1001, 1001, 1001, 8], True)
+    genotypes = jnp.tile(jnp.array([[0, 500, 1000, 0]], jnp.int32), (8000, 1))
+    operate = quick(
+        lambda share: mutate(KEY, genotypes, grid, 1.0, reset_share=0.0, edge_share=share)
+    )
+    plain = np.asarray(operate(0.0))
+    for share in (0.0, 0.5, 1.0):
+        moved = np.asarray(operate(share))
+        still = np.mean(moved == np.asarray(genotypes), axis=0)
+        # Half of the steps at an edge would lead out; narrow genes are turned inward.
+        expected = np.array([share / 2, 0, share / 2, 0])
+        assert np.all(np.abs(still - expected) <= 5 * np.sqrt(expected / 8000))
+        changed = moved != np.asarray(genotypes)
+        np.testing.assert_array_equal(moved[changed], plain[changed])
+
+
 def test_one_gene_changes_if_any_can():
     genotypes = edges_and_inside(0)
     changed = change_one_gene(KEY, genotypes, GRID) != genotypes

@@ -23,7 +23,12 @@ def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
         ("serch: {}", "unknown key serch; allowed: name, seed"),
         ("search: {population: 3}", "search: population = 3: input should be greater"),
         ("search: {population: many}", "population = 'many'"),
-        ("search: {size: 3}", "search: unknown key size; allowed: population"),
+        ("search: {size: 3}", "search: unknown key size; allowed: algorithm, population"),
+        ("search: {algorithm: nsga4}", "algorithm = 'nsga4': input should be 'nsga2', 'ns"),
+        (
+            "search: {algorithm: decomposed, population: 36}",
+            "search: population = 36: must be a multiple of 8, 32 or more",
+        ),
         ("space: {weight_bits: [0]}", "weight_bits.0 = 0: input should be 1, 2, 3"),
         ("space: {weight_bits: [4, 40]}", "weight_bits.1 = 40"),
         ("space: {weight_bits: []}", "at least one number"),

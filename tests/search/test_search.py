@@ -257,3 +257,34 @@ def test_archive_front_is_that_of_everything_added(data) -> None:
 def test_bad_use_is_refused(make, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_evolving_in_one_program_finds_what_the_search_finds() -> None:
+    algorithm, key = jc.NSGA2(8, SPACE, 3), jax.random.key(7)
+    found = jc.search(key, algorithm, EVALUATE, generations=4, measure=MEASURE)
+    evolved = jax.jit(lambda key: jc.evolve(key, algorithm, EVALUATE.pure, 4))(key)
+    archive = Archive(len(SPACE), 3)
+    for rows, values, excess in zip(
+        np.asarray(evolved.genotypes),
+        np.asarray(evolved.evaluation.objectives),
+        np.asarray(evolved.evaluation.violation),
+        strict=True,
+    ):
+        archive.add(rows, values, excess)
+    assert len(found.archive.unknown(archive.genotypes)) == 0
+    np.testing.assert_array_equal(
+        archive.lookup(found.archive.genotypes)[0], found.archive.objectives
+    )
+    front = archive.objectives[archive.front()]
+    assert {tuple(v) for v in front} == {tuple(v) for v in found.objectives}
+
+
+def test_the_pure_evaluator_is_sharded_too() -> None:
+    mesh = jax.make_mesh((4,), ("population",))
+    bounds = (objectives.Macs() <= NETWORK.macs / 2,)
+    costs = jc.Evaluator(NETWORK, SPACE, OBJECTIVES[1:], constraints=bounds, mesh=mesh)
+    genotypes = SPACE.sample(jax.random.key(1), 5)
+    pure, plain = jax.jit(costs.pure)(genotypes), costs(genotypes)
+    np.testing.assert_array_equal(pure.objectives, plain.objectives)
+    np.testing.assert_array_equal(pure.violation, plain.violation)
+    assert (np.asarray(pure.violation) > 0).any()

@@ -1,0 +1,192 @@
+"""Scalarisations, the genetic algorithm, MOEA/D and evosax's algorithms by themselves."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxcompress.evolution import (
+    MOEAD,
+    NSGA2,
+    Decomposed,
+    Evaluation,
+    EvosaxAdapter,
+    GeneticAlgorithm,
+    Grid,
+    boundary_intersection,
+    evolve,
+    problems,
+    roulette,
+    supported,
+    tchebycheff,
+    weighted_sum,
+)
+
+KEY = jax.random.key(0)
+quick = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+GRID = Grid([9, 9, 9])
+
+
+def two(rows) -> Evaluation:
+    """Two paraboloids; the front is the diagonal from (2, 2, 2) to (6, 6, 6)."""
+    ends = [jnp.sum((rows - end) ** 2, axis=1) for end in (2, 6)]
+    objectives = jnp.stack(ends, axis=1).astype(jnp.float32)
+    return Evaluation(objectives, jnp.zeros(rows.shape[0]))
+
+
+def test_scalarizations_by_hand():
+    f, w = jnp.array([3.0, 1.0, 2.0]), jnp.array([0.2, 0.8, 0.0])
+    np.testing.assert_allclose(weighted_sum(f, w), 1.4, rtol=1e-6)
+    np.testing.assert_allclose(tchebycheff(f, w), 0.8, rtol=1e-6)
+    unit = np.array([0.2, 0.8, 0.0]) / np.sqrt(0.68)
+    along = np.dot([3, 1, 2], unit)
+    away = np.sqrt(14 - along**2)
+    np.testing.assert_allclose(boundary_intersection(f, w), along + 5 * away, rtol=1e-6)
+
+
+def test_roulette_draws_in_proportion():
+    values = jnp.array([0.0, 5.0, 10.0, jnp.inf, jnp.nan])
+    counts = np.bincount(roulette(KEY, values, 8000), minlength=5) / 8000
+    expected = np.array([1.01, 0.51, 0.01, 0, 0]) / 1.53
+    bound = 5 * np.sqrt(expected * (1 - expected) / 8000)
+    assert np.all(np.abs(counts - expected) <= bound)
+    for equal in (jnp.full(4, 7.0), jnp.full(4, jnp.inf)):
+        counts = np.bincount(roulette(KEY, equal, 8000), minlength=4)
+        assert np.all(np.abs(counts - 2000) < 5 * np.sqrt(8000 * 3 / 16))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"elites": 0}, {"elites": 1, "selection": "roulette"}]
+)
+def test_the_genetic_algorithm_finds_the_best_score(options):
+    # 3 f1 + f2 is least at the lattice point (3, 3, 3): 3 * 3 + 27.
+    def score(f):
+        return 3 * f[:, 0] + f[:, 1]
+
+    algorithm = GeneticAlgorithm(16, GRID, 2, score=score, **options)
+    found = quick(lambda key: evolve(key, algorithm, two, 25))(KEY)
+    scores = np.asarray(found.evaluation.objectives) @ [3, 1]
+    assert scores.min() == 36
+    elites = options.get("elites", 16)
+    if elites:  # what was best is still there
+        assert (
+            np.asarray(
+                algorithm.scores(Evaluation(found.state.objectives, found.state.violation))
+            ).min()
+            == 36
+        )
+    assert np.any(np.diff(np.minimum.accumulate(scores.min(1))) < 0)
+
+
+def test_without_elites_only_offspring_survive():
+    algorithm = GeneticAlgorithm(8, GRID, 2, elites=0)
+    found = quick(lambda key: evolve(key, algorithm, two, 3))(KEY)
+    last = {tuple(map(int, row)) for row in np.asarray(found.genotypes)[-1]}
+    assert {tuple(map(int, row)) for row in np.asarray(found.state.genotypes)} == last
+
+
+def test_moead_members_belong_to_their_weights():
+    algorithm = MOEAD(9, GRID, 2, neighbours=3)
+    found = quick(lambda key: evolve(key, algorithm, two, 40))(KEY)
+    objectives = np.asarray(found.state.objectives)
+    # Weights go from the second objective to the first, so the members do as well.
+    assert np.all(np.diff(objectives[:, 0]) <= 0)
+    assert np.all(np.diff(objectives[:, 1]) >= 0)
+    rows = np.asarray(algorithm.front(found.state)[0])
+    assert rows[0].tolist() == [6, 6, 6] and rows[-1].tolist() == [2, 2, 2]
+
+
+def test_moead_replaces_by_the_rules():
+    algorithm = MOEAD(4, Grid([100]), 2, neighbours=4, replacements=2)
+    params = algorithm.default_params.replace(neighbour_rate=jnp.float32(1))
+    state = quick(algorithm.init)(KEY, params)
+    tell = quick(algorithm.tell)
+    rows = jnp.array([[10], [11], [12], [13]], jnp.int32)
+    old = jnp.array([[9.0, 9.0], [8.0, 8.0], [7.0, 7.0], [6.0, 6.0]])
+    state, _ = tell(KEY, rows, Evaluation(old, jnp.zeros(4)), state, params)
+    np.testing.assert_array_equal(state.genotypes, rows)
+    # One child beats everyone: it takes two places. One fails, two are worse.
+    children = jnp.array([[20], [21], [22], [23]], jnp.int32)
+    told = jnp.array([[9.5, 9.5], [1.0, 1.0], [jnp.nan, 0.0], [9.9, 9.9]])
+    state, _ = tell(KEY, children, Evaluation(told, jnp.zeros(4)), state, params)
+    genes = np.asarray(state.genotypes)[:, 0]
+    assert np.sum(genes == 21) == 2
+    assert np.sum((genes >= 10) & (genes <= 13)) == 2
+    # Less violation beats any objectives.
+    state, _ = tell(KEY, rows + 30, Evaluation(told * 0, jnp.ones(4)), state, params)
+    assert np.all(np.asarray(state.violation) == 0)
+
+
+@pytest.mark.parametrize("name", supported())
+def test_every_supported_evosax_algorithm_runs(name):
+    algorithm = Decomposed(8, GRID, 2, algorithm=name, directions=2)
+    params = algorithm.default_params
+    state = jax.eval_shape(algorithm.init, KEY, params)
+
+    def generation(state, key):
+        genotypes, state = algorithm.ask(key, state, params)
+        return algorithm.tell(key, genotypes, two(genotypes), state, params)[0]
+
+    # The state keeps its shapes and types, so that it can be scanned.
+    after = jax.eval_shape(generation, state, KEY)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    for a, b in zip(jax.tree.leaves(after), jax.tree.leaves(state), strict=True):
+        assert (a.shape, a.dtype, a.weak_type) == (b.shape, b.dtype, b.weak_type)
+
+
+@pytest.mark.parametrize("name", ["CMA_ES", "DifferentialEvolution", "Open_ES", "PSO"])
+def test_evosax_algorithms_search(name):
+    algorithm = Decomposed(24, GRID, 2, algorithm=name, directions=3)
+    found = quick(lambda key: evolve(key, algorithm, two, 15))(KEY)
+    _, objectives, mask = algorithm.front(found.state)
+    front = np.asarray(objectives)[np.asarray(mask)]
+    assert np.all(np.isfinite(front)) and len(front) > 2
+    # Both ends of the front were approached.
+    assert np.all(front.min(0) <= 6)
+    assert len(np.unique(np.asarray(found.genotypes)[-1], axis=0)) > 1
+
+
+def test_relaxed_genotypes_decode_to_themselves_and_outside_to_the_ends():
+    grid = Grid([1, 2, 7, 1001], [True, False, True, True])
+    algorithm = Decomposed(4, grid, 2, algorithm="SimpleGA", directions=2)
+    rows = np.random.default_rng(0).integers(0, grid.cardinality, (50, 4))
+    rows = jnp.asarray(rows, jnp.int32)
+    np.testing.assert_array_equal(algorithm.decoded(algorithm.relaxed(rows)), rows)
+    far = jnp.array([[-9.0] * 4, [99.0] * 4, [jnp.nan] * 4, [jnp.inf] * 4])
+    top = grid.cardinality - 1
+    np.testing.assert_array_equal(algorithm.decoded(far), [0 * top, top, 0 * top, top])
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda: Decomposed(8, GRID, 2, algorithm="CMAES"),
+            "no algorithm 'CMAES'",
+        ),
+        (lambda: EvosaxAdapter("SV_CMA_ES", 4, 3), r"needs \['num_populations'\]"),
+        (lambda: EvosaxAdapter("RandomSearch", 4, 3), r"needs \['sampling_fn'\]"),
+        (lambda: EvosaxAdapter("Open_ES", 3, 3), "refuses a population of 3"),
+        (lambda: Decomposed(9, GRID, 2, directions=2), "no multiple of the 2"),
+        (lambda: MOEAD(8, GRID, 2, directions=np.ones((3, 2))), "3 directions; there must"),
+        (lambda: MOEAD(8, GRID, 2, neighbours=1), "neighbours is 1"),
+        (lambda: MOEAD(8, GRID, 2, scalarization="sum"), "'sum'; allowed"),  # type: ignore[arg-type]
+        (lambda: GeneticAlgorithm(8, GRID, 2, elites=9), "elites is 9"),
+        (lambda: GeneticAlgorithm(8, GRID, 2, selection="best"), "'best'; allowed"),  # type: ignore[arg-type]
+    ],
+)
+def test_wrong_arguments_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+@pytest.mark.parametrize("make", [problems.knapsack, problems.bit_allocation])
+def test_nsga2_finds_the_exact_front_of_the_integer_problems(make):
+    problem = make()
+    algorithm = NSGA2(100, problem.grid, 2)
+    found = quick(lambda key: evolve(key, algorithm, problem, 200))(KEY)
+    _, objectives, mask = algorithm.front(found.state)
+    front = np.unique(np.asarray(objectives)[np.asarray(mask)], axis=0)
+    np.testing.assert_array_equal(front, problem.front)
