@@ -64,6 +64,7 @@ class SpaceConfig(Section):
     """What the search may choose."""
 
     channels: bool = Field(default=True, description="search channel counts")
+    blocks: bool = Field(default=True, description="search which residual blocks stay")
     importance: Literal[
         "l1", "l2", "batch_norm", "taylor", "gradient_at_mask", "random"
     ] = Field(default="taylor", description="by which scores channels are ranked")

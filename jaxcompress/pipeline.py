@@ -230,6 +230,8 @@ def _made(config: Config, out: Path | None) -> Path:
 def _space(config: Config, network: Network, data: Dataset) -> Space:
     chosen = config.space
     kinds: list[genes.Gene] = []
+    if chosen.blocks and network.blocks:
+        kinds.append(genes.KeepBlock())
     if chosen.channels:
         criterion = getattr(importance, chosen.importance)
         if chosen.importance in ("taylor", "gradient_at_mask"):

@@ -1,24 +1,33 @@
 """Everything that was evaluated, on the host: no genotype is run twice."""
 
+from collections.abc import Callable
+
 import moocore
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+Canonical = Callable[[np.ndarray], np.ndarray]
+
 
 class Archive:
     """An append-only log of evaluated genotypes.
+
+    Genotypes that mean the same network are one: only their canonical form is kept.
 
     The arrays grow by doubling and the front is kept up to date with what is added, so
     that a long search does not slow down.
 
     Attributes:
         genes: D; width: M.
+        canonical: rows of genotypes to the rows that stand for them; None: each stands
+            for itself.
         genotypes: int32 [N, D], unique; objectives: float32 [N, M]; violation: float32
             [N] (0: feasible). Read-only views of what is known so far.
     """
 
-    def __init__(self, genes: int, width: int) -> None:
+    def __init__(self, genes: int, width: int, canonical: Canonical | None = None) -> None:
         self.genes, self.width = genes, width
+        self._canonical: Canonical = canonical or (lambda rows: rows)
         self._rows: dict[bytes, int] = {}
         self._genotypes = np.zeros((0, genes), np.int32)
         self._objectives = np.zeros((0, width), np.float32)
@@ -41,8 +50,9 @@ class Archive:
         return _view(self._violation, len(self))
 
     def unknown(self, genotypes: Int[np.ndarray, "p genes"]) -> Int[np.ndarray, "q genes"]:
-        """Returns the rows that were never evaluated, each once."""
-        new = {g.tobytes(): g for g in genotypes if g.tobytes() not in self._rows}
+        """Returns, in canonical form, the rows that were never evaluated, each once."""
+        rows = self._canonical(genotypes)
+        new = {g.tobytes(): g for g in rows if g.tobytes() not in self._rows}
         return np.asarray(list(new.values()), np.int32).reshape(-1, self.genes)
 
     def add(
@@ -51,7 +61,7 @@ class Archive:
         objectives: Float[np.ndarray, "p m"],
         violation: Float[np.ndarray, " p"],
     ) -> None:
-        """Appends evaluated genotypes that are unknown (see `unknown`)."""
+        """Appends evaluated genotypes out of `unknown`."""
         start = len(self)
         new = {g.tobytes(): start + i for i, g in enumerate(genotypes)}
         if len(new) < len(genotypes) or not self._rows.keys().isdisjoint(new):
@@ -69,7 +79,7 @@ class Archive:
         self, genotypes: Int[np.ndarray, "p genes"]
     ) -> tuple[Float[np.ndarray, "p m"], Float[np.ndarray, " p"]]:
         """Returns objectives and violation of genotypes that were evaluated."""
-        rows = [self._rows[g.tobytes()] for g in genotypes]
+        rows = [self._rows[g.tobytes()] for g in self._canonical(genotypes)]
         return self.objectives[rows], self.violation[rows]
 
     def front(self) -> Int[np.ndarray, " f"]:

@@ -7,16 +7,15 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxcompress.objectives import Cost
-from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
-from jaxcompress.search.loop import Result, evaluated, result_of
+from jaxcompress.search.loop import Result, empty_archive, evaluated, result_of
 from jaxcompress.search.measure import Measure
 from jaxcompress.search.seeding import ladder, probes
 
 
 def uniform_grid(evaluate: Evaluator, steps: tuple[int, ...], measure: Measure) -> Result:
     """Evaluates uniform widths times uniform bits, each kind at `steps` heights."""
-    archive = Archive(len(evaluate.space), len(evaluate.objectives))
+    archive = empty_archive(evaluate)
     evaluated(archive, evaluate, ladder(evaluate.space, steps))
     return result_of(archive, evaluate, measure)
 
@@ -30,7 +29,7 @@ def random_search(
 ) -> Result:
     """Evaluates `count` different genotypes: the initial ones, then uniform draws."""
     space = evaluate.space
-    archive = Archive(len(space), len(evaluate.objectives))
+    archive = empty_archive(evaluate)
     evaluated(archive, evaluate, initial[:count])
     while len(archive) < count:
         key, draw = jax.random.split(key)
@@ -60,7 +59,7 @@ def greedy(
         levels: heights at which each gene is probed.
     """
     space = evaluate.space
-    archive = Archive(len(space), len(evaluate.objectives))
+    archive = empty_archive(evaluate)
     dense = np.asarray(space.dense, np.int32)
     rows = probes(space, levels)
     evaluated(archive, evaluate, rows)

@@ -113,7 +113,7 @@ def search(
     """
     if generations < 1:
         raise ValueError(f"search: generations is {generations}; allowed: 1 or more")
-    archive = Archive(len(evaluate.space), len(evaluate.objectives))
+    archive = empty_archive(evaluate)
     params = algorithm.default_params
     ask, tell = jax.jit(algorithm.ask), jax.jit(algorithm.tell)
     key, start = jax.random.split(key)
@@ -141,6 +141,12 @@ def search(
         if on_generation is not None:
             on_generation(history[-1])
     return result_of(archive, evaluate, measure, tuple(history))
+
+
+def empty_archive(evaluate: Evaluator) -> Archive:
+    """Returns an archive for what `evaluate` will find."""
+    space = evaluate.space
+    return Archive(len(space), len(evaluate.objectives), space.canonical_rows)
 
 
 def evaluated(archive: Archive, evaluate: Evaluator, rows: np.ndarray) -> None:

@@ -43,6 +43,7 @@ class Space:
                 "Space: genes is empty; give gene kinds from jaxcompress.genes"
             )
         self._network = network
+        self._one_canonical = jax.jit(self.canonical)
         self._bound: tuple[BoundGene, ...] = tuple(gene.bind(network) for gene in genes)
         self.names = tuple(name for gene in self._bound for name in gene.names)
         twice = sorted({name for name in self.names if self.names.count(name) > 1})
@@ -58,6 +59,7 @@ class Space:
         self.cardinality: np.ndarray = np.concatenate([g.cardinality for g in self._bound])
         self.ordered: np.ndarray = np.concatenate([g.ordered for g in self._bound])
         self.dense: np.ndarray = np.concatenate([g.dense for g in self._bound])
+        self._has_blocks = bool(jax.eval_shape(self.decode, self.dense).blocks)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -83,10 +85,19 @@ class Space:
 
         Genes that decide about nothing that is left (in a removed block) compress least.
         """
-        plan = self.decode(genotype)
-        if not plan.blocks:
+        if not self._has_blocks:
             return genotype
+        plan = self.decode(genotype)
         alive = self._network.alive(plan.channels, plan.blocks)
         found = [entry for gene in self._bound for entry in gene.effective(alive)]
         effective = jnp.stack([jnp.asarray(entry) for entry in found])
         return jnp.where(effective, genotype, jnp.asarray(self.dense, jnp.int32))
+
+    def canonical_rows(
+        self, genotypes: Int[np.ndarray, "n genes"]
+    ) -> Int[np.ndarray, "n genes"]:
+        """Returns the canonical form of genotypes on the host; any n, one program."""
+        if not self._has_blocks:
+            return genotypes
+        rows = [np.asarray(self._one_canonical(genotype)) for genotype in genotypes]
+        return np.stack(rows) if rows else genotypes

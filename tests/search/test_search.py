@@ -120,6 +120,31 @@ def test_history_counts_and_never_shrinks() -> None:
     assert [g.generation for g in found.history] == list(range(1, 13))
 
 
+def test_genotypes_of_one_network_are_evaluated_once() -> None:
+    """A space with blocks: what lies in a removed one makes no difference."""
+    weights = np.random.default_rng(0).normal(size=(4, 5, 5)).astype(np.float32)
+    params = dict(zip("abcd", jnp.asarray(weights), strict=True))
+
+    def apply(p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
+        x = x @ p["a"]
+        return (x + jnp.tanh(x @ p["b"]) @ p["c"]) @ p["d"]
+
+    network = jc.trace(apply, params, INPUTS[:2])
+    kinds = (jc.genes.KeepBlock(), jc.genes.WeightBits((2, 4, 8)))
+    space = jc.Space(network, kinds)
+    evaluate = jc.Evaluator(network, space, OBJECTIVES, inputs=INPUTS, targets=TARGETS)
+    algorithm = jc.NSGA2(16, space, 3)
+    found = jc.search(jax.random.key(0), algorithm, evaluate, generations=12).archive
+    # Bits of four weights, or of the two that are left without the block.
+    assert 3**2 <= len(found) <= 3**4 + 3**2
+    rows = [np.asarray(space.canonical(jnp.asarray(row))) for row in found.genotypes]
+    np.testing.assert_array_equal(np.stack(rows), found.genotypes)
+    other = found.genotypes.copy()
+    other[other[:, 0] == 0, 2:4] = 0  # bits of b and c, where these are gone
+    assert (other != found.genotypes).any() and not len(found.unknown(other))
+    np.testing.assert_array_equal(found.lookup(other)[0], found.objectives)
+
+
 def test_best_keeps_limits() -> None:
     found = run(2)
     limit = float(np.median(found.objectives[:, 1]))
