@@ -96,7 +96,9 @@ def haiku(rng: Rng) -> Case:
     def net(x: jax.Array, training: bool) -> jax.Array:
         x = hk.Conv2D(4, 3)(x)
         x = jax.nn.relu(hk.BatchNorm(True, True, 0.9)(x, is_training=training))
-        x = hk.Linear(5)(hk.AvgPool(2, 2, "VALID")(x).reshape(x.shape[0], -1))
+        x = hk.Linear(5)(
+            hk.AvgPool((2, 2, 1), (2, 2, 1), "VALID")(x).reshape(x.shape[0], -1)
+        )
         return hk.Linear(3)(jnp.tanh(x))
 
     module = hk.without_apply_rng(hk.transform_with_state(net))
