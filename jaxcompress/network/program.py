@@ -12,21 +12,14 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal, Var
+from jax.extend.core import ClosedJaxpr, JaxprEqn
 
 from jaxcompress.network.axes import Axes, assemble, freeze, fresh, select
+from jaxcompress.network.inline import Arg, inline
 from jaxcompress.network.nodes import Nodes
 from jaxcompress.network.primitives import rule_of
 from jaxcompress.network.sizes import Sizes
 from jaxcompress.network.unite import unite
-
-Arg = int | np.ndarray  # a slot, or a literal scalar
-
-INLINED = "jaxpr call_jaxpr fun_jaxpr".split()
-CALLS = set(
-    """jit pjit closed_call core_call remat remat2 checkpoint custom_jvp_call
-    custom_vjp_call custom_vjp_call_jaxpr custom_lin""".split()
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +107,7 @@ class _Flattener:
         self, closed: ClosedJaxpr, inputs: Sequence[Axes], origins: Sequence[Origin]
     ) -> tuple[Program, list[Axes]]:
         slots = [self._slot(a, o) for a, o in zip(inputs, origins, strict=True)]
-        outs = self._inline(closed.jaxpr, closed.consts, slots)
+        outs = inline(closed.jaxpr, closed.consts, slots, self._constant, self._equation)
         program = Program(
             tuple(slots),
             tuple(self.constants),
@@ -135,35 +128,18 @@ class _Flattener:
     def _axes(self, arg: Arg) -> Axes:
         return self.axes[arg] if isinstance(arg, int) else Axes(((),) * np.ndim(arg), ())
 
-    def _inline(self, jaxpr: Any, consts: Sequence[Any], args: Sequence[Arg]) -> list[Arg]:
-        env: dict[Var, Arg] = dict(zip(jaxpr.invars, args, strict=True))
-        for var, value in zip(jaxpr.constvars, consts, strict=True):
-            axes = fresh(self.nodes, np.shape(value))
-            env[var] = self._slot(axes, Origin())
-            self.constants.append((len(self.axes) - 1, value, axes))
+    def _constant(self, value: Any) -> int:
+        axes = fresh(self.nodes, np.shape(value))
+        slot = self._slot(axes, Origin())
+        self.constants.append((slot, value, axes))
+        return slot
 
-        def read(atom: Any) -> Arg:
-            if isinstance(atom, Literal):
-                aval: Any = atom.aval
-                return np.asarray(atom.val, aval.dtype)
-            return env[atom]
-
-        for eqn in _live(jaxpr):
-            operands = [read(atom) for atom in eqn.invars]
-            name = eqn.primitive.name
-            inner = next((eqn.params[k] for k in INLINED if k in eqn.params), None)
-            if name in CALLS and inner is not None:
-                inner_jaxpr = inner.jaxpr if hasattr(inner, "consts") else inner
-                inner_consts = inner.consts if hasattr(inner, "consts") else ()
-                outs = self._inline(inner_jaxpr, inner_consts, operands)
-            elif name == "scan":
-                outs = self._scan(eqn, operands)
-            else:
-                ins = [self._axes(arg) for arg in operands]
-                outs = self._emit(eqn, operands, rule_of(name).flow(self.nodes, eqn, ins))
-            for var, out in zip(eqn.outvars, outs, strict=True):
-                env[var] = out
-        return [read(atom) for atom in jaxpr.outvars]
+    def _equation(self, eqn: JaxprEqn, operands: list[Arg]) -> list[Arg]:
+        if eqn.primitive.name == "scan":
+            return self._scan(eqn, operands)
+        ins = [self._axes(arg) for arg in operands]
+        flow = rule_of(eqn.primitive.name).flow
+        return self._emit(eqn, operands, flow(self.nodes, eqn, ins))
 
     def _emit(
         self,
@@ -218,17 +194,6 @@ class _Flattener:
                 assemble(nodes, [line, axes], [(0, 0)] + [(1, d) for d in range(axes.ndim)])
             )
         return self._emit(eqn, operands, outs, program)
-
-
-def _live(jaxpr: Any) -> list[JaxprEqn]:
-    """Returns the equations from which a result is computed."""
-    needed = {atom for atom in jaxpr.outvars if isinstance(atom, Var)}
-    kept = []
-    for eqn in reversed(jaxpr.eqns):
-        if needed.intersection(eqn.outvars):
-            needed |= {atom for atom in eqn.invars if isinstance(atom, Var)}
-            kept.append(eqn)
-    return kept[::-1]
 
 
 def _joined(origins: Sequence[Origin]) -> Origin:

@@ -12,6 +12,7 @@ from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr
 
 from jaxcompress.network.axes import Axes, Factor, freeze as freeze_axes, fresh
+from jaxcompress.network.batch import baked_in, batch_reason
 from jaxcompress.network.blocks import find_blocks
 from jaxcompress.network.contractions import contractions
 from jaxcompress.network.groups import find_groups, named
@@ -20,7 +21,7 @@ from jaxcompress.network.network import Network
 from jaxcompress.network.nodes import Nodes
 from jaxcompress.network.program import Program, flatten
 from jaxcompress.network.settle import settle
-from jaxcompress.network.sizes import Layout, Sizes
+from jaxcompress.network.sizes import Layout
 
 
 def trace(
@@ -104,7 +105,7 @@ def trace(
         blocks=blocks,
         unused=unused,
         coding={},
-        batch_reason=_batch_reason(nodes, program, leaves)
+        batch_reason=batch_reason(nodes, program, leaves)
         or _baked_in(apply, params, example, program, layout),
         paths=paths,
         program=program,
@@ -156,6 +157,20 @@ def _example(x: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((max(x.shape[0], 2), *x.shape[1:]), dtype)
 
 
+def _baked_in(
+    apply: Callable[..., Any], params: Any, example: Any, program: Program, layout: Layout
+) -> str | None:
+    batch = jax.tree.leaves(example)[0].shape[0] * 2 + 3
+    other = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype), example
+    )
+    try:
+        closed, _ = _jaxpr(apply, params, other)
+    except ValueError as error:
+        return f"apply fails at batch size {batch} ({error})"
+    return baked_in(closed, batch, program, layout)
+
+
 def _jaxpr(apply: Callable[..., Any], params: Any, example: Any) -> tuple[ClosedJaxpr, Any]:
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), x.dtype), params)
     try:
@@ -205,52 +220,3 @@ def _unused(program: Program, paths: Sequence[str]) -> tuple[str, ...]:
             needed |= {arg for arg in step.args if isinstance(arg, int)}
     slots = program.inputs[: len(paths)]
     return tuple(p for p, slot in zip(paths, slots, strict=True) if slot not in needed)
-
-
-def _baked_in(
-    apply: Callable[..., Any], params: Any, example: Any, program: Program, layout: Layout
-) -> str | None:
-    """Returns where the batch size entered the function as a number, or None.
-
-    Traced at another batch size, every step must be the same, with the shapes that the
-    layout gives it.
-    """
-    batch = jax.tree.leaves(example)[0].shape[0] * 2 + 3
-    other = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype), example
-    )
-    try:
-        closed, _ = _jaxpr(apply, params, other)
-    except ValueError as error:
-        return f"apply fails at batch size {batch} ({error})"
-    nodes = Nodes()
-    leaves = [fresh(nodes, np.shape(leaf)) for leaf in jax.tree.leaves(params)]
-    again, _ = flatten(closed, nodes, leaves, _inputs(nodes, jax.tree.leaves(other)))
-    sizes = Sizes(layout, None, batch)
-    ours, theirs = program.walk(), again.walk()
-    if len(ours) != len(theirs):
-        return "apply takes other steps at another batch size"
-    for step, twin in zip(ours, theirs, strict=True):
-        name = step.primitive.name
-        shapes = [sizes.shape(axes) for axes in step.outs]
-        literals = [[a for a in s.args if not isinstance(a, int)] for s in (step, twin)]
-        if name != twin.primitive.name or shapes != [axes.shape for axes in twin.outs]:
-            return f"the shape of a {name} has the batch size in it"
-        if len(literals[0]) != len(literals[1]) or not all(
-            np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
-            for a, b in zip(*literals, strict=True)
-        ):
-            return f"a {name} computes with the batch size"
-    return None
-
-
-def _batch_reason(nodes: Nodes, program: Program, leaves: Sequence[Axes]) -> str | None:
-    """Returns why the network only works at the batch size it was traced with."""
-    for tensor in nodes.joints:
-        if nodes.batch(tensor).any():
-            return "the batch axis is split"
-    constants = [axes for _, _, axes in program.constants]
-    for axes in [*leaves, *constants]:
-        if any(nodes.batch(factor.nodes).any() for factor in axes.factors):
-            return "a parameter or constant has the batch size for an axis"
-    return nodes.frozen_batch()
