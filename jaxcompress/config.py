@@ -13,7 +13,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
     field_validator,
 )
 
@@ -135,7 +134,7 @@ class SearchConfig(Section):
 
     @field_validator("population")
     @classmethod
-    def _shared(cls, value: int, info: ValidationInfo) -> int:
+    def _shared(cls, value: int, info: Any) -> int:
         if info.data.get("algorithm") == "decomposed" and (value % 8 or value < 32):
             raise ValueError("must be a multiple of 8, 32 or more, for decomposed")
         return value

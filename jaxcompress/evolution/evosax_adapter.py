@@ -86,7 +86,13 @@ class EvosaxAdapter:
                 f"choose; allowed: {supported()}"
             )
         try:
-            self._algorithm = KNOWN[name](population_size, jnp.zeros(width, jnp.float32))
+            # evosax computes sizes with JAX and needs their values, also while tracing.
+            with jax.ensure_compile_time_eval():
+                solution = jnp.zeros(width, jnp.float32)
+                self._algorithm = KNOWN[name](population_size, solution)
+                params = self._algorithm.default_params
+                # Arrays, so that another value is no new compilation.
+                self._params = jax.tree.map(jnp.asarray, params)
         except (AssertionError, ValueError) as error:
             raise ValueError(
                 f"evosax's {name} refuses a population of {population_size} with {width} "
@@ -97,9 +103,8 @@ class EvosaxAdapter:
     @property
     @_lenient
     def default_params(self) -> Any:
-        """evosax's own."""
-        # Python numbers become arrays, so that another value is no new compilation.
-        return jax.tree.map(jnp.asarray, self._algorithm.default_params)
+        """evosax's own, as arrays."""
+        return self._params
 
     @_lenient
     def init(

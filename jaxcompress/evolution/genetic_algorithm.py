@@ -4,7 +4,7 @@ Dimensions: p population, d genes, m objectives, c all genotypes, n members, w w
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -82,7 +82,7 @@ class GeneticAlgorithm(Elitist[GeneticParams]):
         num_objectives: int,
         *,
         score: Score | None = None,
-        selection: Literal["tournament", "roulette"] = "tournament",
+        selection: str = "tournament",
         elites: int | None = None,
         initial: Array | np.ndarray | None = None,
         repair: Repair | None = None,

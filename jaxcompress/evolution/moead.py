@@ -4,7 +4,7 @@ Dimensions: p population, also of subproblems; d genes, m objectives, t neighbou
 genotypes.
 """
 
-from typing import Any, Literal, no_type_check
+from typing import Any, no_type_check
 
 import jax
 import jax.numpy as jnp
@@ -89,7 +89,7 @@ class MOEAD(Elitist[MOEADParams]):
         directions: Array | np.ndarray | None = None,
         neighbours: int = 20,
         replacements: int = 2,
-        scalarization: Literal["tchebycheff", "pbi"] = "tchebycheff",
+        scalarization: str = "tchebycheff",
         initial: Array | np.ndarray | None = None,
         repair: Repair | None = None,
     ) -> None:

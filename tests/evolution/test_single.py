@@ -48,18 +48,17 @@ def test_scalarizations_by_hand():
 
 def test_roulette_draws_in_proportion():
     values = jnp.array([0.0, 5.0, 10.0, jnp.inf, jnp.nan])
-    counts = np.bincount(roulette(KEY, values, 8000), minlength=5) / 8000
+    draw = quick(lambda values: roulette(KEY, values, 8000))
+    counts = np.bincount(draw(values), minlength=5) / 8000
     expected = np.array([1.01, 0.51, 0.01, 0, 0]) / 1.53
     bound = 5 * np.sqrt(expected * (1 - expected) / 8000)
     assert np.all(np.abs(counts - expected) <= bound)
-    for equal in (jnp.full(4, 7.0), jnp.full(4, jnp.inf)):
-        counts = np.bincount(roulette(KEY, equal, 8000), minlength=4)
-        assert np.all(np.abs(counts - 2000) < 5 * np.sqrt(8000 * 3 / 16))
+    for equal in (jnp.full(5, 7.0), jnp.full(5, jnp.inf)):
+        counts = np.bincount(draw(equal), minlength=5)
+        assert np.all(np.abs(counts - 1600) < 5 * np.sqrt(8000 * 4 / 25))
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"elites": 0}, {"elites": 1, "selection": "roulette"}]
-)
+@pytest.mark.parametrize("options", [{}, {"elites": 1, "selection": "roulette"}])
 def test_the_genetic_algorithm_finds_the_best_score(options):
     # 3 f1 + f2 is least at the lattice point (3, 3, 3): 3 * 3 + 27.
     def score(f):
@@ -69,14 +68,8 @@ def test_the_genetic_algorithm_finds_the_best_score(options):
     found = quick(lambda key: evolve(key, algorithm, two, 25))(KEY)
     scores = np.asarray(found.evaluation.objectives) @ [3, 1]
     assert scores.min() == 36
-    elites = options.get("elites", 16)
-    if elites:  # what was best is still there
-        assert (
-            np.asarray(
-                algorithm.scores(Evaluation(found.state.objectives, found.state.violation))
-            ).min()
-            == 36
-        )
+    kept = Evaluation(found.state.objectives, found.state.violation)
+    assert np.asarray(algorithm.scores(kept)).min() == 36  # an elite is not lost
     assert np.any(np.diff(np.minimum.accumulate(scores.min(1))) < 0)
 
 
@@ -89,7 +82,7 @@ def test_without_elites_only_offspring_survive():
 
 def test_moead_members_belong_to_their_weights():
     algorithm = MOEAD(9, GRID, 2, neighbours=3)
-    found = quick(lambda key: evolve(key, algorithm, two, 40))(KEY)
+    found = quick(lambda key: evolve(key, algorithm, two, 80))(KEY)
     objectives = np.asarray(found.state.objectives)
     # Weights go from the second objective to the first, so the members do as well.
     assert np.all(np.diff(objectives[:, 0]) <= 0)
@@ -119,33 +112,45 @@ def test_moead_replaces_by_the_rules():
     assert np.all(np.asarray(state.violation) == 0)
 
 
+# evosax's PGPE calls what optax is about to rename.
+RENAMED = "ignore:optax.global_norm is deprecated:DeprecationWarning"
+
+
+@pytest.mark.filterwarnings(RENAMED)
 @pytest.mark.parametrize("name", supported())
-def test_every_supported_evosax_algorithm_runs(name):
+def test_the_state_of_every_evosax_algorithm_can_be_scanned(name):
     algorithm = Decomposed(8, GRID, 2, algorithm=name, directions=2)
-    params = algorithm.default_params
-    state = jax.eval_shape(algorithm.init, KEY, params)
-
-    def generation(state, key):
-        genotypes, state = algorithm.ask(key, state, params)
-        return algorithm.tell(key, genotypes, two(genotypes), state, params)[0]
-
-    # The state keeps its shapes and types, so that it can be scanned.
-    after = jax.eval_shape(generation, state, KEY)
-    assert jax.tree.structure(after) == jax.tree.structure(state)
-    for a, b in zip(jax.tree.leaves(after), jax.tree.leaves(state), strict=True):
-        assert (a.shape, a.dtype, a.weak_type) == (b.shape, b.dtype, b.weak_type)
+    found = jax.eval_shape(lambda key: evolve(key, algorithm, two, 2), KEY)
+    assert found.genotypes.shape == (2, 8, 3)
+    for leaf in jax.tree.leaves(found.state):
+        assert not leaf.weak_type
 
 
-@pytest.mark.parametrize("name", ["CMA_ES", "DifferentialEvolution", "Open_ES", "PSO"])
-def test_evosax_algorithms_search(name):
+def searched(name: str) -> None:
     algorithm = Decomposed(24, GRID, 2, algorithm=name, directions=3)
-    found = quick(lambda key: evolve(key, algorithm, two, 15))(KEY)
+    found = quick(lambda key: evolve(key, algorithm, two, 12))(KEY)
+    genotypes = np.asarray(found.genotypes)
+    assert np.all((genotypes >= 0) & (genotypes < 9))
+    assert len(np.unique(genotypes[1:].reshape(-1, 3), axis=0)) > 1
     _, objectives, mask = algorithm.front(found.state)
     front = np.asarray(objectives)[np.asarray(mask)]
     assert np.all(np.isfinite(front)) and len(front) > 2
-    # Both ends of the front were approached.
-    assert np.all(front.min(0) <= 6)
-    assert len(np.unique(np.asarray(found.genotypes)[-1], axis=0)) > 1
+    first = np.asarray(found.evaluation.objectives)[0]
+    for leaf in jax.tree.leaves(found.state.memory.runs):
+        assert not np.isnan(leaf).any()
+    assert np.all(front.min(axis=0) <= first.min(axis=0))
+
+
+@pytest.mark.parametrize("name", ["CMA_ES", "DifferentialEvolution"])
+def test_evosax_algorithms_of_both_forms_search(name):
+    searched(name)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings(RENAMED)
+@pytest.mark.parametrize("name", supported())
+def test_every_evosax_algorithm_searches(name):
+    searched(name)
 
 
 def test_relaxed_genotypes_decode_to_themselves_and_outside_to_the_ends():
@@ -172,9 +177,9 @@ def test_relaxed_genotypes_decode_to_themselves_and_outside_to_the_ends():
         (lambda: Decomposed(9, GRID, 2, directions=2), "no multiple of the 2"),
         (lambda: MOEAD(8, GRID, 2, directions=np.ones((3, 2))), "3 directions; there must"),
         (lambda: MOEAD(8, GRID, 2, neighbours=1), "neighbours is 1"),
-        (lambda: MOEAD(8, GRID, 2, scalarization="sum"), "'sum'; allowed"),  # type: ignore[arg-type]
+        (lambda: MOEAD(8, GRID, 2, scalarization="sum"), "'sum'; allowed"),
         (lambda: GeneticAlgorithm(8, GRID, 2, elites=9), "elites is 9"),
-        (lambda: GeneticAlgorithm(8, GRID, 2, selection="best"), "'best'; allowed"),  # type: ignore[arg-type]
+        (lambda: GeneticAlgorithm(8, GRID, 2, selection="best"), "'best'; allowed"),
     ],
 )
 def test_wrong_arguments_are_refused(make, words):
