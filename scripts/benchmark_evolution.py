@@ -281,6 +281,7 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "ms_most": max(times),
         "peak_mb": max(run["peak_mb"] for run in good),
         "processes": len(good),
+        "lost": [run["reason"] for run in runs if "reason" in run],
         "version": good[0]["version"],
     }
 
@@ -307,7 +308,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         )
         ratio = f"{pymoo / row['ms']:.1f}" if pymoo else ""
         lines.append(
-            f"{start} {row['ms']:.2f} ({row['ms_least']:.2f} to {row['ms_most']:.2f}) | "
+            f"{start} {row['ms']:.2f} ({row['ms_least']:.2f} to {row['ms_most']:.2f})"
+            f"{''.join(f'; one {reason}' for reason in row['lost'])} | "
             f"{ratio} | {row['compile_cpu_s']:.1f} | {row['peak_mb']:.0f} |"
         )
     return "\n".join(lines)
