@@ -52,7 +52,8 @@ class Decomposed(Elitist[Any]):
     The first generation is shared: it is random (or `initial`), and each run begins with
     the q members that are best for its weights. The state keeps the best p genotypes of
     all by the rules of `NSGA2`. Genotypes may come up again, for evosax must be told of
-    what it asked.
+    what it asked. A run that breaks down (LM_MA_ES does if q is 2 d or more) asks for NaN,
+    which decodes to 0; the metric `lost` counts such members. GuidedES gets no gradients.
 
     Args:
         population_size: p, a multiple of the number of weights; see `Elitist`, as for
@@ -131,8 +132,8 @@ class Decomposed(Elitist[Any]):
         memory: DecomposedMemory = state.memory
         keys = jax.random.split(key, len(self.directions))
         vectors, runs = jax.vmap(self._evosax.ask, (0, 0, None))(keys, memory.runs, params)
-        offspring = self._repaired(self.decoded(vectors.reshape(-1, vectors.shape[2])))
         asked = state.replace(memory=memory.replace(runs=runs, vectors=vectors))
+        offspring = self._repaired(self._offspring(key, asked, params))
         first = state.generation == 0
         return jax.tree.map(
             lambda a, b: jnp.where(first, a, b),
@@ -143,7 +144,9 @@ class Decomposed(Elitist[Any]):
     def _offspring(
         self, key: Key[Array, ""], state: ElitistState, params: Any
     ) -> Int[Array, "p d"]:
-        return self.ask(key, state, params)[0]
+        del key, params
+        vectors: Array = state.memory.vectors
+        return self.decoded(vectors.reshape(-1, vectors.shape[2]))
 
     def tell(
         self,
@@ -179,6 +182,8 @@ class Decomposed(Elitist[Any]):
             return tell(keys, memory.vectors, own, memory.runs, params)
 
         runs = jax.lax.cond(state.generation == 0, begin, go_on, None)
+        lost = jnp.any(jnp.isnan(memory.vectors), axis=2)
+        metrics["lost"] = jnp.sum(lost, dtype=jnp.int32)
         memory = DecomposedMemory(runs, memory.vectors, ideal, worst)
         return new.replace(memory=memory), metrics
 
