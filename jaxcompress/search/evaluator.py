@@ -90,10 +90,11 @@ class Evaluator:
         self._devices = devices = 1 if mesh is None else mesh.shape["population"]
         self._chunk = -(-chunk // devices) * devices
         run = self._mapped
-        self._place = jnp.asarray
+        self._place = self._gather = jnp.asarray
         if mesh is not None:
             population, whole = PartitionSpec("population"), PartitionSpec()
             self._place = partial(jax.device_put, device=NamedSharding(mesh, population))
+            self._gather = partial(jax.device_put, device=NamedSharding(mesh, whole))
             run = jax.shard_map(
                 run,
                 mesh=mesh,
@@ -150,7 +151,8 @@ class Evaluator:
         count = genotypes.shape[0]
         missing = -count % self._devices
         rows = jnp.concatenate([genotypes, jnp.repeat(genotypes[-1:], missing, 0)])
-        objectives, violation = self._mapped_over(self._place(rows), self._data)
+        told = self._mapped_over(self._place(rows), self._data)
+        objectives, violation = map(self._gather, told)
         return Evaluation(objectives[:count], violation[:count])
 
     def _mapped(self, genotypes: Int[Array, "p genes"], data: Any) -> Any:

@@ -222,13 +222,13 @@ def test_evolving_in_one_program_finds_what_the_search_finds() -> None:
     found = jc.search(key, algorithm, EVALUATE, generations=4, measure=MEASURE)
     evolved = jax.jit(lambda key: jc.evolve(key, algorithm, EVALUATE.pure, 4))(key)
     archive = Archive(len(SPACE), 3)
-    for rows, values, excess in zip(
-        np.asarray(evolved.genotypes),
-        np.asarray(evolved.evaluation.objectives),
-        np.asarray(evolved.evaluation.violation),
-        strict=True,
-    ):
-        archive.add(rows, values, excess)
+    told = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), evolved.evaluation)
+    asked = np.asarray(evolved.genotypes).reshape(-1, len(SPACE))
+    rows, places = np.unique(asked, axis=0, return_index=True)
+    archive.add(
+        rows, np.asarray(told.objectives)[places], np.asarray(told.violation)[places]
+    )
+    assert len(archive) == len(found.archive)
     assert len(found.archive.unknown(archive.genotypes)) == 0
     np.testing.assert_array_equal(
         archive.lookup(found.archive.genotypes)[0], found.archive.objectives
