@@ -136,12 +136,12 @@ def niche_survive(
     n = copies.shape[0]
     objectives = jnp.where(copies[:, None], jnp.inf, evaluation.objectives)
     violation = jnp.where(copies, jnp.inf, evaluation.violation)
-    ranks = nondominated_ranks(objectives, violation, stop_at=size)
+    ranks = nondominated_ranks(objectives, violation)
     feasible = violation <= 0
     normalized, plane = normalize(plane, objectives, feasible & (ranks == 0))
     niche, distance = associate(normalized, directions)
 
-    cut = jnp.max(jnp.where(ranks < n, ranks, 0))
+    cut = jnp.sort(ranks)[size - 1]
     inside = feasible & (ranks < cut)
     members = (
         jnp.zeros(directions.shape[0], jnp.int32).at[niche].add(inside.astype(jnp.int32))
