@@ -24,7 +24,7 @@ def nested(p: Any, x: Any) -> Any:
 
 
 NETWORK = jc.trace(nested, P, X)
-RANGES = {layer.name: np.float32([-3.0, 3.0]) for layer in NETWORK.layers}
+RANGES = {layer.name: np.asarray([-3.0, 3.0], np.float32) for layer in NETWORK.layers}
 SPACE = jc.Space(
     NETWORK,
     (
@@ -77,7 +77,7 @@ def test_without_blocks_every_genotype_stands_for_itself() -> None:
     [
         ({"x": np.zeros(2)}, "range of 'x' is .* for one of .'in', 'a', 'b'"),
         ({"a": np.zeros(3)}, "wanted two finite numbers"),
-        ({"a": np.float32([0, np.nan])}, "wanted two finite numbers"),
+        ({"a": np.asarray([0, np.nan], np.float32)}, "wanted two finite numbers"),
     ],
 )
 def test_bad_ranges_are_refused(ranges: dict[str, np.ndarray], words: str) -> None:
