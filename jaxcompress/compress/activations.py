@@ -41,6 +41,8 @@ def calibrate(
     if not 50.0 < percentile <= 100.0:
         raise ValueError(f"calibrate: percentile is {percentile}; allowed: (50, 100]")
     count = min((len(x) for x in jax.tree.leaves(inputs)), default=0)
+    if batch_size < 1:
+        raise ValueError(f"calibrate: batch_size is {batch_size}; allowed: 1 or more")
     if not count:
         raise ValueError("calibrate: inputs are empty; give some training inputs")
     params = network.params if params is None else params

@@ -1,6 +1,7 @@
 """Whether a plan fits a network: made by hand it may be anything."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from jax.core import Tracer
@@ -40,6 +41,13 @@ def check_plan(network: Network, plan: Plan) -> None:
             )
     weights = dict.fromkeys(layer.weight for layer in network.layers)
     _check_names("layer's weight", plan.weight_bits, weights)
+    leaves = network.leaves()
+    for path, bits in plan.weight_bits.items():
+        exact = not isinstance(bits, Tracer) and int(bits) == 32
+        if leaves[path].dtype != np.float32 and not exact:
+            raise ValueError(
+                f"plan: {path!r} is {leaves[path].dtype}; only float32 weights have bits"
+            )
     layers = [layer.name for layer in network.layers]
     _check_names("layer", plan.activation_bits, layers)
     for name, bits in {**plan.weight_bits, **plan.activation_bits}.items():
@@ -49,11 +57,15 @@ def check_plan(network: Network, plan: Plan) -> None:
             )
     for name in plan.activation_bits:
         span = plan.activation_ranges.get(name)
-        if span is None or np.shape(span) != (2,):
+        if span is None or np.shape(span) != (2,) or not _ordered(span):
             raise ValueError(
                 f"plan: layer {name!r} has activation bits, but its range is {span}; "
-                "give its least and largest value, as from `calibrate`"
+                "give its least and largest value, finite, as from `calibrate`"
             )
+
+
+def _ordered(span: Any) -> bool:
+    return isinstance(span, Tracer) or bool(np.isfinite(span).all() and span[0] <= span[1])
 
 
 def _check_names(what: str, given: Iterable[str], there: Iterable[str]) -> None:

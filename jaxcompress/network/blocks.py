@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from posixpath import commonpath, dirname
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -142,7 +142,10 @@ def _branches(program: Program) -> Sequence[tuple[Step, int]]:
         return found
 
     branches = []
+    driven: set[int] = set()  # a parameter in both operands is no shortcut
     for step in program.steps:
+        pairs = zip(step.args, step.driven, strict=True)
+        driven |= {arg for arg, yes in pairs if yes and isinstance(arg, int)}
         bits = sources(step.args)
         for slot in step.results:
             above[slot] = bits
@@ -155,7 +158,8 @@ def _branches(program: Program) -> Sequence[tuple[Step, int]]:
         for operand, (branch, other) in enumerate(((left, right), (right, left))):
             own = parts(branch)  # type: ignore[arg-type]
             stem = above.get(branch, 0)  # type: ignore[arg-type]
-            if any(stem >> t & 1 and t not in own for t in parts(other)):  # type: ignore[arg-type]
+            terms_of_other = parts(other) & driven  # type: ignore[arg-type]
+            if any(stem >> t & 1 and t not in own for t in terms_of_other):
                 branches.append((step, operand))
                 break
     return branches
@@ -215,7 +219,9 @@ def _owned(
 
 
 def _shared_path(weights: Sequence[str]) -> str:
-    return commonpath([dirname(path) for path in weights])
+    folders = [path.split("/")[:-1] for path in weights]
+    same = takewhile(lambda names: len(set(names)) == 1, zip(*folders, strict=False))
+    return "/".join(names[0] for names in same)
 
 
 def _unique(blocks: Sequence[Block]) -> list[Block]:

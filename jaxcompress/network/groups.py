@@ -85,7 +85,11 @@ def find_groups(
 
 
 def _courses(nodes: Nodes, arrays: Iterable[Axes]) -> Ids:
-    """Returns for every class a number that tells through which axes it runs."""
+    """Returns for every class a number that tells through which axes it runs.
+
+    The exclusive or of a random 64-bit mark for each axis: equal for equal sets of axes,
+    and for others as good as never.
+    """
     courses = np.zeros(nodes.count, np.uint64)
     marks = np.random.default_rng(0)
     for axes in dict.fromkeys(arrays):

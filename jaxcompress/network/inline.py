@@ -21,6 +21,7 @@ def inline(
     args: Sequence[Arg],
     constant: Callable[[Any], int],
     emit: Callable[[JaxprEqn, list[Arg]], Sequence[Arg]],
+    used: Sequence[bool] | None = None,
 ) -> list[Arg]:
     """Hands out the equations of a jaxpr in order, those of jit, remat, ... included.
 
@@ -31,9 +32,10 @@ def inline(
         args: the slots of the jaxpr's inputs.
         constant: takes in a constant, returns its slot.
         emit: takes an equation and its operands, returns the slots of its results.
+        used: which of the jaxpr's results anything needs; None: all.
 
     Returns:
-        The slots of the jaxpr's results.
+        The slots of the jaxpr's results; of one that is not used, any.
     """
     env: dict[Var, Arg] = dict(zip(jaxpr.invars, args, strict=True))
     for var, value in zip(jaxpr.constvars, consts, strict=True):
@@ -45,26 +47,30 @@ def inline(
             return np.asarray(atom.val, aval.dtype)
         return env[atom]
 
-    for eqn in _live(jaxpr):
+    used = [True] * len(jaxpr.outvars) if used is None else used
+    wanted = [atom for atom, use in zip(jaxpr.outvars, used, strict=True) if use]
+    equations, needed = _live(jaxpr, wanted)
+    for eqn in equations:
         operands = [read(atom) for atom in eqn.invars]
         inner = next((eqn.params[k] for k in INLINED if k in eqn.params), None)
         if eqn.primitive.name in CALLS and inner is not None:
             inner_jaxpr = inner.jaxpr if hasattr(inner, "consts") else inner
             inner_consts = inner.consts if hasattr(inner, "consts") else ()
-            outs = inline(inner_jaxpr, inner_consts, operands, constant, emit)
+            read_later = [var in needed for var in eqn.outvars]
+            outs = inline(inner_jaxpr, inner_consts, operands, constant, emit, read_later)
         else:
             outs = emit(eqn, operands)
         for var, out in zip(eqn.outvars, outs, strict=True):
             env[var] = out
-    return [read(atom) for atom in jaxpr.outvars]
+    return [read(atom) if use else 0 for atom, use in zip(jaxpr.outvars, used, strict=True)]
 
 
-def _live(jaxpr: Any) -> list[JaxprEqn]:
-    """Returns the equations from which a result is computed."""
-    needed = {atom for atom in jaxpr.outvars if isinstance(atom, Var)}
+def _live(jaxpr: Any, wanted: Sequence[Any]) -> tuple[list[JaxprEqn], set[Var]]:
+    """Returns the equations from which a result is computed, and what they read."""
+    needed = {atom for atom in wanted if isinstance(atom, Var)}
     kept = []
     for eqn in reversed(jaxpr.eqns):
         if needed.intersection(eqn.outvars):
             needed |= {atom for atom in eqn.invars if isinstance(atom, Var)}
             kept.append(eqn)
-    return kept[::-1]
+    return kept[::-1], needed

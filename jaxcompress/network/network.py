@@ -122,6 +122,32 @@ class Network:
                         found.append((operand, dim, column))
         return found
 
+    def uses(self, group: Group, alive: Any) -> Any:
+        """Returns whether anything that a group's channels run through is still used."""
+        paths = dict.fromkeys(path for path, _ in group.members)
+        found = False
+        for path in paths:
+            found = found | jnp.asarray(self.needs(path, alive))
+        for step in self._steps_of[group.name]:
+            found = found | jnp.asarray(self.runs(step, alive))
+        return found
+
+    @cached_property
+    def _steps_of(self) -> dict[str, list[int]]:
+        """By group the convolutions and dots that its channels run through."""
+        touched: dict[int, set[int]] = {}
+        for contraction in self.contractions:
+            step = contraction.step
+            columns = [*contraction.columns, *(c for _, _, c in self.consumed(step))]
+            lines = [units for column in columns for units in column.units]
+            touched[step.index] = {int(unit) for line in lines for unit in line}
+        return {
+            group.name: [
+                i for i, units in touched.items() if units & {*group.units.tolist()}
+            ]
+            for group in self.prunable
+        }
+
     @cached_property
     def layer_at(self) -> dict[int, Layer]:
         """The layers by the index of their step."""
@@ -177,20 +203,20 @@ class Network:
         """Returns whether the step of an index is still computed; as `needs`."""
         return needed(self.liveness.steps[step], alive)
 
-    def narrow(self, path: str, value: Any, alive: np.ndarray) -> np.ndarray:
+    def narrow(self, path: str, value: Any, alive: np.ndarray) -> Any:
         """Returns an array in a parameter's shape without its removed entries.
 
         Axes of size 1 (of a scale that is shared along them) are left alone.
         """
-        value, axes = np.asarray(value), self.leaf_axes[self.paths.index(path)]
+        axes = self.leaf_axes[self.paths.index(path)]
         sizes = Sizes(self.layout, alive, batch=1)
         for dim in range(axes.ndim):
             kept = sizes.kept(axes, dim)
             if kept is not None and value.shape[dim] != 1:
-                value = value.compress(kept, axis=dim)
+                value = np.asarray(value).compress(kept, axis=dim)
         return value
 
-    def narrowed(self, params: Any, alive: np.ndarray) -> dict[str, np.ndarray]:
+    def narrowed(self, params: Any, alive: np.ndarray) -> dict[str, Any]:
         """Returns the parameters that are still used, without their removed entries."""
         return {
             path: self.narrow(path, leaf, alive)

@@ -135,6 +135,11 @@ def _checked_paths(params: Any) -> tuple[str, ...]:
                 f"trace: parameter {path!r} holds NaN or infinite values; "
                 "a network must be finite before it is compressed"
             )
+        if path in paths:
+            raise ValueError(
+                f"trace: two parameters have the path {path!r} (a key with a slash?); "
+                "rename one"
+            )
         paths.append(path)
     return tuple(paths)
 

@@ -29,7 +29,8 @@ class Quantized(struct.PyTreeNode):
         codes: int32, in the tensor's shape: -(2^(b-1) - 1) .. 2^(b-1) - 1 for b >= 2
             bits, -1 or 1 for 1 bit, 0 throughout for 32 bits.
         scale: float32, one for the tensor or one a channel (other axes have size 1).
-        values: float32, the tensor after coding: codes * scale; unchanged for 32 bits.
+        values: float32, the tensor after coding: codes * scale; unchanged for 32 bits,
+            and where an entry is removed: a row of zeros might be divided by its norm.
     """
 
     codes: Int[Array, "..."]
@@ -91,5 +92,5 @@ def quantize(
     return Quantized(
         codes=jnp.where(exact, 0.0, codes).astype(jnp.int32),
         scale=scale,
-        values=jnp.where(exact, weights, codes * scale),
+        values=jnp.where(exact | ~kept, weights, codes * scale),
     )

@@ -43,5 +43,5 @@ def quantize_activations(
     scale = jnp.where(top > 0.0, top, 1.0) / steps
     grid = jnp.round(clipped / scale) * scale
     binary = jnp.where(x < 0.0, -0.5, 0.5) * top
-    values = jnp.where(signed & (bits == 1), binary, grid)
+    values = jnp.where(signed & (bits == 1) & ~jnp.isnan(x), binary, grid)
     return jnp.where(bits >= 32, x, straight_through(clipped, values))

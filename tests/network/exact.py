@@ -73,6 +73,9 @@ def check_exact(network: Network, x: Any, plans: int, tolerance: float = 1e-5) -
         return masked, macs, network.interpret(params, x), network.apply(params, x)
 
     assert all(group.prunable != bool(group.reason) for group in network.groups)
+    assert float(network.count_macs(network.alive({}))) == pytest.approx(
+        network.macs, rel=1e-6
+    )
     channels = sum(group.size for group in network.prunable)
     for seed in range(plans):
         plan = random_plan(network, seed, fewest=seed == 0)

@@ -32,24 +32,35 @@ def he_initialised(depth: int) -> tuple[Any, Any]:
     return as_function(nnx.merge(graph, jax.tree.map(draw, state)))
 
 
+def contractions(jaxpr: Any) -> list[Any]:
+    """All convolutions and dots of a jaxpr, those of inner ones included."""
+    found = []
+    for eqn in jaxpr.eqns:
+        if eqn.primitive.name in ("conv_general_dilated", "dot_general"):
+            found.append(eqn)
+        for value in eqn.params.values():
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                found += contractions(inner)
+    return found
+
+
 def flops_with_padding(network: Network) -> float:
-    """XLA's count of every convolution and dot of one example, on padded inputs."""
+    """XLA's count of what the function itself multiplies, on inputs that are padded."""
+    example = jax.ShapeDtypeStruct((1, *network.example.shape[1:]), jnp.float32)
+    closed = jax.make_jaxpr(network.apply)(network.params, example)
     total, known = 0.0, {}
-    for step in network.program.walk():
-        name, params = step.primitive.name, step.params
-        if name not in ("conv_general_dilated", "dot_general"):
-            continue
-        shapes = [list(axes.shape) for axes in step.ins]
-        shapes[0][0] = 1  # of both the batch comes first
-        if name == "conv_general_dilated":
+    for eqn in contractions(closed.jaxpr):
+        params, shapes = dict(eqn.params), [list(v.aval.shape) for v in eqn.invars]
+        if eqn.primitive.name == "conv_general_dilated":
             spaces = params["dimension_numbers"].lhs_spec[2:]
             for d, (low, high) in zip(spaces, params["padding"], strict=True):
                 shapes[0][d] += low + high
-            params = params | {"padding": ((0, 0),) * len(spaces)}
-        key = (name, str(shapes), str(params))
+            params["padding"] = ((0, 0),) * len(spaces)
+        key = (eqn.primitive.name, str(shapes), str(params))
         if key not in known:
             arrays = [jax.ShapeDtypeStruct(tuple(s), jnp.float32) for s in shapes]
-            bind = jax.jit(lambda a, b, s=step, p=params: s.primitive.bind(a, b, **p))
+            bind = jax.jit(lambda a, b, e=eqn, p=params: e.primitive.bind(a, b, **p))
             analysis = bind.lower(*arrays).compile().cost_analysis()
             assert analysis is not None
             known[key] = analysis["flops"]

@@ -118,7 +118,8 @@ def test_macs_do_not_count_the_batch_wherever_it_is() -> None:
     network = jc.trace(lambda p, x: (x @ p["a"]).T.reshape(-1, 1) @ p["q"], q, X)
     assert network.macs == 6 * 8 + 8 * 4
     group = network.groups[1]
-    if group.prunable:
+    assert not group.prunable  # the channels are merged with the batch
+    for group in network.prunable:
         alive = network.alive({group.name: jnp.arange(8) < 5})
         assert float(network.count_macs(alive)) == 6 * 5 + 5 * 4
 

@@ -5,7 +5,7 @@ from jax.extend.core import JaxprEqn
 from jaxcompress.network.axes import Axes, assemble, freeze, fresh, select, simplify
 from jaxcompress.network.nodes import Nodes
 from jaxcompress.network.primitives.elementwise import elementwise
-from jaxcompress.network.primitives.rule import Flow, Rule, shape_of
+from jaxcompress.network.primitives.rule import Flow, Rule, opaque, shape_of
 
 
 def _reduce(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
@@ -49,6 +49,8 @@ def _top_k(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
 
 
 def _window(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
+    if len(eqn.outvars) > 1:
+        return opaque("{name} of several arrays")(nodes, eqn, ins)
     axes, params = ins[0], eqn.params
     sizes = params["window_dimensions"]
     strides = params["window_strides"]
@@ -72,7 +74,7 @@ def _window(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
 
 
 REDUCTIONS = "sum max min prod and or xor".split()
-WINDOWS = "reduce_window_max reduce_window_min reduce_window_sum".split()
+WINDOWS = "reduce_window reduce_window_max reduce_window_min reduce_window_sum".split()
 RULES = (
     {f"reduce_{name}": Rule(_reduce) for name in REDUCTIONS}
     | {name: Rule(_reduce) for name in ("argmax", "argmin", "reduce")}

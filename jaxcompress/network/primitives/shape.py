@@ -56,6 +56,7 @@ def _rev(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
     axes = ins[0]
     for dim in map(int, eqn.params["dimensions"]):
         if axes.legs[dim]:
+            _pin_batch(nodes, axes, dim, "a reversal")
             axes = _edit(nodes, axes, dim, lambda tensor: tensor[::-1])
     return [axes]
 
@@ -232,6 +233,13 @@ def _stack(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
     return [assemble(nodes, [first, new], picks)]
 
 
+def _unstack(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
+    dim = int(eqn.params["axis"]) % ins[0].ndim
+    rest = [d for d in range(ins[0].ndim) if d != dim]
+    parts = [_cut(nodes, ins[0], dim, i, i + 1, 1) for i in range(ins[0].shape[dim])]
+    return [select(nodes, part, rest) for part in parts]
+
+
 def _tile(nodes: Nodes, eqn: JaxprEqn, ins: list[Axes]) -> list[Axes]:
     """Repeats whole axes; an axis of size 1 is broadcast, and may lose copies."""
     axes, reps = ins[0], [int(n) for n in eqn.params["reps"]]
@@ -277,6 +285,7 @@ RULES = {
     "pad": Rule(_pad, _rebuild_pad),
     "concatenate": Rule(_concatenate),
     "stack": Rule(_stack),
+    "unstack": Rule(_unstack),
     "tile": Rule(_tile, _rebuild_tile),
     "iota": Rule(_iota, _rebuild_iota),
 }

@@ -100,9 +100,4 @@ class _Bound:
         return jnp.stack(genes) if genes else jnp.zeros(0, jnp.int32)
 
     def effective(self, alive: Bool[Array, " units"]) -> list[Bool[Array, ""] | bool]:
-        found: list[Bool[Array, ""] | bool] = []
-        for group in self.network.prunable:
-            paths = dict.fromkeys(path for path, _ in group.members)
-            needs = [jnp.asarray(self.network.needs(path, alive)) for path in paths]
-            found.append(jnp.stack(needs).any())
-        return found
+        return [self.network.uses(group, alive) for group in self.network.prunable]

@@ -82,10 +82,22 @@ def _averaged(
     magnitude: Callable[[Gated, Array, Array, Array], Array],
 ) -> Scores:
     """Returns the mean over batches of what `magnitude` makes of the gates."""
-    if not len(inputs):
-        raise ValueError("importance: inputs are empty; give some training examples")
+    if not hasattr(inputs, "shape"):
+        raise ValueError(
+            "importance: inputs must be one array; rank networks of several inputs by "
+            "l1, l2, batch_norm, or scores of your own"
+        )
+    if not len(inputs) or len(inputs) != len(targets):
+        raise ValueError(
+            f"importance: {len(inputs)} inputs and {len(targets)} targets; give equally "
+            "many training examples, at least one"
+        )
+    if batch_size < 1:
+        raise ValueError(f"importance: batch_size is {batch_size}; allowed: 1 or more")
     if loss is None:
         outputs = jax.eval_shape(network.apply, network.params, inputs)
+        if not hasattr(outputs, "shape"):
+            raise ValueError("importance: the network has several outputs; give a loss")
         check_labels(targets, outputs.shape[-1])
         loss = cross_entropy
     gated = _gated(network, loss)

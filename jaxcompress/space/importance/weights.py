@@ -1,6 +1,6 @@
 """Scores that need no data: from the parameters alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import jax
 import numpy as np
@@ -10,15 +10,18 @@ from jaxcompress.network import ALWAYS, Network, Program
 
 Scores = dict[str, np.ndarray]
 
-ROOTS = ("rsqrt", "sqrt")
-PASSING = set("broadcast_in_dim convert_element_type max reshape squeeze transpose".split())
+ROOTS = ("pow", "rsqrt", "sqrt")
+PASSING = set(
+    "add broadcast_in_dim convert_element_type max reshape squeeze transpose".split()
+)
 
 
 def l1(network: Network) -> Scores:
     """Returns the sum of magnitudes of the weights that make each channel.
 
     Li et al. 2017, Pruning Filters for Efficient ConvNets; summed over all layers whose
-    outputs are tied together.
+    outputs are tied together. For channels that no layer makes (the width of an
+    embedding) everything that holds them counts.
     """
     return _norms(network, np.abs)
 
@@ -36,16 +39,9 @@ def batch_norm(network: Network) -> Scores:
     function itself: vectors that multiply what a root divides (batch, layer and group
     normalisation). A group without one has its `l1` score.
     """
-    leaves = network.leaves()
-    total, seen = np.zeros(network.layout.count), np.zeros(network.layout.count, bool)
-    for leaf in _scales(network.program, _vectors(network)):
-        path = network.paths[leaf]
-        magnitude = np.abs(np.asarray(leaves[path], np.float64))
-        for axis, column in enumerate(network.columns(path)):
-            line = magnitude.sum(tuple(d for d in range(magnitude.ndim) if d != axis))
-            for units in column.units:
-                np.add.at(total, units[units != ALWAYS], line[units != ALWAYS])
-                seen[units[units != ALWAYS]] = True
+    scales = [network.paths[leaf] for leaf in _scales(network.program, _vectors(network))]
+    axes = [(path, axis) for path in scales for axis in range(len(network.columns(path)))]
+    total, seen = _summed(network, axes, np.abs)
     return {
         name: total[group.units] if seen[group.units].all() else scores
         for group, (name, scores) in zip(network.prunable, l1(network).items(), strict=True)
@@ -63,15 +59,31 @@ def random(network: Network, key: Key[Array, ""]) -> Scores:
 
 
 def _norms(network: Network, size: Callable[[np.ndarray], np.ndarray]) -> Scores:
+    made = [(la.weight, axis) for la in network.layers for axis in la.out_axes]
+    total, seen = _summed(network, dict.fromkeys(made), size)
+    scores = {}
+    for group in network.prunable:
+        if not seen[group.units].all():
+            total, _ = _summed(network, group.members, size)
+        scores[group.name] = total[group.units]
+    return scores
+
+
+def _summed(
+    network: Network,
+    members: Iterable[tuple[str, int]],
+    size: Callable[[np.ndarray], np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what parameter axes hold of each unit, and which units they hold."""
     leaves = network.leaves()
-    total = np.zeros(network.layout.count)
-    for path, axes in {(layer.weight, layer.out_axes) for layer in network.layers}:
+    total, seen = np.zeros(network.layout.count), np.zeros(network.layout.count, bool)
+    for path, axis in members:
         weight = size(np.asarray(leaves[path], np.float64))
-        for axis in axes:
-            line = weight.sum(tuple(d for d in range(weight.ndim) if d != axis))
-            for units in network.columns(path)[axis].units:
-                np.add.at(total, units[units != ALWAYS], line[units != ALWAYS])
-    return {group.name: total[group.units] for group in network.prunable}
+        line = weight.sum(tuple(d for d in range(weight.ndim) if d != axis))
+        for units in network.columns(path)[axis].units:
+            np.add.at(total, units[units != ALWAYS], line[units != ALWAYS])
+            seen[units[units != ALWAYS]] = True
+    return total, seen
 
 
 def _vectors(network: Network) -> set[int]:
