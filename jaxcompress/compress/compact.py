@@ -57,8 +57,8 @@ def compact(network: Network, plan: Plan, params: Any = None) -> Network:
         bits = int(plan.weight_bits[path])
         if bits == 32 or path not in narrow:
             continue
-        codes = network.narrow(path, q.codes, alive)
-        scale = network.narrow(path, q.scale, alive)
+        codes = np.asarray(network.narrow(path, q.codes, alive))
+        scale = np.asarray(network.narrow(path, q.scale, alive))
         coding[path] = Coding(bits, codes, scale)
         narrow[path] = codes.astype(np.float32) * scale
 
