@@ -93,6 +93,13 @@ def test_layers_of_a_scan_have_no_range() -> None:
         (jc.Plan(activation_bits={"x": np.asarray(4)}), "no layer 'x'; there are"),
         (jc.Plan(activation_bits={"a": np.asarray(9)}), "'a' has 9 bits; allowed"),
         (jc.Plan(activation_bits={"a": np.asarray(4)}), "its range is None; give"),
+        (
+            jc.Plan(
+                activation_bits={"a": np.asarray(4)},
+                activation_ranges={"a": np.asarray([0.0, np.nan])},
+            ),
+            "finite, as from `calibrate`",
+        ),
     ],
 )
 def test_bad_plans_are_refused(plan: jc.Plan, words: str) -> None:

@@ -105,3 +105,23 @@ def test_verify_refuses_nan() -> None:
     broken = replace(small, params={**small.params, "c": small.params["c"] * jnp.nan})
     with pytest.raises(ValueError, match="differs from the masked one by nan"):
         verify(network, plan, broken, example_inputs(network))
+
+
+def test_removed_channels_leave_no_nan_in_gradients() -> None:
+    """A weight that is divided by its norm: a row of zeros would give 0 / 0."""
+    rng = np.random.default_rng(0)
+    shapes = {"a": (4, 6), "b": (6, 3)}
+    params = {n: jnp.asarray(rng.normal(size=s), jnp.float32) for n, s in shapes.items()}
+    x = jnp.asarray(rng.normal(size=(5, 4)), jnp.float32)
+
+    def apply(p, x):
+        norm = jnp.sqrt(jnp.square(p["a"]).sum(0, keepdims=True))
+        return jnp.tanh(x @ (p["a"] / norm)) @ p["b"]
+
+    network = jc.trace(apply, params, x)
+    kept = {network.prunable[0].name: jnp.arange(6) < 4}
+    plan = jc.Plan(channels=kept, weight_bits={"a": jnp.asarray(2), "b": jnp.asarray(2)})
+    loss, gradient = jax.value_and_grad(
+        lambda p: jnp.square(jc.forward(network, plan, x, p)).sum()
+    )(params)
+    assert np.isfinite(loss) and all(np.isfinite(g).all() for g in gradient.values())

@@ -34,6 +34,13 @@ def stacked_then_flat(p: Any, x: Any) -> Any:
     return both.reshape(x.shape[0], -1) @ p["wide"]
 
 
+def unstacked(p: Any, x: Any) -> Any:
+    """Query and key of one weight: the same channels of both go."""
+    both = (x @ jnp.concatenate([p["a"], p["b"]], 1)).reshape(x.shape[0], 2, 5)
+    query, key = jnp.unstack(both, axis=1)
+    return (jnp.tanh(query) * key) @ p["c"]
+
+
 def tiled_channels(p: Any, x: Any) -> Any:
     """Twice the same channels: each owns two rows of the next layer."""
     return jnp.tile(jnp.tanh(x @ p["a"]), (1, 2)) @ p["wide"]
@@ -74,6 +81,7 @@ def single_channel(p: Any, x: Any) -> Any:
     [
         (stacked_paths, 5),
         (stacked_then_flat, 5),
+        (unstacked, 5),
         (tiled_channels, 5),
         (tiled_one, 5),
         (scattered_position, 3 + 2),  # and two rows of c that nobody reads

@@ -35,6 +35,12 @@ def convolving(p: Any, x: Any) -> Any:
     [
         (lambda p, x: x @ p["a"], {"a": "text"}, X, "'a' is a str, not an array"),
         (lambda p, x: x @ p["a"], {}, X, "params holds no array"),
+        (
+            lambda p, x: x,
+            {"a/b": X, "a": {"b": X}},
+            X,
+            "two parameters have the path 'a/b'",
+        ),
         (lambda p, x: x @ p["a"], {"a": W["a"] * jnp.nan}, X, "'a' holds NaN"),
         (lambda p, x: x @ p["b"], W, X, "failed on inputs float32.2, 6. with TypeError"),
         (lambda p, x: x @ p["a"], W, jnp.float32(1.0), "rank 0"),
@@ -101,6 +107,17 @@ def test_the_user_can_freeze_by_pattern() -> None:
         (lambda p, x: jnp.zeros((x.shape[0], 3)) + 0 * p["a"][0, 0], "batch size"),
         (lambda p, x: (x @ p["a"]).reshape(2, -1), "batch size"),
         (lambda p, x: x @ p["a"] - (x @ p["a"]).mean(0), "reduce_sum over this axis"),
+        (lambda p, x: x @ p["a"] * np.full(8, 1 / x.shape[0], np.float32), "a constant"),
+        (lambda p, x: lax.integer_pow(x @ p["a"], x.shape[0] + 1), "integer_pow computes"),
+        (
+            lambda p, x: x @ p["a"] - (x @ p["a"])[x.shape[0] // 2 - 1 : x.shape[0] // 2],
+            "slice computes with the batch size",
+        ),
+        (
+            lambda p, x: lax.fori_loop(0, x.shape[0], lambda i, h: h * 0.9, x @ p["a"]),
+            "scan computes with the batch size",
+        ),
+        (lambda p, x: (x + x[::-1]) @ p["a"], "a reversal along the batch axis"),
     ],
 )
 def test_a_batch_size_in_the_function_is_noticed(
@@ -129,3 +146,16 @@ def test_batch_statistics_are_found_to_be_positive() -> None:
 
     network = jc.trace(*ZOO["vgg"](jax.random.key(0))[:3])
     assert non_trainable(network) == {"u1/n/var", "u2/n/var", "u3/n/var"}
+
+
+def test_results_that_nobody_reads_cost_nothing() -> None:
+    """Also those of an inner function."""
+
+    def apply(p: Any, x: Any) -> Any:
+        used, _ = jax.jit(lambda x: (x @ p["a"], x @ p["c"]))(x)
+        return jnp.tanh(used) @ p["b"]
+
+    network = jc.trace(apply, {**W, "c": jnp.ones((6, 8))}, X)
+    assert network.unused == ("c",) and network.macs == 6 * 8 + 8 * 3
+    assert [layer.name for layer in network.layers] == ["a", "b"]
+    assert float(network.count_macs(network.alive({}))) == network.macs

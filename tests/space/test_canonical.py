@@ -13,6 +13,7 @@ RNG = np.random.default_rng(0)
 X = jnp.asarray(RNG.normal(size=(5, 4)), jnp.float32)
 P = {n: jnp.asarray(RNG.normal(size=(4, 4)), jnp.float32) for n in ("in", "a", "b", "out")}
 LARGEST = 10_000
+SHAPES = {"a": (6, 6), "out": (5, 3)}
 
 
 def nested(p: Any, x: Any) -> Any:
@@ -64,6 +65,29 @@ def test_equal_networks_are_one_genotype() -> None:
     np.testing.assert_array_equal(again, canonical)
     mine = jax.vmap(lambda g: SPACE.encode(SPACE.decode(g)))(rows)
     np.testing.assert_array_equal(mine, rows)
+
+
+def test_channels_that_run_through_constants_have_an_effect() -> None:
+    """The block is gone, and with it every parameter that holds them."""
+    first, last = RNG.normal(size=(4, 6)), RNG.normal(size=(6, 5))
+
+    def apply(p: Any, x: Any) -> Any:
+        h = x @ jnp.asarray(first, jnp.float32)
+        h = h + jnp.tanh(h @ p["a"])
+        return jnp.tanh(h @ jnp.asarray(last, jnp.float32)) @ p["out"]
+
+    params = {n: jnp.asarray(RNG.normal(size=s), jnp.float32) for n, s in SHAPES.items()}
+    network = jc.trace(apply, params, X)
+    space = jc.Space(network, (jc.genes.KeepBlock(), jc.genes.ChannelCount()))
+    wide, thin = (np.array(space.dense, np.int32) for _ in range(2))
+    gone = space.names.index("block a")
+    (gene,) = (i for i, n in enumerate(space.cardinality) if n == 6)
+    wide[gone] = thin[gone] = 0
+    thin[gene] = 0
+    plans = [space.decode(jnp.asarray(row)) for row in (wide, thin)]
+    macs = [float(jc.objectives.Macs()(network, plan)) for plan in plans]
+    assert macs[1] < macs[0]
+    assert (space.canonical(jnp.asarray(thin)) == thin).all()
 
 
 def test_without_blocks_every_genotype_stands_for_itself() -> None:

@@ -237,14 +237,14 @@ def by_position(rng: Rng) -> Case:
 
 @case
 def emptied_constant(rng: Rng) -> Case:
-    """One-hot classes beside a padding: a plan may leave of the classes none."""
+    """One-hot classes beside a padding: one class stays, and the padding."""
     params = {"a": normal(rng, 5, 6), "b": normal(rng, 4, 3)}
 
     def apply(p: Any, x: Any) -> Any:
         classes = jax.nn.one_hot(jnp.argmax(x @ p["a"], -1), 3)
         return jnp.pad(classes, ((0, 0), (0, 1)), constant_values=1.0) @ p["b"]
 
-    return apply, params, jnp.ones((2, 5)), 4
+    return apply, params, jnp.ones((2, 5)), 3
 
 
 @case
