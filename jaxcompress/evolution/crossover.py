@@ -6,9 +6,8 @@ Dimensions: n pairs, d genes. Row i of the children comes from row i of the pare
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key, UInt32
+from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxcompress.evolution.draws import draw, uniform
 from jaxcompress.evolution.grid import WIDE, GridLike
 
 Rate = float | Float[Array, ""]
@@ -44,8 +43,7 @@ def uniform_crossover(
         >>> a + b
         Array([[1, 1, 1]], dtype=int32)
     """
-    (chance,) = draw(key, 1, first.shape)
-    return _swap(uniform(chance) < rate, first, second)
+    return _swap(jax.random.bernoulli(key, rate, first.shape), first, second)
 
 
 def one_point_crossover(
@@ -114,17 +112,7 @@ def sbx_crossover(
     Returns:
         Two children for each pair, int32 [n, d] each, inside the grid.
     """
-    return _blended(draw(key, 5, first.shape), first, second, grid, eta)
-
-
-def _blended(
-    bits: UInt32[Array, "5 n d"],
-    first: Int[Array, "n d"],
-    second: Int[Array, "n d"],
-    grid: GridLike,
-    eta: Rate,
-) -> Pair:
-    u, chance, exchange, *shift = map(uniform, bits)
+    u, chance, exchange, *shift = jax.random.uniform(key, (5, *first.shape))
     top = jnp.asarray(grid.cardinality, jnp.float32)[None, :] - 1.0
     low = jnp.minimum(first, second).astype(jnp.float32)
     high = jnp.maximum(first, second).astype(jnp.float32)
@@ -175,16 +163,16 @@ def crossover(
     Returns:
         Two children for each pair, int32 [n, d] each, inside the grid.
     """
-    pair, swap, *blend = draw(key, 7, first.shape)
+    key_pair, key_uniform, key_sbx = jax.random.split(key, 3)
     wide = np.asarray(grid.ordered) & (np.asarray(grid.cardinality) >= WIDE)
-    children = _swap(uniform(swap) < 0.5, first, second)
+    children = uniform_crossover(key_uniform, first, second)
     if wide.any():
-        blended = _blended(jnp.stack(blend), first, second, grid, eta)
+        blended = sbx_crossover(key_sbx, first, second, grid, eta)
         mask = jnp.asarray(wide)[None, :]
         children = tuple(
             jnp.where(mask, *both) for both in zip(blended, children, strict=True)
         )
-    crossed = uniform(pair)[:, :1] < rate
+    crossed = jax.random.bernoulli(key_pair, rate, (first.shape[0], 1))
     return (
         jnp.where(crossed, children[0], first),
         jnp.where(crossed, children[1], second),

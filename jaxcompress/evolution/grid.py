@@ -6,11 +6,10 @@ Dimensions: n genotypes, d genes.
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key
-
-from jaxcompress.evolution.draws import below, draw
 
 # Step operators work in float32, which holds every integer up to here exactly.
 MAX_CARDINALITY = 2**24
@@ -115,4 +114,4 @@ def sample(key: Key[Array, ""], grid: GridLike, n: int) -> Int[Array, "n d"]:
         (4, 2)
     """
     bound = jnp.asarray(grid.cardinality, jnp.int32)
-    return below(draw(key, 1, (n, bound.size))[0], bound[None, :])
+    return jax.random.randint(key, (n, bound.size), 0, bound[None, :], jnp.int32)

@@ -3,12 +3,10 @@
 Dimensions: n genotypes, d genes. A gene with a single value never changes.
 """
 
-from collections.abc import Sequence
-
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, UInt32
+from jaxtyping import Array, Float, Int, Key
 
-from jaxcompress.evolution.draws import below, draw, uniform
 from jaxcompress.evolution.grid import WIDE, GridLike
 
 Rate = float | Float[Array, ""]
@@ -32,9 +30,9 @@ def reset_mutation(
         >>> reset_mutation(jax.random.key(0), jnp.array([[0, 1]]), Grid([2, 2]), 1.0)
         Array([[1, 0]], dtype=int32)
     """
-    chance, value = draw(key, 2, genotypes.shape)
-    drawn = uniform(chance) < rate
-    return jnp.where(drawn, _other_value(value, genotypes, grid), genotypes)
+    key_draw, key_value = jax.random.split(key)
+    drawn = jax.random.bernoulli(key_draw, rate, genotypes.shape)
+    return jnp.where(drawn, _other_value(key_value, genotypes, grid), genotypes)
 
 
 def step_mutation(
@@ -65,9 +63,9 @@ def step_mutation(
         >>> step_mutation(jax.random.key(0), jnp.array([[0, 1]]), Grid([2, 2]), 1.0)
         Array([[1, 0]], dtype=int32)
     """
-    chance, *step = draw(key, 4, genotypes.shape)
-    drawn = uniform(chance) < rate
-    return jnp.where(drawn, _near_value(step, genotypes, grid, eta), genotypes)
+    key_draw, key_value = jax.random.split(key)
+    drawn = jax.random.bernoulli(key_draw, rate, genotypes.shape)
+    return jnp.where(drawn, _near_value(key_value, genotypes, grid, eta), genotypes)
 
 
 def mutate(
@@ -98,12 +96,13 @@ def mutate(
         int32 [n, d] inside the grid; a drawn gene differs from before, unless its step
         was left out.
     """
-    chance, kind, value, *step = draw(key, 6, genotypes.shape)
+    key_draw, key_reset, key_step = jax.random.split(key, 3)
+    draw, kind = jax.random.uniform(key_draw, (2, *genotypes.shape))
     nominal = ~jnp.asarray(grid.ordered)[None, :]
-    other = _other_value(value, genotypes, grid)
-    near = _near_value(step, genotypes, grid, eta, edge_share)
-    moved = jnp.where(nominal | (uniform(kind) < reset_share), other, near)
-    return jnp.where(uniform(chance) < rate, moved, genotypes)
+    other = _other_value(key_reset, genotypes, grid)
+    near = _near_value(key_step, genotypes, grid, eta, edge_share)
+    moved = jnp.where(nominal | (kind < reset_share), other, near)
+    return jnp.where(draw < rate, moved, genotypes)
 
 
 def change_one_gene(
@@ -124,31 +123,33 @@ def change_one_gene(
         >>> change_one_gene(jax.random.key(0), jnp.array([[0, 0]]), Grid([2, 1]))
         Array([[1, 0]], dtype=int32)
     """
-    score, value = draw(key, 2, genotypes.shape)
+    key_gene, key_value = jax.random.split(key)
+    score = jax.random.uniform(key_gene, genotypes.shape)
     free = jnp.asarray(grid.cardinality)[None, :] > 1
-    gene = jnp.argmax(jnp.where(free, uniform(score), -1.0), axis=1)
+    gene = jnp.argmax(jnp.where(free, score, -1.0), axis=1)
     chosen = jnp.arange(genotypes.shape[1])[None, :] == gene[:, None]
-    return jnp.where(chosen, _other_value(value, genotypes, grid), genotypes)
+    return jnp.where(chosen, _other_value(key_value, genotypes, grid), genotypes)
 
 
 def _other_value(
-    bits: UInt32[Array, "n d"], genotypes: Int[Array, "n d"], grid: GridLike
+    key: Key[Array, ""], genotypes: Int[Array, "n d"], grid: GridLike
 ) -> Int[Array, "n d"]:
     others = jnp.asarray(grid.cardinality, jnp.int32)[None, :] - 1
-    drawn = below(bits, others).astype(genotypes.dtype)
+    drawn = jax.random.randint(key, genotypes.shape, 0, jnp.maximum(others, 1))
+    drawn = drawn.astype(genotypes.dtype)
     # One value fewer than there are, then over the present one.
     drawn = jnp.where(drawn >= genotypes, drawn + 1, drawn)
     return jnp.where(others > 0, drawn, genotypes)
 
 
 def _near_value(
-    bits: Sequence[UInt32[Array, "n d"]],
+    key: Key[Array, ""],
     genotypes: Int[Array, "n d"],
     grid: GridLike,
     eta: Rate,
     edge_share: Rate = 0.0,
 ) -> Int[Array, "n d"]:
-    way, u, rounding = map(uniform, bits)
+    way, u, rounding = jax.random.uniform(key, (3, *genotypes.shape))
     top = jnp.asarray(grid.cardinality, jnp.int32)[None, :] - 1
     up = ((way < 0.5) | (genotypes <= 0)) & (genotypes < top)
     room = jnp.where(up, top - genotypes, genotypes).astype(jnp.float32)
