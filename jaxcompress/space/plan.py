@@ -17,6 +17,14 @@ class Plan(struct.PyTreeNode):
             not named is kept whole.
         blocks: by block name, whether the residual branch is kept, bool []; one that is
             not named is kept.
+        ranks: by parameter path, how many columns its factors keep, int32 [1] (a product
+            of two matrices) or [2] (Tucker-2: input, output); a parameter that is not
+            named, or has its full ranks, is not factorised.
+        kernel_sparsity: by parameter path, the share of its surviving kernels (a kernel
+            is what one input channel adds to one output channel) that is zero, float32.
+        sparsity: by parameter path, the share of its surviving entries that is zero, one
+            by one, float32.
+        codebook_sizes: by parameter path, how many values its entries share, int32.
         weight_bits: by parameter path, the bits of its weights, int32; a parameter that
             is not named stays float32.
         activation_bits: by layer name, the bits of its input, int32; a layer that is not
@@ -30,6 +38,16 @@ class Plan(struct.PyTreeNode):
         default_factory=dict
     )
     blocks: Mapping[str, Bool[Array | np.ndarray, "..."]] = struct.field(
+        default_factory=dict
+    )
+    ranks: Mapping[str, Int[Array | np.ndarray, "..."]] = struct.field(default_factory=dict)
+    kernel_sparsity: Mapping[str, Float[Array | np.ndarray, "..."]] = struct.field(
+        default_factory=dict
+    )
+    sparsity: Mapping[str, Float[Array | np.ndarray, "..."]] = struct.field(
+        default_factory=dict
+    )
+    codebook_sizes: Mapping[str, Int[Array | np.ndarray, "..."]] = struct.field(
         default_factory=dict
     )
     weight_bits: Mapping[str, Int[Array | np.ndarray, "..."]] = struct.field(
