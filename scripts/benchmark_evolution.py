@@ -99,25 +99,23 @@ def variables(m: int) -> int:
     return 30 if m == 2 else m + 9
 
 
-def _compiled(function: Any, *arguments: Any) -> tuple[Any, Seconds]:
+def _compiled(jitted: Any, *arguments: Any) -> tuple[Any, Seconds]:
     """Returns the program and what it took to trace and compile it."""
-    import jax
-
     began = Seconds.now()
-    compiled = jax.jit(function).lower(*arguments).compile()
-    return compiled, Seconds.now() - began
+    program = jitted.lower(*arguments).compile()
+    return program, Seconds.now() - began
 
 
 def run_jaxcompress(population: int, m: int, seconds: float, scanned: bool) -> Any:
     import jax
 
-    from jaxcompress.evolution import NSGA2, problems
+    from jaxcompress.evolution import NSGA2, compiled, problems
 
     clock = Clock(seconds)
     problem = problems.zdt1() if m == 2 else problems.dtlz2(m)
     algorithm = NSGA2(population, problem.grid, m)
     params, key = algorithm.default_params, jax.random.key(0)
-    init, took = _compiled(algorithm.init, key, params)
+    init, took = _compiled(compiled(algorithm.init), key, params)
     state = init(key, params)
     keys = iter(jax.random.split(jax.random.key(1), 100_000))
 
@@ -131,7 +129,7 @@ def run_jaxcompress(population: int, m: int, seconds: float, scanned: bool) -> A
         def several(key, state):
             return jax.lax.scan(step, state, jax.random.split(key, SCANNED))[0]
 
-        run, more = _compiled(several, key, state)
+        run, more = _compiled(compiled(several), key, state)
 
         def generation() -> float:
             nonlocal state
@@ -141,10 +139,12 @@ def run_jaxcompress(population: int, m: int, seconds: float, scanned: bool) -> A
 
         return clock.measure(generation, took + more)
 
-    evaluate, _ = _compiled(problem, state.genotypes)
+    evaluate, _ = _compiled(jax.jit(problem), state.genotypes)
     told = evaluate(state.genotypes)
-    ask, ask_took = _compiled(algorithm.ask, key, state, params)
-    tell, tell_took = _compiled(algorithm.tell, key, state.genotypes, told, state, params)
+    ask, ask_took = _compiled(compiled(algorithm.ask), key, state, params)
+    tell, tell_took = _compiled(
+        compiled(algorithm.tell), key, state.genotypes, told, state, params
+    )
 
     def generation() -> float:
         nonlocal state
@@ -220,7 +220,7 @@ def run_qdax(population: int, m: int, seconds: float) -> Any:
     key = jax.random.key(0)
     x = jax.random.uniform(key, (population, d))
     repertoire, emitted, _ = algorithm.init(x, population, key)
-    update, took = _compiled(algorithm.update, repertoire, emitted, key)
+    update, took = _compiled(jax.jit(algorithm.update), repertoire, emitted, key)
     keys = iter(jax.random.split(jax.random.key(1), 100_000))
 
     def generation() -> float:

@@ -6,6 +6,7 @@ from jaxcompress.evolution.algorithm import (
     Evaluation as Evaluation,
     sanitize as sanitize,
 )
+from jaxcompress.evolution.compiled import compiled as compiled
 from jaxcompress.evolution.crossover import (
     crossover as crossover,
     one_point_crossover as one_point_crossover,

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray
 
-from jaxcompress.evolution import Algorithm, Evaluation
+from jaxcompress.evolution import Algorithm, Evaluation, compiled
 from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.measure import Measure
@@ -115,9 +115,9 @@ def search(
         raise ValueError(f"search: generations is {generations}; allowed: 1 or more")
     archive = empty_archive(evaluate)
     params = algorithm.default_params
-    ask, tell = jax.jit(algorithm.ask), jax.jit(algorithm.tell)
+    ask, tell = compiled(algorithm.ask), compiled(algorithm.tell)
     key, start = jax.random.split(key)
-    state = jax.jit(algorithm.init)(start, params)
+    state = compiled(algorithm.init)(start, params)
     history: list[Generation] = []
     asked, began = 0, time.perf_counter()
     for number in range(1, generations + 1):
