@@ -1,52 +1,87 @@
-"""What a plan makes of a network's weights: codes and scales, in the full shapes."""
+"""What a plan makes of a network's weights: codes, scales and codebooks, in full shapes.
 
-from typing import Any
+The order of what is done to a weight is fixed: blocks and channels are removed, then it
+is factorised, then whole kernels and single entries are set to zero, and what is left
+shares the values of a codebook or lies on a grid of its bits.
+"""
+
+from typing import Any, no_type_check
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxcompress.compress.check import check_plan
+from jaxcompress.compress.parts import (
+    coded_paths,
+    grid,
+    joined,
+    lines,
+    parts_of,
+    stored,
+    tensors,
+)
+from jaxcompress.compress.sparse import nonzero
 from jaxcompress.network import Network
 from jaxcompress.space import Plan
-from jaxcompress.transforms import Quantized, quantize, straight_through
+from jaxcompress.transforms import quantize, straight_through
 
 
-def code(network: Network, plan: Plan, params: Any = None) -> dict[str, Quantized]:
-    """Quantizes every weight that the plan names; all statistics are of survivors.
+@no_type_check  # as a pytree it holds whatever it is mapped to
+class Coded(struct.PyTreeNode):
+    """One stored tensor: indices into a table of values, under a mask of what is kept.
+
+    Attributes:
+        codes: int32, in the tensor's shape; 0 where `nonzero` is False.
+        scale: float32, what a code is multiplied by; broadcasts against the codes.
+        bits: int32 [], of a code; 32: values are plain and codes 0.
+        alive: bool, the entries that survive; none of a tensor that is not stored.
+        nonzero: bool, the survivors that keep a value.
+        values: float32, what the codes stand for; unchanged where an entry is removed.
+    """
+
+    codes: Int[Array, "..."]
+    scale: Float[Array, "..."]
+    bits: Int[Array, ""]
+    alive: Bool[Array, "..."]
+    nonzero: Bool[Array, "..."]
+    values: Float[Array, "..."]
+
+
+def code(network: Network, plan: Plan, params: Any = None) -> dict[str, Coded]:
+    """Codes every weight that the plan names; all statistics are of survivors.
 
     Args:
         params: the parameters to code; the network's own if None.
 
     Returns:
-        By parameter path the codes, in the parameter's full shape.
+        By part name (the parameter's path, and path/0, path/1, ... for factors).
     """
     check_plan(network, plan)
-    leaves = network.leaves(params)
     alive = network.alive(plan.channels, plan.blocks)
-    out_axes = {layer.weight: layer.out_axes for layer in network.layers}
-    return {
-        path: quantize(
-            leaves[path],
-            jnp.asarray(bits),
-            kept_entries(network, path, alive),
-            out_axes[path] if plan.granularity == "channel" else (),
-        )
-        for path, bits in plan.weight_bits.items()
+    parts = parts_of(network, plan)
+    weights = tensors(network, parts, network.leaves(params))
+    present = {
+        part.name: grid(lines(network, plan, part, alive)) & stored(network, plan, part)
+        for part in parts
     }
-
-
-def kept_entries(
-    network: Network, path: str, alive: Bool[Array, " units"]
-) -> Bool[Array, "..."]:
-    """Returns which entries of a parameter survive, bool in its shape."""
-    columns = network.columns(path)
-    shape = tuple(column.size for column in columns)
-    kept = jnp.ones(shape, bool)
-    for dim, column in enumerate(columns):
-        if column.units:
-            line = network.layout.mask(column, alive)
-            kept = kept & line.reshape([-1 if d == dim else 1 for d in range(len(shape))])
-    return kept
+    kept = nonzero(network, plan, parts, weights, present)
+    coded = {}
+    for part in parts:
+        bits = jnp.asarray(plan.weight_bits.get(part.path, 32), jnp.int32)
+        axes = part.out_axes if plan.granularity == "channel" else ()
+        weight, mask = weights[part.name], kept[part.name]
+        found = quantize(weight, bits, mask, axes, plan.scale_by)
+        zeroed = present[part.name] & ~mask
+        coded[part.name] = Coded(
+            codes=jnp.where(mask, found.codes, 0),
+            scale=found.scale,
+            bits=bits,
+            alive=present[part.name],
+            nonzero=mask,
+            values=jnp.where(zeroed, 0.0, found.values),
+        )
+    return coded
 
 
 def compress(network: Network, plan: Plan, params: Any = None) -> Any:
@@ -61,8 +96,12 @@ def compress(network: Network, plan: Plan, params: Any = None) -> Any:
         gradient passes straight through to `params`.
     """
     leaves = network.leaves(params)
-    coded = {
-        path: straight_through(leaves[path], quantized.values)
-        for path, quantized in code(network, plan, params).items()
+    values = {
+        name: coded.values if name in leaves else jnp.where(coded.alive, coded.values, 0.0)
+        for name, coded in code(network, plan, params).items()
     }
-    return network.unflatten(leaves | coded)
+    found = {
+        path: straight_through(leaves[path], joined(network, plan, path, values))
+        for path in coded_paths(plan)
+    }
+    return network.unflatten(leaves | found)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float
 from jaxcompress.network.axes import Axes
 from jaxcompress.network.blocks import Block, Liveness, needed
 from jaxcompress.network.contractions import Contraction
+from jaxcompress.network.factored import is_factors
 from jaxcompress.network.groups import Group
 from jaxcompress.network.layers import Layer
 from jaxcompress.network.program import Cut, Interpreter, Program, Step
@@ -246,7 +247,8 @@ class Network:
 
         Args:
             params: parameters, of the narrower shapes where `alive` removes channels,
-                without those (or with None for those) that only removed blocks use.
+                without those (or with None for those) that only removed blocks use; in
+                the place of a layer's weight there may be factors of it.
             inputs: a batch of any size.
             alive: which units survive, bool [units]; None: all.
             before: called with (step, operands) ahead of each step; returns the
@@ -257,7 +259,7 @@ class Network:
         """
         leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(inputs)]
         batch = self._checked_batch(inputs, leaves)
-        given = iter(jax.tree.leaves(params))
+        given = iter(jax.tree.leaves(params, is_leaf=is_factors))
         values: list[Any] = [
             next(given) if alive is None or self.needs(path, alive) else None
             for path in self.paths

@@ -32,6 +32,9 @@ class Plan(struct.PyTreeNode):
         activation_ranges: by layer name, the least and the largest value of the grid of
             its input, float32 [2]; every layer in `activation_bits` has one.
         granularity: "tensor" or "channel": what shares one scale.
+        scale_by: how a scale is found, out of `transforms.SCALES`.
+        sparsity_scope: "layer": each weight loses its share of entries; "network": the
+            smallest of all together are zero, and every share is the same.
     """
 
     channels: Mapping[str, Bool[Array | np.ndarray, "..."]] = struct.field(
@@ -60,3 +63,5 @@ class Plan(struct.PyTreeNode):
         default_factory=dict
     )
     granularity: str = struct.field(pytree_node=False, default="channel")
+    scale_by: str = struct.field(pytree_node=False, default="least_squares")
+    sparsity_scope: str = struct.field(pytree_node=False, default="layer")
