@@ -15,7 +15,8 @@ from jaxtyping import Array, PyTree
 from rich.console import Console
 
 from jaxcompress import data as datasets, models
-from jaxcompress.compress import compiled_forward, parameter_bytes
+from jaxcompress.artifact import parameter_bytes
+from jaxcompress.compress import coded_parameters, compiled_forward
 from jaxcompress.config import Config, write
 from jaxcompress.data import Dataset
 from jaxcompress.evolution import MOEAD, NSGA2, NSGA3, Decomposed, RandomSearch
@@ -166,7 +167,12 @@ def _run(
     )
     accuracies = np.maximum(stops[0][1], stops[1][1]).tolist()
     macs = jax.jit(jax.vmap(lambda plan: Macs()(network, plan)))(plans)
-    sizes = [float(parameter_bytes(network, _rows(plans, i))) for i in range(len(stacked))]
+    sizes = [
+        float(
+            parameter_bytes(*coded_parameters(network, _rows(plans, i), _rows(params, i)))
+        )
+        for i in range(len(stacked))
+    ]
     methods = [method for method, part in rows.items() for _ in part]
     columns = zip(methods, accuracies, sizes, macs.tolist(), strict=True)
     members = [Member(*column) for column in columns]

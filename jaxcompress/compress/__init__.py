@@ -3,22 +3,26 @@
 from jaxcompress.compress.activations import calibrate
 from jaxcompress.compress.check import check_plan
 from jaxcompress.compress.code import Coded, code, compress
-from jaxcompress.compress.compact import Coding, coded_parameters, compact, verify
+from jaxcompress.compress.coding import Coding
+from jaxcompress.compress.compact import coded_parameters, compact, verify
+from jaxcompress.compress.counts import Count, counts
 from jaxcompress.compress.forward import compiled_forward, forward, masked
-from jaxcompress.compress.manifest import parameter_bytes
+from jaxcompress.compress.parts import coded_paths
 
 __all__ = [
     "Coded",
     "Coding",
+    "Count",
     "calibrate",
     "check_plan",
     "code",
     "coded_parameters",
+    "coded_paths",
     "compact",
     "compiled_forward",
     "compress",
+    "counts",
     "forward",
     "masked",
-    "parameter_bytes",
     "verify",
 ]

@@ -11,7 +11,7 @@ from jaxcompress.compress.sparse import kernel_axes
 from jaxcompress.network import Network
 from jaxcompress.space import Plan
 from jaxcompress.space.bases import bases
-from jaxcompress.transforms import ALLOWED_BITS
+from jaxcompress.transforms import ALLOWED_BITS, CODEBOOK_SIZES
 
 
 def check_plan(network: Network, plan: Plan) -> None:
@@ -94,6 +94,19 @@ def _check_weights(network: Network, plan: Plan) -> None:
             raise ValueError(
                 f"plan: {path!r} has ranks and loses kernels; a factorised weight has no "
                 "kernels of its own: choose one of the two"
+            )
+    for path in plan.codebook_sizes:
+        if path in plan.weight_bits:
+            raise ValueError(
+                f"plan: {path!r} has bits and a codebook; its entries lie on a grid or "
+                "share the values of a codebook: choose one of the two"
+            )
+    for path, size in plan.codebook_sizes.items():
+        allowed = (CODEBOOK_SIZES[0], CODEBOOK_SIZES[-1])
+        if _known(size) and not allowed[0] <= int(size) <= allowed[1]:
+            raise ValueError(
+                f"plan: the codebook of {path!r} has {int(size)} values; allowed: "
+                f"{allowed[0]} to {allowed[1]}"
             )
     for path, share in {**plan.kernel_sparsity, **plan.sparsity}.items():
         if np.shape(share) != () or (_known(share) and not 0 <= float(share) < 1):

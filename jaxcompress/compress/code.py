@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxcompress.compress.check import check_plan
 from jaxcompress.compress.parts import (
+    Part,
     coded_paths,
     grid,
     joined,
@@ -24,7 +25,13 @@ from jaxcompress.compress.parts import (
 from jaxcompress.compress.sparse import nonzero
 from jaxcompress.network import Network
 from jaxcompress.space import Plan
-from jaxcompress.transforms import quantize, straight_through
+from jaxcompress.transforms import (
+    CODEBOOK_SIZES,
+    CODEBOOKS,
+    pooled,
+    quantize,
+    straight_through,
+)
 
 
 @no_type_check  # as a pytree it holds whatever it is mapped to
@@ -34,14 +41,18 @@ class Coded(struct.PyTreeNode):
     Attributes:
         codes: int32, in the tensor's shape; 0 where `nonzero` is False.
         scale: float32, what a code is multiplied by; broadcasts against the codes.
-        bits: int32 [], of a code; 32: values are plain and codes 0.
+        codebook: float32 [k], what a code is the place in, instead of a grid; or None.
+        used: int32 [], how many places of the codebook are in use; None without one.
+        bits: int32 [], of a code of a grid; 32: values are plain and codes 0.
         alive: bool, the entries that survive; none of a tensor that is not stored.
         nonzero: bool, the survivors that keep a value.
         values: float32, what the codes stand for; unchanged where an entry is removed.
     """
 
     codes: Int[Array, "..."]
-    scale: Float[Array, "..."]
+    scale: Float[Array, "..."] | None
+    codebook: Float[Array, " k"] | None
+    used: Int[Array, ""] | None
     bits: Int[Array, ""]
     alive: Bool[Array, "..."]
     nonzero: Bool[Array, "..."]
@@ -66,21 +77,68 @@ def code(network: Network, plan: Plan, params: Any = None) -> dict[str, Coded]:
         for part in parts
     }
     kept = nonzero(network, plan, parts, weights, present)
+    shared = _shared(plan, parts, weights, kept)
     coded = {}
     for part in parts:
-        bits = jnp.asarray(plan.weight_bits.get(part.path, 32), jnp.int32)
-        axes = part.out_axes if plan.granularity == "channel" else ()
         weight, mask = weights[part.name], kept[part.name]
-        found = quantize(weight, bits, mask, axes, plan.scale_by)
+        found = shared.get(part.name)
+        if found is None:
+            found = _on_grid(plan, part, weight, mask)
         zeroed = present[part.name] & ~mask
-        coded[part.name] = Coded(
+        coded[part.name] = found.replace(
             codes=jnp.where(mask, found.codes, 0),
-            scale=found.scale,
-            bits=bits,
             alive=present[part.name],
-            nonzero=mask,
             values=jnp.where(zeroed, 0.0, found.values),
         )
+    return coded
+
+
+def _on_grid(plan: Plan, part: Part, weight: Array, kept: Array) -> Coded:
+    bits = jnp.asarray(plan.weight_bits.get(part.path, 32), jnp.int32)
+    axes = part.out_axes if plan.granularity == "channel" else ()
+    found = quantize(weight, bits, kept, axes, plan.scale_by)
+    return Coded(
+        codes=found.codes,
+        scale=found.scale,
+        codebook=None,
+        used=None,
+        bits=bits,
+        alive=kept,
+        nonzero=kept,
+        values=found.values,
+    )
+
+
+def _shared(
+    plan: Plan, parts: list[Part], weights: dict[str, Array], kept: dict[str, Array]
+) -> dict[str, Coded]:
+    """Codes the tensors that have a codebook, each its own or all one."""
+    chosen = [part for part in parts if part.path in plan.codebook_sizes]
+    pools = [chosen] if plan.codebook_scope == "network" else [[part] for part in chosen]
+    coded = {}
+    for pool in filter(None, pools):
+        names = [part.name for part in pool]
+        size = jnp.asarray(plan.codebook_sizes[pool[0].path])
+        found = pooled(
+            CODEBOOKS[plan.codebook_kind],
+            {name: weights[name] for name in names},
+            size,
+            {name: kept[name] for name in names},
+            CODEBOOK_SIZES[-1],
+        )
+        tops = [jnp.max(found[n].codes, where=kept[n], initial=-1) for n in names]
+        used = jnp.max(jnp.stack(tops)) + 1
+        for name in names:
+            coded[name] = Coded(
+                codes=found[name].codes,
+                scale=None,
+                codebook=found[name].codebook,
+                used=used,
+                bits=jnp.int32(32),
+                alive=kept[name],
+                nonzero=kept[name],
+                values=found[name].values,
+            )
     return coded
 
 

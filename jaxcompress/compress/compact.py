@@ -1,41 +1,24 @@
 """The smaller network: channels physically gone, weights factorised and coded."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from jaxcompress.compress.activations import quantized_input
 from jaxcompress.compress.check import check_plan
 from jaxcompress.compress.code import Coded, code
+from jaxcompress.compress.coding import Coding
 from jaxcompress.compress.forward import compiled_forward
 from jaxcompress.compress.parts import Part, parts_of
 from jaxcompress.network import Network, Step, trace
 from jaxcompress.network.sizes import Sizes
 from jaxcompress.space import Plan
 from jaxcompress.space.bases import bases
-
-
-@dataclass(frozen=True, eq=False)
-class Coding:
-    """How one parameter of a compact network is coded; host arrays.
-
-    Attributes:
-        bits: of a code; 32: the values are plain float32.
-        codes: int32 in the parameter's (narrow) shape; None for 32 bits.
-        scale: float32, broadcasts against the codes; None for 32 bits.
-        nonzero: bool, which entries a plan did not set to zero; None: all of them.
-    """
-
-    bits: int
-    codes: np.ndarray | None = None
-    scale: np.ndarray | None = None
-    nonzero: np.ndarray | None = None
 
 
 def compact(network: Network, plan: Plan, params: Any = None) -> Network:
@@ -57,7 +40,7 @@ def compact(network: Network, plan: Plan, params: Any = None) -> Network:
     alive = network.alive_on_host(plan.channels, plan.blocks)
     narrow, coding = coded_parameters(network, plan, params)
 
-    def before(step: Step, operands: list[Array]) -> list[Array]:
+    def before(step: Step, operands: list[Any]) -> list[Any]:
         return quantized_input(network, plan, step, operands)
 
     def apply(params: Any, x: Any) -> Any:
@@ -131,13 +114,17 @@ def _cut(
 
     nonzero = narrow(coded.nonzero)
     mask = None if nonzero.all() else nonzero
-    if int(coded.bits) == 32:
+    bits, codes = int(coded.bits), narrow(coded.codes)
+    if coded.codebook is not None:
+        book = np.asarray(coded.codebook)[: int(coded.used)]
+        width = max(1, (len(book) - 1).bit_length())
+        return narrow(coded.values), Coding(width, codes, codebook=book, nonzero=mask)
+    if bits == 32:
         return narrow(coded.values), Coding(32, nonzero=mask)
-    codes, scale = narrow(coded.codes), narrow(coded.scale)
-    bits = int(coded.bits)
     if bits == 1 and mask is not None:
         bits = 2  # one bit has no zero
-    return codes.astype(np.float32) * scale, Coding(bits, codes, scale, mask)
+    scale = narrow(coded.scale)
+    return codes.astype(np.float32) * scale, Coding(bits, codes, scale, nonzero=mask)
 
 
 @lru_cache(maxsize=4)

@@ -1,6 +1,7 @@
 """Array to array, pure; knows nothing of networks."""
 
 from jaxcompress.transforms.classify import check_labels, cross_entropy
+from jaxcompress.transforms.codebook import CODEBOOK_SIZES, CODEBOOKS, pooled
 from jaxcompress.transforms.packing import pack, packed_bytes, unpack
 from jaxcompress.transforms.quantize import (
     ALLOWED_BITS,
@@ -15,6 +16,8 @@ from jaxcompress.transforms.straight_through import straight_through
 
 __all__ = [
     "ALLOWED_BITS",
+    "CODEBOOKS",
+    "CODEBOOK_SIZES",
     "GRANULARITIES",
     "SCALES",
     "Quantized",
@@ -24,6 +27,7 @@ __all__ = [
     "largest",
     "pack",
     "packed_bytes",
+    "pooled",
     "quantize",
     "quantize_activations",
     "straight_through",
