@@ -6,9 +6,13 @@ from jaxcompress.compress.code import code, compress, kept_entries
 from jaxcompress.compress.compact import Coding, compact, verify
 from jaxcompress.compress.forward import compiled_forward, forward, masked
 from jaxcompress.compress.manifest import parameter_bytes
+from jaxcompress.compress.work import FLOAT_BITS, Number, Work, other_macs, total, work
 
 __all__ = [
+    "FLOAT_BITS",
     "Coding",
+    "Number",
+    "Work",
     "calibrate",
     "check_plan",
     "code",
@@ -18,6 +22,9 @@ __all__ = [
     "forward",
     "kept_entries",
     "masked",
+    "other_macs",
     "parameter_bytes",
+    "total",
     "verify",
+    "work",
 ]

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Shaped
+from jaxtyping import Array, Bool, Float, Shaped
 
 from jaxcompress.network.axes import Axes
 from jaxcompress.network.nodes import Nodes
@@ -80,6 +80,16 @@ class Layout:
         for units in column.units:
             mask = mask & known[units]
         return mask
+
+    def length(
+        self, column: Column, alive: Bool[Array, " units"]
+    ) -> float | Float[Array, ""]:
+        """Returns how many indices of an axis survive in one example (traceable)."""
+        if column.batch > 1:
+            column = column.one_example()
+        if not column.units:
+            return float(column.size)
+        return self.mask(column, alive).sum(dtype=jnp.float32)
 
 
 @dataclass(frozen=True)
