@@ -6,7 +6,15 @@ from jaxcompress.compress.code import code, compress, kept_entries
 from jaxcompress.compress.compact import Coding, compact, verify
 from jaxcompress.compress.forward import compiled_forward, forward, masked
 from jaxcompress.compress.manifest import parameter_bytes
-from jaxcompress.compress.work import FLOAT_BITS, Number, Work, other_macs, total, work
+from jaxcompress.compress.work import (
+    FLOAT_BITS,
+    Number,
+    Work,
+    other_macs,
+    stacked,
+    total,
+    work,
+)
 
 __all__ = [
     "FLOAT_BITS",
@@ -24,6 +32,7 @@ __all__ = [
     "masked",
     "other_macs",
     "parameter_bytes",
+    "stacked",
     "total",
     "verify",
     "work",

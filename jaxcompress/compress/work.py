@@ -1,24 +1,27 @@
 """The work that a plan leaves: what every layer still multiplies and moves."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from math import prod
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxcompress.network import Contraction, Network
 from jaxcompress.network.axes import Axes
 from jaxcompress.space import Plan
 
-Number = float | Float[Array, ""]
+# Of one layer, or of several layers a vector.
+Number = float | Float[Array | np.ndarray, "..."]
 FLOAT_BITS = 32  # of what no gene touches
+STATIC = ("layer", "weight", "kind", "kernel")
 
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """What one executed layer does for one example; numbers may be traced.
+    """What one executed layer does for one example; its numbers may be traced.
 
     Attributes:
         layer: its name.
@@ -42,7 +45,7 @@ class Work:
     weight: str
     kind: str
     kernel: tuple[int, ...]
-    repeats: int
+    repeats: Number
     positions: Number
     input_positions: Number
     groups: Number
@@ -52,7 +55,7 @@ class Work:
     weight_bits: Number
     activation_bits: Number
     density: Number
-    runs: bool | Bool[Array, ""]
+    runs: bool | Bool[Array | np.ndarray, "..."]
 
     @property
     def fan_in(self) -> Number:
@@ -73,6 +76,9 @@ class Work:
     def output_entries(self) -> Number:
         """Entries of the output."""
         return self.repeats * self.positions * self.outputs
+
+
+NUMBERS = tuple(f.name for f in fields(Work) if f.name not in STATIC)
 
 
 def work(network: Network, plan: Plan) -> list[Work]:
@@ -104,7 +110,7 @@ def work(network: Network, plan: Plan) -> list[Work]:
                 layer=layer.name,
                 weight=path,
                 kind=layer.kind,
-                repeats=contraction.step.repeats,
+                repeats=float(contraction.step.repeats),
                 **shape(contraction, count),
                 weights=_product(
                     network.layout.length(column, alive) for column in network.columns(path)
@@ -129,11 +135,31 @@ def other_macs(network: Network, plan: Plan) -> Float[Array, ""]:
 
 
 def total(works: Sequence[Work], cost: Callable[[Work], Number]) -> Float[Array, ""]:
-    """Returns the sum of a cost over the layers that run (traceable)."""
-    result = jnp.zeros((), jnp.float32)
+    """Returns the sum of a cost over the layers that run (traceable).
+
+    Layers of the same kind and kernel are costed at once, or a deep network would take
+    long to compile.
+
+    Args:
+        cost: of one work whose numbers are vectors over layers; elementwise.
+    """
+    alike: dict[Any, list[Work]] = {}
     for each in works:
-        result = result + jnp.where(each.runs, cost(each), 0.0)
+        alike.setdefault((each.kind, each.kernel), []).append(each)
+    result = jnp.zeros((), jnp.float32)
+    for some in alike.values():
+        vectors: Any = {name: stacked(some, name) for name in NUMBERS}
+        joined = replace(some[0], layer=", ".join(each.layer for each in some), **vectors)
+        result = result + jnp.where(joined.runs, cost(joined), 0.0).sum()
     return result
+
+
+def stacked(works: Sequence[Work], name: str) -> Array | np.ndarray:
+    """Returns one number of several works, [layers]; on the host where none is traced."""
+    values = [getattr(each, name) for each in works]
+    if all(isinstance(value, (float, bool)) for value in values):
+        return np.asarray(values, bool if name == "runs" else np.float32)
+    return jnp.stack([jnp.asarray(value) for value in values])
 
 
 def _convolution(contraction: Contraction, count: Callable[..., Number]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Cost: latency, looked up in a table that was measured on a device."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxcompress.compress import Number, Work, total, work
+from jaxcompress.compress import stacked, work
 from jaxcompress.network import Network
 from jaxcompress.objectives.objective import Cost
 from jaxcompress.space import Plan
@@ -46,17 +46,30 @@ class Latency(Cost):
                 f"Latency: the table has no layer {missing[0]!r}, it has {list(layers)}; "
                 "measure this network with measure_latency(network)"
             )
-        return total(works, lambda each: _looked_up(layers[each.layer], each))
+        tables = [layers[each.layer] for each in works]
+        rows = _weights(stacked(works, "inputs"), _padded(tables, "inputs"))
+        columns = _weights(stacked(works, "outputs"), _padded(tables, "outputs"))
+        times = jnp.einsum("li,lio,lo->l", rows, _padded(tables, "ms"), columns)
+        runs = stacked(works, "runs")
+        return jnp.where(runs, stacked(works, "repeats") * times, 0.0).sum()
 
 
-def _looked_up(measured: Mapping[str, Any], layer: Work) -> Number:
-    rows = _weights(layer.inputs, measured["inputs"])
-    columns = _weights(layer.outputs, measured["outputs"])
-    return layer.repeats * (rows @ jnp.asarray(measured["ms"], jnp.float32) @ columns)
+def _padded(tables: Sequence[Mapping[str, Any]], key: str) -> Float[np.ndarray, "l ..."]:
+    """Returns one entry of all layers' tables; the last number of each is repeated."""
+    arrays = [np.asarray(table[key], np.float32) for table in tables]
+    shape = np.max([array.shape for array in arrays], axis=0)
+    return np.stack(
+        [
+            np.pad(a, [(0, n - m) for n, m in zip(shape, a.shape, strict=True)], "edge")
+            for a in arrays
+        ]
+    )
 
 
-def _weights(count: Number, grid: list[float]) -> Float[Array, " n"]:
-    """Returns by how much each point of a grid counts in a linear interpolation."""
-    points = jnp.asarray(grid, jnp.float32)
-    at = jax.vmap(lambda values: jnp.interp(count, points, values))
-    return at(jnp.asarray(np.eye(len(grid), dtype=np.float32)))
+def _weights(
+    counts: Float[Array | np.ndarray, " l"], grids: Float[np.ndarray, "l n"]
+) -> Float[Array, "l n"]:
+    """Returns how much each point of a layer's grid counts in a linear interpolation."""
+    units = jnp.asarray(np.eye(grids.shape[1], dtype=np.float32))
+    over_points = jax.vmap(jnp.interp, (None, None, 0))
+    return jax.vmap(over_points, (0, 0, None))(counts, grids, units)

@@ -70,7 +70,7 @@ def as_work(shape: Shape, density: Any = 1.0, bits: Any = 32.0, **others: Any) -
     }
     kernel = (side, side) if side else ()
     return Work(
-        layer="a", weight="a/w", kind=kind, kernel=kernel, repeats=1, runs=True,
+        layer="a", weight="a/w", kind=kind, kernel=kernel, repeats=1.0, runs=True,
         **(numbers | others),
     )  # fmt: skip
 
