@@ -8,10 +8,9 @@ from jaxcompress.compress.forward import compiled_forward, forward, masked
 from jaxcompress.compress.manifest import parameter_bytes
 from jaxcompress.compress.work import (
     FLOAT_BITS,
-    Number,
+    Numbers,
     Work,
     other_macs,
-    stacked,
     total,
     work,
 )
@@ -19,7 +18,7 @@ from jaxcompress.compress.work import (
 __all__ = [
     "FLOAT_BITS",
     "Coding",
-    "Number",
+    "Numbers",
     "Work",
     "calibrate",
     "check_plan",
@@ -32,7 +31,6 @@ __all__ = [
     "masked",
     "other_macs",
     "parameter_bytes",
-    "stacked",
     "total",
     "verify",
     "work",

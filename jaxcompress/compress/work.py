@@ -1,7 +1,7 @@
 """The work that a plan leaves: what every layer still multiplies and moves."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -9,80 +9,79 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxcompress.network import Contraction, Network
-from jaxcompress.network.axes import Axes
+from jaxcompress.network import Column, Layer, Network
+from jaxcompress.network.blocks import needed_each
 from jaxcompress.space import Plan
 
-# Of one layer, or of several layers a vector.
-Number = float | Float[Array | np.ndarray, "..."]
-FLOAT_BITS = 32  # of what no gene touches
-STATIC = ("layer", "weight", "kind", "kernel")
+Numbers = Float[Array | np.ndarray, " layers"]
+FLOAT_BITS = 32.0  # of what no gene touches
+SHAPES = ("positions", "input_positions", "groups", "inputs", "outputs", "weights")
 
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """What one executed layer does for one example; its numbers may be traced.
+    """What some layers do for one example: executed layers of one kind and one kernel.
+
+    Every number is a vector over the layers, float32 [layers], and may be traced. (One
+    work for each layer would be simpler, but a deep network would compile for long.)
 
     Attributes:
-        layer: its name.
-        weight: the path of its parameter.
+        layers: their names.
+        paths: the paths of their parameters.
         kind: "convolution", "depthwise", "grouped" or "dense".
-        kernel: the kernel's shape in space; () for a dense layer.
-        repeats: how often it runs (more than once in a scan).
+        kernel: the kernel's shape in space; () for dense layers.
+        repeats: how often a layer runs (more than once in a scan).
         positions: output positions in space; of a dense layer how many vectors it takes.
         input_positions: the same of its input.
         groups: how many groups of channels are convolved apart; 1 for most.
         inputs: surviving input channels of a group.
         outputs: surviving output channels of all groups.
-        weights: surviving entries of its parameter.
-        weight_bits, activation_bits: of its weights and its input; 32 if not chosen.
-        density: the share of its weights that is not zero. Removed channels are not
+        weights: surviving entries of the parameter.
+        weight_bits, activation_bits: of weights and input; 32 if not chosen.
+        density: the share of the weights that is not zero. Removed channels are not
             zeros: they are gone, and in none of these numbers.
-        runs: whether it is left when blocks are removed; the other numbers do not say.
+        runs: whether a layer is left when blocks are removed; no other number says so.
     """
 
-    layer: str
-    weight: str
+    layers: tuple[str, ...]
+    paths: tuple[str, ...]
     kind: str
     kernel: tuple[int, ...]
-    repeats: Number
-    positions: Number
-    input_positions: Number
-    groups: Number
-    inputs: Number
-    outputs: Number
-    weights: Number
-    weight_bits: Number
-    activation_bits: Number
-    density: Number
-    runs: bool | Bool[Array | np.ndarray, "..."]
+    repeats: Numbers
+    positions: Numbers
+    input_positions: Numbers
+    groups: Numbers
+    inputs: Numbers
+    outputs: Numbers
+    weights: Numbers
+    weight_bits: Numbers
+    activation_bits: Numbers
+    density: Numbers
+    runs: Bool[Array, " layers"]
 
     @property
-    def fan_in(self) -> Number:
-        """How many products are summed to one output."""
-        return prod(self.kernel) * self.inputs
+    def area(self) -> float:
+        """Positions of the kernel."""
+        return float(prod(self.kernel))
 
     @property
-    def macs(self) -> Number:
+    def macs(self) -> Numbers:
         """Multiply-accumulates; zeros and positions in the padding count too."""
-        return self.output_entries * self.fan_in
+        return self.output_entries * self.area * self.inputs
 
     @property
-    def input_entries(self) -> Number:
+    def input_entries(self) -> Numbers:
         """Entries of the input; each is counted once however often it is used."""
         return self.repeats * self.input_positions * self.groups * self.inputs
 
     @property
-    def output_entries(self) -> Number:
+    def output_entries(self) -> Numbers:
         """Entries of the output."""
         return self.repeats * self.positions * self.outputs
 
 
-NUMBERS = tuple(f.name for f in fields(Work) if f.name not in STATIC)
-
-
 def work(network: Network, plan: Plan) -> list[Work]:
-    """Returns the work of every layer, in the order of execution (traceable).
+    """Returns the work of all layers, like layers together (traceable).
 
     A weight that several layers use is in the work of each.
 
@@ -92,34 +91,41 @@ def work(network: Network, plan: Plan) -> list[Work]:
         >>> params = {"w": jnp.ones((4, 8)), "v": jnp.ones((8, 2))}
         >>> apply = lambda p, x: jnp.maximum(x @ p["w"], 0.0) @ p["v"]
         >>> network = jc.trace(apply, params, jnp.ones((2, 4)))
-        >>> [float(layer.macs) for layer in work(network, jc.Plan())]
+        >>> [dense] = work(network, jc.Plan())
+        >>> dense.macs.tolist()
         [32.0, 16.0]
     """
     alive = network.alive(plan.channels, plan.blocks)
-
-    def count(axes: Axes, dims: Sequence[int]) -> Number:
-        columns = [network.layout.column(axes, dim) for dim in dims]
-        return _product(network.layout.length(column, alive) for column in columns)
-
+    shapes = [_shape(network, layer) for layer in network.layers]
+    arrays = [shape[name] for name in SHAPES for shape in shapes]
+    entries = network.layout.entries(arrays, alive).reshape(len(SHAPES), len(shapes))
+    runs = needed_each([network.liveness.steps[x.step] for x in network.layers], alive)
+    alike: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    for place, layer in enumerate(network.layers):
+        alike.setdefault((layer.kind, _kernel(network, layer)), []).append(place)
     works = []
-    for layer in network.layers:
-        path, contraction = layer.weight, network.contraction_at[layer.step]
-        shape = _dense if contraction.kind == "dense" else _convolution
+    for (kind, kernel), places in alike.items():
+        layers = [network.layers[place] for place in places]
+        paths = tuple(layer.weight for layer in layers)
+        names = tuple(layer.name for layer in layers)
+        numbers: dict[str, Any] = dict(
+            zip(SHAPES, entries[:, np.asarray(places)], strict=True)
+        )
+        steps = [network.contraction_at[layer.step].step for layer in layers]
+        zeros = _chosen(plan.sparsity, paths, 0.0)
+        zero_kernels = _chosen(plan.kernel_sparsity, paths, 0.0)
         works.append(
             Work(
-                layer=layer.name,
-                weight=path,
-                kind=layer.kind,
-                repeats=float(contraction.step.repeats),
-                **shape(contraction, count),
-                weights=_product(
-                    network.layout.length(column, alive) for column in network.columns(path)
-                ),
-                weight_bits=_number(plan.weight_bits.get(path, FLOAT_BITS)),
-                activation_bits=_number(plan.activation_bits.get(layer.name, FLOAT_BITS)),
-                density=(1.0 - _number(plan.sparsity.get(path, 0.0)))
-                * (1.0 - _number(plan.kernel_sparsity.get(path, 0.0))),
-                runs=network.runs(layer.step, alive),
+                layers=names,
+                paths=paths,
+                kind=kind,
+                kernel=kernel,
+                repeats=np.asarray([step.repeats for step in steps], np.float32),
+                **numbers,
+                weight_bits=_chosen(plan.weight_bits, paths, FLOAT_BITS),
+                activation_bits=_chosen(plan.activation_bits, names, FLOAT_BITS),
+                density=(1.0 - zeros) * (1.0 - zero_kernels),
+                runs=runs[np.asarray(places)],
             )
         )
     return works
@@ -134,77 +140,55 @@ def other_macs(network: Network, plan: Plan) -> Float[Array, ""]:
     return network.count_macs(network.alive(plan.channels, plan.blocks), others)
 
 
-def total(works: Sequence[Work], cost: Callable[[Work], Number]) -> Float[Array, ""]:
-    """Returns the sum of a cost over the layers that run (traceable).
-
-    Layers of the same kind and kernel are costed at once, or a deep network would take
-    long to compile.
-
-    Args:
-        cost: of one work whose numbers are vectors over layers; elementwise.
-    """
-    alike: dict[Any, list[Work]] = {}
-    for each in works:
-        alike.setdefault((each.kind, each.kernel), []).append(each)
+def total(works: Sequence[Work], cost: Callable[[Work], Numbers]) -> Float[Array, ""]:
+    """Returns the sum of a cost over the layers that run (traceable)."""
     result = jnp.zeros((), jnp.float32)
-    for some in alike.values():
-        vectors: Any = {name: stacked(some, name) for name in NUMBERS}
-        joined = replace(some[0], layer=", ".join(each.layer for each in some), **vectors)
-        result = result + jnp.where(joined.runs, cost(joined), 0.0).sum()
+    for each in works:
+        result = result + jnp.where(each.runs, cost(each), 0.0).sum()
     return result
 
 
-def stacked(works: Sequence[Work], name: str) -> Array | np.ndarray:
-    """Returns one number of several works, [layers]; on the host where none is traced."""
-    values = [getattr(each, name) for each in works]
-    if all(isinstance(value, (float, bool)) for value in values):
-        return np.asarray(values, bool if name == "runs" else np.float32)
-    return jnp.stack([jnp.asarray(value) for value in values])
+def _chosen(values: Mapping[str, Any], names: Sequence[str], default: float) -> Numbers:
+    """Returns what a plan chooses for each name, where it chooses anything."""
+    if not any(name in values for name in names):
+        return np.full(len(names), default, np.float32)
+    return jnp.stack(
+        [jnp.asarray(values.get(name, default)).astype(jnp.float32) for name in names]
+    )
 
 
-def _convolution(contraction: Contraction, count: Callable[..., Number]) -> dict[str, Any]:
-    step = contraction.step
-    (left, right), (output,) = step.ins, step.outs
-    spec = step.params["dimension_numbers"]
-    out, inner, *kernel = spec.rhs_spec
-    groups = float(step.params["feature_group_count"])
-    if contraction.kind == "depthwise":  # a group is an input channel, and may be gone
-        groups = count(left, [spec.lhs_spec[1]])
-    return {
-        "kernel": tuple(right.shape[dim] for dim in kernel),
-        "positions": count(output, spec.out_spec[2:]),
-        "input_positions": count(left, spec.lhs_spec[2:]),
-        "groups": groups,
-        "inputs": count(right, [inner]),
-        "outputs": count(right, [out]),
-    }
+def _kernel(network: Network, layer: Layer) -> tuple[int, ...]:
+    step = network.contraction_at[layer.step].step
+    if layer.kind == "dense":
+        return ()
+    _, _, *space = step.params["dimension_numbers"].rhs_spec
+    return tuple(step.ins[1].shape[dim] for dim in space)
 
 
-def _dense(contraction: Contraction, count: Callable[..., Number]) -> dict[str, Any]:
-    place = 0 if contraction.weight == 0 else 1
-    weight, operand = contraction.step.ins[place], contraction.step.ins[1 - place]
-    inner, outer = contraction.contracted[place], contraction.outer[place]
-    batch = [d for d in range(weight.ndim) if d not in inner + outer]
-    positions = count(operand, contraction.outer[1 - place])
-    groups = count(weight, batch)
-    return {
-        "kernel": (),
-        "positions": positions,
-        "input_positions": positions,
-        "groups": groups,
-        "inputs": count(weight, inner),
-        "outputs": groups * count(weight, outer),
-    }
-
-
-def _number(value: Any) -> Number:
-    if isinstance(value, (int, float)):
-        return float(value)
-    return jnp.asarray(value).astype(jnp.float32)
-
-
-def _product(lengths: Any) -> Number:
-    product = 1.0
-    for length in lengths:
-        product = product * length
-    return product
+def _shape(network: Network, layer: Layer) -> dict[str, list[Column]]:
+    """Returns by number of a work the axes whose lengths multiply to it."""
+    contraction = network.contraction_at[layer.step]
+    step, column = contraction.step, network.layout.column
+    if layer.kind == "dense":
+        place = 1 - layer.operand
+        inner, outer = contraction.contracted[place], contraction.outer[place]
+        weight, operand = step.ins[place], step.ins[layer.operand]
+        apart = [d for d in range(weight.ndim) if d not in inner + outer]
+        groups = [column(weight, dim) for dim in apart]
+        positions = [column(operand, dim) for dim in contraction.outer[layer.operand]]
+        inputs = [column(weight, dim) for dim in inner]
+        outputs = groups + [column(weight, dim) for dim in outer]
+        input_positions = positions
+    else:
+        (left, right), (output,) = step.ins, step.outs
+        spec = step.params["dimension_numbers"]
+        groups = [Column(step.params["feature_group_count"], 1, ())]
+        if layer.kind == "depthwise":  # a group is an input channel, and may be gone
+            groups = [column(left, spec.lhs_spec[1])]
+        positions = [column(output, dim) for dim in spec.out_spec[2:]]
+        input_positions = [column(left, dim) for dim in spec.lhs_spec[2:]]
+        inputs = [column(right, spec.rhs_spec[1])]
+        outputs = [column(right, spec.rhs_spec[0])]
+    weights = list(network.columns(layer.weight))
+    axes = (positions, input_positions, groups, inputs, outputs, weights)
+    return dict(zip(SHAPES, axes, strict=True))

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxcompress.network.axes import Axes
-from jaxcompress.network.blocks import Block, Liveness, needed
+from jaxcompress.network.blocks import Block, Liveness, needed, needed_each
 from jaxcompress.network.contractions import Contraction
 from jaxcompress.network.groups import Group
 from jaxcompress.network.layers import Layer
@@ -235,14 +235,11 @@ class Network:
         Args:
             contractions: which convolutions and dots are counted; all if None.
         """
-        total = jnp.zeros((), jnp.float32)
-        for contraction in self.contractions if contractions is None else contractions:
-            macs = jnp.asarray(contraction.constant, jnp.float32)
-            for column in contraction.columns:
-                macs = macs * self.layout.length(column, alive)
-            runs = self.runs(contraction.step.index, alive)
-            total = total + jnp.where(runs, macs, 0.0)
-        return total
+        counted = self.contractions if contractions is None else contractions
+        constants = np.asarray([each.constant for each in counted], np.float32)
+        combinations = self.layout.entries([each.columns for each in counted], alive)
+        ways = [self.liveness.steps[each.step.index] for each in counted]
+        return jnp.where(needed_each(ways, alive), constants * combinations, 0.0).sum()
 
     def interpret(
         self,

@@ -8,11 +8,10 @@ channels.
 """
 
 from dataclasses import dataclass
-from math import prod
 
 import jax.numpy as jnp
 
-from jaxcompress.compress import Number, Work
+from jaxcompress.compress import Numbers, Work
 
 DATAFLOWS = ("X:Y", "CI:CO", "FX:FY", "X:FX")
 WIDE = 24  # channels in parallel from which on one of them hardly ever idles
@@ -29,10 +28,10 @@ class Accesses:
         sums: reads of partial sums.
     """
 
-    inputs: Number
-    weights: Number
-    outputs: Number
-    sums: Number
+    inputs: Numbers
+    weights: Numbers
+    outputs: Numbers
+    sums: Numbers
 
 
 def accesses(work: Work, dataflow: str) -> Accesses:
@@ -46,14 +45,14 @@ def accesses(work: Work, dataflow: str) -> Accesses:
     Args:
         dataflow: one of `DATAFLOWS`.
     """
-    macs, zero, area = work.macs, 1.0 - work.density, float(prod(work.kernel))
+    macs, zero, area = work.macs, 1.0 - work.density, work.area
     inputs, outputs = work.inputs, work.outputs / work.groups
     if dataflow == "X:Y" or work.kind == "dense":
         return Accesses(
             inputs=macs * work.density,
             weights=macs / work.positions,
             outputs=macs / (area * inputs),
-            sums=0.0,
+            sums=jnp.zeros_like(macs),
         )
     if dataflow == "CI:CO":
         summed = macs / inputs * _used(zero, inputs)
@@ -67,5 +66,5 @@ def accesses(work: Work, dataflow: str) -> Accesses:
     return Accesses(inputs=shared, weights=macs / line, outputs=shared, sums=shared)
 
 
-def _used(zero: Number, channels: Number) -> Number:
+def _used(zero: Numbers, channels: Numbers) -> Numbers:
     return jnp.where(channels <= WIDE, 1.0 - zero**channels, 1.0)

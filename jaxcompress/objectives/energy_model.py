@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import jax.numpy as jnp
 import yaml
 
-from jaxcompress.compress import FLOAT_BITS, Number, Work
+from jaxcompress.compress import FLOAT_BITS, Numbers, Work
 from jaxcompress.objectives.dataflow import accesses
 
 TABLES = ("emomc", "eyeriss", "tpu")
@@ -18,11 +18,11 @@ TABLES = ("emomc", "eyeriss", "tpu")
 class Model(Protocol):
     """The energy of a layer, mJ (traceable)."""
 
-    def energy(self, work: Work, dataflow: str) -> Number:
+    def energy(self, work: Work, dataflow: str) -> Numbers:
         """Returns the energy of a layer as a plan leaves it."""
         ...
 
-    def float32(self, work: Work, dataflow: str) -> Number:
+    def float32(self, work: Work, dataflow: str) -> Numbers:
         """Returns the energy of a layer in 32-bit floats."""
         ...
 
@@ -47,14 +47,14 @@ class OneMemory:
     read: float
     write: float
 
-    def energy(self, work: Work, dataflow: str) -> Number:
+    def energy(self, work: Work, dataflow: str) -> Numbers:
         moved, bits = accesses(work, dataflow), work.weight_bits + 1.0
         words = jnp.minimum(work.activation_bits, 16.0) / 16.0
         reads = moved.weights * bits / 16.0 + moved.inputs * words + moved.sums
         multiplied = self.multiply * work.macs * work.density * bits
         return self.unit * (multiplied + self.read * reads + self.write * moved.outputs)
 
-    def float32(self, work: Work, dataflow: str) -> Number:
+    def float32(self, work: Work, dataflow: str) -> Numbers:
         """Returns the energy of a layer in 32-bit floats.
 
         Every access moves two words. An m by n multiplier has (m - 1) n adders: 9 for
@@ -90,8 +90,8 @@ class Hierarchy:
     """
 
     unit: float
-    word: int
-    sum: int
+    word: float
+    sum: float
     multiply: float
     register: float
     network: float
@@ -99,14 +99,16 @@ class Hierarchy:
     memory: float
     capacity: int
 
-    def energy(self, work: Work, dataflow: str) -> Number:
+    def energy(self, work: Work, dataflow: str) -> Numbers:
         return self._energy(work, dataflow, self.word, self.sum)
 
-    def float32(self, work: Work, dataflow: str) -> Number:
+    def float32(self, work: Work, dataflow: str) -> Numbers:
         """Returns the energy of a layer in 32-bit floats; a MAC is 32 by 32 bits."""
         return self._energy(work, dataflow, FLOAT_BITS, FLOAT_BITS)
 
-    def _energy(self, work: Work, dataflow: str, out_bits: int, sum_bits: int) -> Number:
+    def _energy(
+        self, work: Work, dataflow: str, out_bits: float, sum_bits: float
+    ) -> Numbers:
         weight, activation = work.weight_bits, work.activation_bits
         moved, macs = accesses(work, dataflow), work.macs * work.density
         multiplied = macs * weight * activation / self.word

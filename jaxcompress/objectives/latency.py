@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxcompress.compress import stacked, work
+from jaxcompress.compress import Numbers, Work, total, work
 from jaxcompress.network import Network
 from jaxcompress.objectives.objective import Cost
 from jaxcompress.space import Plan
@@ -38,38 +38,37 @@ class Latency(Cost):
     unit = "ms"
 
     def __call__(self, network: Network, plan: Plan) -> Float[Array, ""]:
-        layers = self.table["layers"]
         works = work(network, plan)
-        missing = [each.layer for each in works if each.layer not in layers]
+        known = self.table["layers"]
+        missing = [name for each in works for name in each.layers if name not in known]
         if missing:
             raise ValueError(
-                f"Latency: the table has no layer {missing[0]!r}, it has {list(layers)}; "
+                f"Latency: the table has no layer {missing[0]!r}, it has {list(known)}; "
                 "measure this network with measure_latency(network)"
             )
-        tables = [layers[each.layer] for each in works]
-        rows = _weights(stacked(works, "inputs"), _padded(tables, "inputs"))
-        columns = _weights(stacked(works, "outputs"), _padded(tables, "outputs"))
-        times = jnp.einsum("li,lio,lo->l", rows, _padded(tables, "ms"), columns)
-        runs = stacked(works, "runs")
-        return jnp.where(runs, stacked(works, "repeats") * times, 0.0).sum()
+        return total(works, lambda each: _looked_up([known[n] for n in each.layers], each))
 
 
-def _padded(tables: Sequence[Mapping[str, Any]], key: str) -> Float[np.ndarray, "l ..."]:
-    """Returns one entry of all layers' tables; the last number of each is repeated."""
+def _looked_up(tables: Sequence[Mapping[str, Any]], layers: Work) -> Numbers:
+    rows = _weights(layers.inputs, _padded(tables, "inputs"))
+    columns = _weights(layers.outputs, _padded(tables, "outputs"))
+    times = jnp.einsum("li,lio,lo->l", rows, _padded(tables, "ms"), columns)
+    return layers.repeats * times
+
+
+def _padded(
+    tables: Sequence[Mapping[str, Any]], key: str
+) -> Float[np.ndarray, "layers ..."]:
+    """Returns one entry of several tables; the last number of each is repeated."""
     arrays = [np.asarray(table[key], np.float32) for table in tables]
     shape = np.max([array.shape for array in arrays], axis=0)
     return np.stack(
-        [
-            np.pad(a, [(0, n - m) for n, m in zip(shape, a.shape, strict=True)], "edge")
-            for a in arrays
-        ]
+        [np.pad(a, [(0, n) for n in shape - np.asarray(a.shape)], "edge") for a in arrays]
     )
 
 
-def _weights(
-    counts: Float[Array | np.ndarray, " l"], grids: Float[np.ndarray, "l n"]
-) -> Float[Array, "l n"]:
-    """Returns how much each point of a layer's grid counts in a linear interpolation."""
-    units = jnp.asarray(np.eye(grids.shape[1], dtype=np.float32))
+def _weights(counts: Numbers, grids: Float[np.ndarray, "layers n"]) -> Array:
+    """Returns how much each point of a grid counts in an interpolation, [layers, n]."""
+    units = np.eye(grids.shape[1], dtype=np.float32)
     over_points = jax.vmap(jnp.interp, (None, None, 0))
     return jax.vmap(over_points, (0, 0, None))(counts, grids, units)

@@ -57,14 +57,14 @@ def measure_latency(
             "that end with 1"
         )
     groups = [group.name for group in network.prunable]
-    count = jax.jit(lambda p: [(each.inputs, each.outputs) for each in work(network, p)])
+    counted = jax.jit(lambda plan: _channels(network, plan))
     plans = [Plan(channels=_kept(network, dict.fromkeys(groups, s))) for s in widths]
-    channels = np.asarray([count(plan) for plan in plans], np.float64)
+    channels = [counted(plan) for plan in plans]
     known: dict[Any, float] = {}
     layers = {}
-    for place, layer in enumerate(network.layers):
-        rows, inputs = _distinct(channels[:, place, 0])
-        columns, outputs = _distinct(channels[:, place, 1])
+    for layer in network.layers:
+        rows, inputs = _distinct([float(each[layer.name][0]) for each in channels])
+        columns, outputs = _distinct([float(each[layer.name][1]) for each in channels])
         tied = not set(layer.groups_in).isdisjoint(layer.groups_out)
         if tied:
             rows, inputs = rows[-1:], inputs[-1:]
@@ -123,7 +123,16 @@ def _kept(network: Network, shares: Mapping[str, float]) -> dict[str, np.ndarray
     }
 
 
-def _distinct(counts: np.ndarray) -> tuple[list[int], list[float]]:
+def _channels(network: Network, plan: Plan) -> dict[str, tuple[Any, Any]]:
+    """Returns by layer name how many input and output channels it has."""
+    return {
+        name: (each.inputs[i], each.outputs[i])
+        for each in work(network, plan)
+        for i, name in enumerate(each.layers)
+    }
+
+
+def _distinct(counts: list[float]) -> tuple[list[int], list[float]]:
     """Returns the distinct numbers, and for each the first share that gives it."""
     values, places = np.unique(counts, return_index=True)
     return places.tolist(), values.tolist()

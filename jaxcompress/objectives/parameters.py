@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcompress.compress import work
 from jaxcompress.network import Network
+from jaxcompress.network.blocks import needed_each
 from jaxcompress.objectives.objective import Cost
 from jaxcompress.space import Plan
 
@@ -24,17 +26,20 @@ class Parameters(Cost):
     def __call__(self, network: Network, plan: Plan) -> Float[Array, ""]:
         alive = network.alive(plan.channels, plan.blocks)
         owners: dict[str, str] = {}
-        weights: dict[str, float | Float[Array, ""]] = {}
-        for layer in work(network, plan):
+        paths: list[str] = []
+        entries: list[Array | np.ndarray] = []
+        for each in work(network, plan):
             # A weight that a second layer uses is there once.
-            if owners.setdefault(layer.weight, layer.layer) == layer.layer:
-                weights[layer.weight] = weights.get(layer.weight, 0.0) + layer.weights
-        total = jnp.zeros((), jnp.float32)
-        for path in network.paths:
-            entries = weights.get(path)
-            if entries is None:
-                entries = 1.0
-                for column in network.columns(path):
-                    entries = entries * network.layout.length(column, alive)
-            total = total + jnp.where(network.needs(path, alive), entries, 0.0)
-        return total
+            own = [
+                owners.setdefault(path, layer) == layer
+                for path, layer in zip(each.paths, each.layers, strict=True)
+            ]
+            paths += each.paths
+            entries.append(jnp.where(np.asarray(own), each.weights, 0.0))
+        others = [path for path in network.paths if path not in owners]
+        axes = [network.columns(path) for path in others]
+        paths += others
+        entries.append(network.layout.entries(axes, alive))
+        ways = dict(zip(network.paths, network.liveness.leaves, strict=True))
+        needed = needed_each([ways[path] for path in paths], alive)
+        return jnp.where(needed, jnp.concatenate(entries), 0.0).sum()

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -53,39 +52,47 @@ SHAPES = [
 ]
 
 
-def as_work(shape: Shape, density: Any = 1.0, bits: Any = 32.0, **others: Any) -> Work:
-    kinds = {0: "dense", 1: "convolution"}
+def as_work(shape: Shape, **others: Any) -> Work:
+    """One layer, or what `others` give vectors for."""
     side = shape.side
-    kind = kinds[min(side, 1)] if shape.groups == 1 else "grouped"
-    numbers: dict[str, Any] = {
-        "positions": float(shape.positions),
-        "input_positions": float(shape.positions),
-        "groups": float(shape.groups),
-        "inputs": float(shape.inputs),
-        "outputs": float(shape.outputs),
-        "weights": float(max(side, 1) ** 2 * shape.inputs * shape.outputs),
-        "weight_bits": bits,
-        "activation_bits": 32.0,
-        "density": density,
+    kind = "dense" if not side else "convolution" if shape.groups == 1 else "grouped"
+    numbers = {
+        "repeats": 1,
+        "positions": shape.positions,
+        "input_positions": shape.positions,
+        "groups": shape.groups,
+        "inputs": shape.inputs,
+        "outputs": shape.outputs,
+        "weights": max(side, 1) ** 2 * shape.inputs * shape.outputs,
+        "weight_bits": 32,
+        "activation_bits": 32,
+        "density": 1,
     }
-    kernel = (side, side) if side else ()
+    size = max([np.size(value) for value in others.values()], default=1)
+    vectors: dict[str, Any] = {
+        name: jnp.broadcast_to(jnp.asarray(value, jnp.float32), size)
+        for name, value in (numbers | others).items()
+    }
     return Work(
-        layer="a", weight="a/w", kind=kind, kernel=kernel, repeats=1.0, runs=True,
-        **(numbers | others),
-    )  # fmt: skip
+        layers=("a",) * size,
+        paths=("a/w",) * size,
+        kind=kind,
+        kernel=(side, side) if side else (),
+        runs=jnp.ones(size, bool),
+        **vectors,
+    )
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("dataflow", DATAFLOWS)
 def test_one_memory_equals_the_table_in_float64(shape: Shape, dataflow: str) -> None:
     """Also for groups, for dense layers on sequences, and around 24 channels."""
-    energy = jax.jit(
-        lambda density, bits: model("emomc").energy(as_work(shape, density, bits), dataflow)
-    )
-    for density, bits in ((1.0, 16), (0.37, 5), (0.9, 1)):
-        found = 100 * float(energy(jnp.float32(density), jnp.float32(bits)))
-        expected = one_memory([shape], dataflow, density, bits)
-        assert found == pytest.approx(expected, rel=1e-5)
+    density, bits = (1.0, 0.37, 0.9), (16, 5, 1)
+    layers = as_work(shape, density=np.asarray(density), weight_bits=np.asarray(bits))
+    found = 100 * np.asarray(model("emomc").energy(layers, dataflow))
+    pairs = zip(density, bits, strict=True)
+    expected = [one_memory([shape], dataflow, p, b) for p, b in pairs]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_baseline_is_32_bits_throughout() -> None:
@@ -106,16 +113,15 @@ def test_baseline_is_32_bits_throughout() -> None:
 
 def test_hierarchy_by_hand() -> None:
     """A dense layer of 300 vectors, 200 to 500 entries, whose maps do not fit."""
-    layer = as_work(
-        Shape(0, 200, 500, 300), 0.5, 4.0, activation_bits=8.0, input_positions=300.0
-    )
+    coded = {"density": 0.5, "weight_bits": 4, "activation_bits": 8}
+    layer = as_work(Shape(0, 200, 500, 300), **coded)
     macs = 200 * 500 * 300
     bits = 0.5 * macs * (4 + 8 + 16 + 16)  # registers
     bits += 8 * (100_000 * 4 + 0.5 * macs * 8 + 150_000 * 16)  # network and buffer
     bits += 200 * (100_000 * 4 + 60_000 * 8 + 150_000 * 16)  # DRAM: 360 kB of maps
     expected = 0.85e-9 * (0.5 * macs * 4 * 8 / 256 + bits / 16)
-    found = jnp.asarray(model("eyeriss").energy(layer, "X:Y"))
-    assert float(found) == pytest.approx(expected, rel=1e-5)
+    found = model("eyeriss").energy(layer, "X:Y")
+    np.testing.assert_allclose(found, [expected], rtol=1e-5)
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -127,30 +133,24 @@ def test_less_never_costs_more(table: str, dataflow: str) -> None:
     high = {
         "inputs": rng.integers(2, 60, count),
         "outputs": rng.integers(2, 60, count),
-        "groups": np.ones(count),
         "positions": rng.integers(1, 2000, count),
         "weight_bits": rng.integers(2, 33, count),
         "activation_bits": rng.integers(2, 33, count),
         "density": rng.uniform(0.1, 1.0, count),
     }
 
-    @jax.jit
-    @jax.vmap
-    def energy(values: dict[str, jax.Array]) -> jax.Array:
+    def energy(values: dict[str, Any]) -> np.ndarray:
         weights = 9.0 * values["inputs"] * values["outputs"]
         places = {"input_positions": 4.0 * values["positions"], "weights": weights}
-        layer = as_work(Shape(3, 1, 1, 1), **(values | places))
-        return jnp.asarray(model(table).energy(layer, dataflow))
+        layers = as_work(Shape(3, 1, 1, 1), **(values | places))
+        return np.asarray(model(table).energy(layers, dataflow))
 
-    def floats(values: dict[str, Any]) -> dict[str, jax.Array]:
-        return {name: jnp.asarray(value, jnp.float32) for name, value in values.items()}
-
-    before = np.asarray(energy(floats(high)))
-    for name in set(high) - {"groups"}:
+    before = energy(high)
+    for name in high:
         least = 0.05 if name == "density" else 1
         low = least + (high[name] - least) * rng.uniform(0, 1, count)
         low = low if name == "density" else np.floor(low)
-        after = np.asarray(energy(floats(high | {name: low})))
+        after = energy(high | {name: low})
         assert (after <= before * (1 + 1e-6)).all(), name
         assert (after < before).any(), name
 
@@ -175,7 +175,8 @@ def test_channels_are_counted_once_and_zeros_are_a_density() -> None:
     )
     again = 100 * np.asarray(costs(network, [Energy(d) for d in DATAFLOWS])(kernels))
     np.testing.assert_allclose(again, expected, rtol=1e-5)
-    assert float(work(network, kernels)[0].density) == pytest.approx(0.3)
+    for layers in work(network, kernels):
+        np.testing.assert_allclose(layers.density, 0.3, rtol=1e-6)
 
 
 def test_unknown_names_are_refused() -> None:
