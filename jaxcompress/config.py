@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 Bits = Literal[1, 2, 3, 4, 5, 6, 7, 8, 16, 32]
+Objective = Literal["error", "size", "macs", "parameters", "bops", "energy", "latency"]
 
 
 class Section(BaseModel):
@@ -115,10 +116,17 @@ class SearchConfig(Section):
     generations: int = Field(
         default=40, ge=1, description=">= 1, the first population included"
     )
-    objectives: tuple[Literal["error", "size", "macs"], ...] = Field(
+    objectives: tuple[Objective, ...] = Field(
         default=("error", "size", "macs"),
         strict=False,
-        description="what is minimised, error and size first",
+        description="what is minimised: error and size, then macs, parameters, bops, "
+        "energy, latency (measured at the start, on this device)",
+    )
+    dataflow: Literal["X:Y", "CI:CO", "FX:FY", "X:FX"] = Field(
+        default="X:Y", description="of energy: which loops are unrolled"
+    )
+    energy_table: Literal["emomc", "eyeriss", "tpu"] = Field(
+        default="emomc", description="of energy: emomc, eyeriss or tpu"
     )
     max_size: float | None = Field(
         default=None, gt=0, description="bytes of parameters, at most"

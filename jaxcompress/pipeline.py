@@ -21,7 +21,19 @@ from jaxcompress.config import Config, write
 from jaxcompress.data import Dataset
 from jaxcompress.evolution import MOEAD, NSGA2, NSGA3, Decomposed, RandomSearch
 from jaxcompress.network import Network, trace
-from jaxcompress.objectives import Constraint, Cost, Error, Macs, Quality, Size
+from jaxcompress.objectives import (
+    Bops,
+    Constraint,
+    Cost,
+    Energy,
+    Error,
+    Latency,
+    Macs,
+    Parameters,
+    Quality,
+    Size,
+    measure_latency,
+)
 from jaxcompress.report import (
     Member,
     SearchProgress,
@@ -129,7 +141,7 @@ def _run(
 
     inputs = data.normalize(data.validation.inputs)
     targets = jnp.asarray(data.validation.targets)
-    objectives, constraints = _objectives(config)
+    objectives, constraints = _objectives(config, network, directory)
     evaluate = Evaluator(
         network,
         space,
@@ -253,19 +265,27 @@ def _space(config: Config, network: Network, data: Dataset) -> Space:
 
 
 def _objectives(
-    config: Config,
+    config: Config, network: Network, directory: Path
 ) -> tuple[list[Cost | Quality], list[Constraint]]:
+    chosen = config.search
     known: dict[str, Cost | Quality] = {
         "error": Error(),
         "size": Size(),
         "macs": Macs(),
+        "parameters": Parameters(),
+        "bops": Bops(),
+        "energy": Energy(chosen.dataflow, chosen.energy_table),
     }
+    if "latency" in chosen.objectives:
+        table = measure_latency(network)
+        (directory / "latency.json").write_text(json.dumps(table), encoding="utf-8")
+        known["latency"] = Latency(table)
     constraints = []
-    if config.search.max_size is not None:
-        constraints.append(Size() <= config.search.max_size)
-    if config.search.max_macs is not None:
-        constraints.append(Macs() <= config.search.max_macs)
-    return [known[name] for name in config.search.objectives], constraints
+    if chosen.max_size is not None:
+        constraints.append(Size() <= chosen.max_size)
+    if chosen.max_macs is not None:
+        constraints.append(Macs() <= chosen.max_macs)
+    return [known[name] for name in chosen.objectives], constraints
 
 
 def _searched(

@@ -8,11 +8,22 @@ from jaxcompress.compress.compact import coded_parameters, compact, verify
 from jaxcompress.compress.counts import Count, counts
 from jaxcompress.compress.forward import compiled_forward, forward, masked
 from jaxcompress.compress.parts import coded_paths
+from jaxcompress.compress.work import (
+    FLOAT_BITS,
+    Numbers,
+    Work,
+    other_macs,
+    total,
+    work,
+)
 
 __all__ = [
+    "FLOAT_BITS",
     "Coded",
     "Coding",
     "Count",
+    "Numbers",
+    "Work",
     "calibrate",
     "check_plan",
     "code",
@@ -24,5 +35,8 @@ __all__ = [
     "counts",
     "forward",
     "masked",
+    "other_macs",
+    "total",
     "verify",
+    "work",
 ]
