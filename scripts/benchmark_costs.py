@@ -47,7 +47,7 @@ def resnet(depth: int) -> jc.Network:
 def vgg16() -> jc.Network:
     """13 convolutions and one dense layer, without normalisation."""
     widths = [width for width in VGG16 if width]
-    params = {
+    params: dict[str, np.ndarray] = {
         f"conv{n:02}": np.zeros((3, 3, i, o), np.float32)
         for n, (i, o) in enumerate(zip([3, *widths], widths, strict=False))
     }

@@ -20,7 +20,7 @@ from jaxcompress.objectives.measure_latency import seconds
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Spearman's, without ties."""
     ranks = [np.argsort(np.argsort(x)) for x in (a, b)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(np.stack(ranks))[0, 1])
 
 
 def main() -> None:

@@ -107,8 +107,8 @@ def _valid(x: jax.Array, w: jax.Array) -> jax.Array:
 def uniform(network: jc.Network, density: float, bits: int) -> jc.Plan:
     paths = dict.fromkeys(layer.weight for layer in network.layers)
     return jc.Plan(
-        sparsity=dict.fromkeys(paths, jnp.float32(1.0 - density)),
-        weight_bits=dict.fromkeys(paths, jnp.int32(bits)),
+        sparsity={path: jnp.float32(1.0 - density) for path in paths},
+        weight_bits={path: jnp.int32(bits) for path in paths},
     )
 
 

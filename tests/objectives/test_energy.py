@@ -173,8 +173,8 @@ def test_channels_are_counted_once_and_zeros_are_a_density() -> None:
     kernels = uniform(network, 0.6, 4).replace(
         kernel_sparsity=dict.fromkeys(plan.sparsity, jnp.float32(0.5)), channels=halves
     )
-    again = 100 * np.asarray(costs(network, [Energy(d) for d in DATAFLOWS])(kernels))
-    np.testing.assert_allclose(again, expected, rtol=1e-5)
+    again = 100 * np.asarray(costs(network, [Energy()])(kernels))
+    np.testing.assert_allclose(again, expected[:1], rtol=1e-5)
     for layers in work(network, kernels):
         np.testing.assert_allclose(layers.density, 0.3, rtol=1e-6)
 

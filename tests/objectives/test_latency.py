@@ -53,7 +53,7 @@ def test_bilinear_between_the_points_and_constant_below_them() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["resnet_padded", "mobilenet", "resnext", "gru"])
+@pytest.mark.parametrize("name", ["mobilenet", "resnext", "gru"])
 def test_every_layer_is_measured_at_widths_that_plans_can_have(name: str) -> None:
     network = jc.trace(*ZOO[name](jax.random.key(0))[:3])
     table = json.loads(json.dumps(measure_latency(network, widths=(0.5, 1.0))))

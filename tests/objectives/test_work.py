@@ -114,7 +114,7 @@ def test_attention_has_bit_operations_of_floats() -> None:
     network = jc.trace(*ZOO["vit"](jax.random.key(0))[:3])
     paths = dict.fromkeys(layer.weight for layer in network.layers)
     plan = jc.Plan(
-        weight_bits=dict.fromkeys(paths, jnp.int32(1)),
+        weight_bits={path: jnp.int32(1) for path in paths},
         activation_bits={layer.name: jnp.int32(1) for layer in network.layers},
     )
     layers = sum(layer.macs for layer in network.layers)
