@@ -6,6 +6,7 @@ from jaxcompress.compress.code import Coded, code, compress
 from jaxcompress.compress.coding import Coding
 from jaxcompress.compress.compact import coded_parameters, compact, verify
 from jaxcompress.compress.counts import Count, counts
+from jaxcompress.compress.factored_work import work
 from jaxcompress.compress.forward import compiled_forward, forward, masked
 from jaxcompress.compress.parts import coded_paths
 from jaxcompress.compress.work import (
@@ -14,7 +15,6 @@ from jaxcompress.compress.work import (
     Work,
     other_macs,
     total,
-    work,
 )
 
 __all__ = [
