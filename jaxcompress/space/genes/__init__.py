@@ -2,6 +2,7 @@
 
 from jaxcompress.space.genes.activation_bits import ActivationBits
 from jaxcompress.space.genes.channel_count import ChannelCount
+from jaxcompress.space.genes.codebook import Codebook
 from jaxcompress.space.genes.gene import BoundGene, Gene
 from jaxcompress.space.genes.keep_block import KeepBlock
 from jaxcompress.space.genes.weight_bits import WeightBits
@@ -10,6 +11,7 @@ __all__ = [
     "ActivationBits",
     "BoundGene",
     "ChannelCount",
+    "Codebook",
     "Gene",
     "KeepBlock",
     "WeightBits",
