@@ -28,7 +28,6 @@ from jaxcompress.space import Plan
 from jaxcompress.transforms import (
     CODEBOOK_SIZES,
     CODEBOOKS,
-    pooled,
     quantize,
     straight_through,
 )
@@ -113,33 +112,33 @@ def _shared(
     plan: Plan, parts: list[Part], weights: dict[str, Array], kept: dict[str, Array]
 ) -> dict[str, Coded]:
     """Codes the tensors that have a codebook, each its own or all one."""
-    chosen = [part for part in parts if part.path in plan.codebook_sizes]
-    pools = [chosen] if plan.codebook_scope == "network" else [[part] for part in chosen]
-    coded = {}
-    for pool in filter(None, pools):
-        names = [part.name for part in pool]
-        size = jnp.asarray(plan.codebook_sizes[pool[0].path])
-        found = pooled(
-            CODEBOOKS[plan.codebook_kind],
-            {name: weights[name] for name in names},
-            size,
-            {name: kept[name] for name in names},
-            CODEBOOK_SIZES[-1],
+    names = {p.name: p.path for p in parts if p.path in plan.codebook_sizes}
+    if not names:
+        return {}
+    sharing, top = CODEBOOKS[plan.codebook_kind], CODEBOOK_SIZES[-1]
+    sizes = {name: jnp.asarray(plan.codebook_sizes[path]) for name, path in names.items()}
+    own = {name: weights[name] for name in names}
+    masks = {name: kept[name] for name in names}
+    if plan.codebook_scope == "network":
+        found = sharing.pooled(own, next(iter(sizes.values())), masks, top)
+    else:
+        found = sharing.each(own, sizes, masks, top)
+    used = {n: jnp.max(found[n].codes, where=masks[n], initial=-1) + 1 for n in names}
+    if plan.codebook_scope == "network":
+        used = dict.fromkeys(used, jnp.max(jnp.stack([*used.values()])))
+    return {
+        name: Coded(
+            codes=found[name].codes,
+            scale=None,
+            codebook=found[name].codebook,
+            used=used[name],
+            bits=jnp.int32(32),
+            alive=masks[name],
+            nonzero=masks[name],
+            values=found[name].values,
         )
-        tops = [jnp.max(found[n].codes, where=kept[n], initial=-1) for n in names]
-        used = jnp.max(jnp.stack(tops)) + 1
-        for name in names:
-            coded[name] = Coded(
-                codes=found[name].codes,
-                scale=None,
-                codebook=found[name].codebook,
-                used=used,
-                bits=jnp.int32(32),
-                alive=kept[name],
-                nonzero=kept[name],
-                values=found[name].values,
-            )
-    return coded
+        for name in names
+    }
 
 
 def compress(network: Network, plan: Plan, params: Any = None) -> Any:

@@ -24,7 +24,8 @@ class Plan(struct.PyTreeNode):
             is what one input channel adds to one output channel) that is zero, float32.
         sparsity: by parameter path, the share of its surviving entries that is zero, one
             by one, float32.
-        codebook_sizes: by parameter path, how many values its entries share, int32.
+        codebook_sizes: by parameter path, how many values its entries share at most,
+            int32.
         weight_bits: by parameter path, the bits of its weights, int32; a parameter that
             is not named stays float32.
         activation_bits: by layer name, the bits of its input, int32; a layer that is not

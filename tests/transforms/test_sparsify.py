@@ -43,6 +43,8 @@ def test_large_tensors_are_cut_at_the_quantile() -> None:
 
 
 def test_counts_are_rounded_and_never_negative() -> None:
-    counts = [int(kept_count(jnp.float32(s), jnp.int32(n))) for s, n in
-              [(0.0, 9), (0.5, 9), (0.5, 10), (0.9, 1), (0.999, 1000), (0.25, 0)]]
+    counts = [
+        int(kept_count(jnp.float32(s), jnp.int32(n)))
+        for s, n in [(0.0, 9), (0.5, 9), (0.5, 10), (0.9, 1), (0.999, 1000), (0.25, 0)]
+    ]
     assert counts == [9, 4, 5, 0, 1, 0]

@@ -54,6 +54,12 @@ class Choices:
 
     def decode(self, plan: Plan, genes: Int[Array, " k"]) -> Plan:
         chosen = dict(getattr(plan, self.field))
+        for name, value in self.static.items():
+            if chosen and getattr(plan, name) != value:
+                raise ValueError(
+                    f"two gene kinds say {name} {getattr(plan, name)!r} and {value!r}; a "
+                    "plan has one"
+                )
         for i, group in enumerate(self.paths):
             chosen |= dict.fromkeys(group, jnp.asarray(self.numbers)[genes[i]])
         return replace(plan, **{self.field: chosen}, **self.static)
