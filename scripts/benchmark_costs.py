@@ -71,16 +71,16 @@ def vgg16() -> jc.Network:
 def main() -> None:
     parser = argparse.ArgumentParser(description="All costs of many plans.")
     parser.add_argument("--plans", type=int, default=256)
-    count = parser.parse_args().plans
-    for name, network in (
-        ("ResNet-20", resnet(20)),
-        ("ResNet-56", resnet(56)),
-        ("VGG-16", vgg16()),
-    ):
+    every = ["ResNet-20", "ResNet-56", "VGG-16"]
+    parser.add_argument("--networks", nargs="+", choices=every, default=every)
+    given = parser.parse_args()
+    made = {"ResNet-20": lambda: resnet(20), "ResNet-56": lambda: resnet(56)}
+    for name in given.networks:
+        network = made.get(name, vgg16)()
         kinds = (jc.genes.ChannelCount(), jc.genes.WeightBits((2, 4, 8)))
         space = jc.Space(network, kinds)
-        genotypes = space.sample(jax.random.key(0), count)
-        for label, costs in (("without size", COSTS), ("size alone", (Size(),))):
+        genotypes = space.sample(jax.random.key(0), given.plans)
+        for label, costs in (("without size", COSTS), ("all costs", (*COSTS, Size()))):
             report(name, label, network, space, genotypes, costs)
         if name == "VGG-16":
             baselines = [f"{Energy(d).baseline(network):.3f}" for d in DATAFLOWS]

@@ -170,7 +170,7 @@ def _from_grid(
         found = jnp.where(exact, places, found)
     values = 4.0 * (nonzero if zeros else entries)
     extra = jnp.where(exact, values, 4.0 * count.scales.astype(jnp.float32))
-    plain = exact & (not zeros)
+    plain = exact & (count.nonzero == count.entries) if zeros else exact
     return _Symbols(found, entries, symbols, sparse or zeros, plain, extra)
 
 

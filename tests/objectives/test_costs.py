@@ -28,7 +28,7 @@ def joint(network: jc.Network, seed: int, granularity: str) -> jc.Plan:
 @pytest.mark.parametrize("name", ["resnet_padded", "mobilenet", "gru", "vit", "resnext"])
 def test_macs_and_size_are_those_of_the_compact_network(name: str) -> None:
     network = jc.trace(*ZOO[name](jax.random.key(0))[:3])
-    kinds = (objectives.Macs(), objectives.Size())
+    kinds = (objectives.Macs(), objectives.Size("dense"))
     for seed, granularity in enumerate(("tensor", "channel")):
         plan = joint(network, seed, granularity)
         small = jc.compact(network, plan)
