@@ -17,7 +17,7 @@ class Counts:
         histogram: float32, how often each symbol occurs, without its low bits.
         total: float32, the number of positions.
         alphabet: int32, the number of symbols.
-        escapes: float32 [7], see `csr.escapes`; None where nobody counted them.
+        escapes: float32 [7], see `escapes`; None where nobody counted them.
         masked: whether some positions may hold no symbol.
     """
 

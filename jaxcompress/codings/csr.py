@@ -7,52 +7,16 @@ that makes the fewest bits.
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from jaxcompress.codings.coding import Coding
 from jaxcompress.codings.counts import Counts, bit_length
+from jaxcompress.codings.escapes import GAP_WIDTHS, expected_escapes
 from jaxcompress.codings.stream import Bits, Reader, number_bits
 from jaxcompress.codings.symbols import Layout, Symbols, at_positions
 from jaxcompress.transforms.packing import to_bits
 
-GAP_WIDTHS = range(2, 9)
-_WIDTHS = np.asarray(GAP_WIDTHS)
-_ESCAPES = (1 << _WIDTHS) - 1
-
-
-def escapes(
-    kept: Bool[Array, " total"], alive: Bool[Array, " total"] | None = None
-) -> Float[Array, "7"]:
-    """Returns how many escapes a mask needs at each width of a gap; traceable.
-
-    Args:
-        kept: whether a position holds a symbol.
-        alive: which positions there are at all, a superset of `kept`; None for all.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> escapes(jnp.arange(20) == 13)  # 13 = 4 * 3 + 1 = 1 * 7 + 6
-        Array([4., 1., 0., 0., 0., 0., 0.], dtype=float32)
-    """
-    alive = jnp.ones_like(kept) if alive is None else alive
-    place = jnp.cumsum(alive.astype(jnp.int32))  # from 1, so that 0 is before all
-    last = lax.cummax(jnp.where(kept, place, 0))
-    before = jnp.concatenate([jnp.zeros(1, jnp.int32), last])[:-1]
-    gap = jnp.where(kept, place - 1 - before, 0)
-    return jnp.stack([(gap // m).sum(dtype=jnp.float32) for m in _ESCAPES.tolist()])
-
-
-def expected_escapes(kept: Float[Array, ""], total: Float[Array, ""]) -> Float[Array, "7"]:
-    """Returns the mean of `escapes` over masks that keep every position as likely.
-
-    Args:
-        kept: the number of kept positions; total: of all positions.
-    """
-    # A gap is geometric, so it holds j escapes of m with probability q^(m j).
-    share = jnp.clip(kept / jnp.maximum(total, 1.0), 1e-9, 1.0)
-    log_power = jnp.asarray(_ESCAPES, jnp.float32) * jnp.log1p(-share)
-    return kept * jnp.exp(log_power) / -jnp.expm1(log_power)
+_WIDTHS = np.asarray(GAP_WIDTHS, np.float32)
 
 
 def _write(symbols: Symbols) -> list[Bits]:
@@ -89,7 +53,7 @@ def _size(counts: Counts) -> Float[Array, ""]:
     escaped = counts.escapes
     if escaped is None:
         escaped = expected_escapes(counts.kept, counts.total)
-    gaps = (jnp.asarray(_WIDTHS, jnp.float32) * (counts.kept + escaped)).min()
+    gaps = (jnp.asarray(_WIDTHS) * (counts.kept + escaped)).min()
     width = bit_length(counts.alphabet - 1).astype(jnp.float32)
     return 3 + bit_length(counts.total) + gaps + counts.kept * width
 

@@ -84,26 +84,32 @@ def test_nothing_takes_nothing_or_a_byte(coding: str) -> None:
         assert abs(size - 8 * len(data)) <= (24 if coding == "range" else 0)
 
 
+def walked(kept: np.ndarray) -> np.ndarray:
+    """Escapes, counted by walking along the positions."""
+    counts, gap = np.zeros(7), 0
+    for is_kept in kept:
+        if is_kept:
+            counts += [gap // (2**width - 1) for width in range(2, 9)]
+        gap = 0 if is_kept else gap + 1
+    return counts
+
+
 def test_escapes_of_a_mask() -> None:
-    """Counted by walking along the surviving positions."""
     rng = np.random.default_rng(5)
-    alive = rng.random(3_000) < 0.7
-    kept = alive & (rng.random(3_000) < 0.02)
-    kept[1_000:1_600] = False
-    wanted = np.zeros(7)
-    for place, width in enumerate(range(2, 9)):
-        gap = 0
-        for is_kept in kept[alive]:
-            if is_kept:
-                wanted[place] += gap // (2**width - 1)
-                gap = 0
-            else:
-                gap += 1
-    assert wanted[-1] > 0
-    found = ESCAPES(jnp.asarray(kept), jnp.asarray(alive))
-    np.testing.assert_array_equal(found, wanted)
-    bare = ESCAPES(jnp.asarray(kept[alive]))
-    np.testing.assert_array_equal(bare, wanted)
+    alive = rng.random((6, 3_000)) < 0.7
+    kept = alive & (rng.random(alive.shape) < np.asarray([[0.5, 0.1, 0.02, 0.004, 1, 0]]).T)
+    kept[2, 1_000:1_900] = False  # a gap of several lines
+    found = jax.jit(jax.vmap(codings.escapes))(jnp.asarray(kept), jnp.asarray(alive))
+    for counts, row, exists in zip(found, kept, alive, strict=True):
+        np.testing.assert_array_equal(counts, walked(row[exists]))
+    assert found[2, -1] > 0 and found[3, 0] > 100 and not found[5].any()
+
+
+@pytest.mark.parametrize("total", [0, 1, 2, 3, 17])
+def test_escapes_of_short_masks(total: int) -> None:
+    for place in range(total + 1):
+        kept = np.arange(total) == place
+        np.testing.assert_array_equal(ESCAPES(jnp.asarray(kept)), walked(kept))
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.4, 1.0])
