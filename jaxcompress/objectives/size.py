@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxcompress.codings import CODINGS, coded_bits, histogram
+from jaxcompress.codings import CODINGS, coded_bits, escapes, histogram
 from jaxcompress.compress import Coded, Coding, Count, code, coded_paths, counts
 from jaxcompress.compress.manifest import entry, header_bytes, manifest
 from jaxcompress.network import Network
@@ -84,6 +84,9 @@ class Size(Cost):
                 jnp.stack([getattr(found[i], name) for i in chosen])
                 for name in ("histogram", "total", "alphabet")
             ]
+            gaps = [item.escapes for item in found if item.escapes is not None]
+            if gaps:
+                columns.append(jnp.stack([jnp.asarray(found[i].escapes) for i in chosen]))
             tried = {self.coding}
             if self.coding in ENTROPY:
                 tried.add("dense")
@@ -110,9 +113,12 @@ class Size(Cost):
             return [
                 _from_grid(
                     count,
-                    from_table(network, plan, count, tables[count.part.path], alive),
+                    _without_zero(
+                        count,
+                        from_table(network, plan, count, tables[count.part.path], alive),
+                        self.coding,
+                    ),
                     self.coding,
-                    False,
                 )
                 for count in coded
             ]
@@ -140,6 +146,7 @@ class _Symbols:
         total: positions; alphabet: how many symbols there are.
         masked: whether some positions may have no symbol.
         plain: whether there are no symbols to store.
+        escapes: of "csr", as `codings.escapes` counts them; None: as expected of chance.
         extra: bytes of scales, codebook or plain values.
     """
 
@@ -149,49 +156,74 @@ class _Symbols:
     masked: bool
     plain: Array
     extra: Array
+    escapes: Array | None = None
 
 
 def _from_grid(
-    count: Count, found: Float[Array, " WIDTH"], coding: str, zeros: bool
+    count: Count,
+    found: Float[Array, " WIDTH"],
+    coding: str,
+    zeros: bool = False,
+    gaps: Float[Array, "7"] | None = None,
 ) -> _Symbols:
+    """Describes the symbols of a grid; of one of 32 bits, the places of its values.
+
+    Args:
+        found: of all entries; of "csr" and "coo" without those that are zero.
+        zeros: whether a plan may set entries to zero.
+    """
     sparse = coding in SPARSE
     zeros = zeros and coding != "dense"  # there plain zeros are stored like any number
     exact = count.bits >= 32
     entries = count.entries.astype(jnp.float32)
     nonzero = count.nonzero.astype(jnp.float32)
-    symbols = alphabet(count.bits)
-    if sparse:
-        # A zero of the grid is a position without a symbol.
-        middle = jnp.where(count.bits > 1, symbols // 2, -1)
-        low = jnp.maximum(count.bits - 10, 0)
-        found = jnp.where(jnp.arange(WIDTH) == middle >> low, 0.0, found)
     if zeros:  # of plain values only the positions are symbols
         places = jnp.zeros(WIDTH, jnp.float32).at[0].set(nonzero)
         found = jnp.where(exact, places, found)
     values = 4.0 * (nonzero if zeros else entries)
     extra = jnp.where(exact, values, 4.0 * count.scales.astype(jnp.float32))
     plain = exact & (count.nonzero == count.entries) if zeros else exact
-    return _Symbols(found, entries, symbols, sparse or zeros, plain, extra)
+    symbols = alphabet(count.bits)
+    return _Symbols(found, entries, symbols, sparse or zeros, plain, extra, gaps)
+
+
+def _without_zero(
+    count: Count, found: Float[Array, " WIDTH"], coding: str
+) -> Float[Array, " WIDTH"]:
+    """Leaves a grid's zero out, a position without a symbol, where that is so stored."""
+    if coding not in SPARSE:
+        return found
+    # Of 16 bits a zero shares its place with others, and hardly ever occurs.
+    middle = jnp.where((count.bits > 1) & (count.bits <= 10), alphabet(count.bits) // 2, -1)
+    return jnp.where(jnp.arange(WIDTH) == middle, 0.0, found)
 
 
 def _exact(plan: Plan, count: Count, coded: Coded, coding: str) -> _Symbols:
     path = count.part.path
     zeros = path in plan.sparsity or path in plan.kernel_sparsity
+    kept, gaps = coded.nonzero, None
+    if coded.codebook is None and coding in SPARSE:
+        kept = kept & ((coded.codes != 0) | (count.bits >= 32))
+    if coding == "csr":
+        gaps = escapes(kept.ravel(), coded.alive.ravel())
     if coded.codebook is not None and coded.used is not None:
-        found = histogram(coded.codes, coded.nonzero, WIDTH)
+        found = histogram(coded.codes, kept, WIDTH)
         book = 4.0 * coded.used.astype(jnp.float32)
         if plan.codebook_scope == "network" and path != next(iter(plan.codebook_sizes)):
             book = jnp.zeros((), jnp.float32)  # the one codebook is charged once
         total = count.entries.astype(jnp.float32)
         never = jnp.zeros((), bool)
-        return _Symbols(found, total, coded.used, zeros, never, book)
+        return _Symbols(found, total, coded.used, zeros, never, book, gaps)
     symbols = symbol(coded.codes, count.bits)
-    kept = coded.alive & (coded.codes != 0) if coding in SPARSE else coded.alive
-    return _from_grid(count, histogram(symbols, kept, WIDTH), coding, zeros)
+    counted = kept if coding in SPARSE else coded.alive
+    found = histogram(symbols, counted, WIDTH)
+    return _from_grid(count, found, coding, zeros, gaps)
 
 
-def _bits(how: str, masked: bool, found: Array, total: Array, symbols: Array) -> Array:
-    return coded_bits(how, found, total, symbols, masked)
+def _bits(
+    how: str, masked: bool, found: Array, total: Array, symbols: Array, *gaps: Array
+) -> Array:
+    return coded_bits(how, found, total, symbols, masked, *gaps)
 
 
 def _dense(count: Count) -> Float[Array, ""]:

@@ -40,7 +40,7 @@ def test_macs_and_size_are_those_of_the_compact_network(name: str) -> None:
             expected += ceil(leaf.size * bits / 8)
             if bits < 32:
                 expected += 4 * prod(small.coding[path].scale.shape)
-        assert size - overhead(network, plan) == expected
+        assert size - overhead(network, plan, "dense") == expected
 
 
 def test_macs_of_a_convolution_by_hand() -> None:

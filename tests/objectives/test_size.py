@@ -58,7 +58,7 @@ KINDS = ("bits", "joint", "codebooks", "one codebook")
 def test_every_coding_stores_what_is_there_and_is_estimated_within_2_percent(kind) -> None:
     sizes = {
         how: compiled(lambda plan, how=how: jc.objectives.Size(how)(NETWORK, plan))
-        for how in (CODINGS if kind == "joint" else ("dense", "range"))
+        for how in ("dense", "range", "csr")[: 3 if kind == "joint" else 2]
     }
     for seed in range(4):
         plan = plan_of(kind, seed)
