@@ -24,7 +24,8 @@ class Plan(struct.PyTreeNode):
             is what one input channel adds to one output channel) that is zero, float32.
         sparsity: by parameter path, the share of its surviving entries that is zero, one
             by one, float32.
-        codebook_sizes: by parameter path, how many values its entries share, int32.
+        codebook_sizes: by parameter path, how many values its entries share at most,
+            int32.
         weight_bits: by parameter path, the bits of its weights, int32; a parameter that
             is not named stays float32.
         activation_bits: by layer name, the bits of its input, int32; a layer that is not
@@ -32,6 +33,12 @@ class Plan(struct.PyTreeNode):
         activation_ranges: by layer name, the least and the largest value of the grid of
             its input, float32 [2]; every layer in `activation_bits` has one.
         granularity: "tensor" or "channel": what shares one scale.
+        codebook_kind: how shared values are found, out of `transforms.CODEBOOKS`.
+        codebook_scope: "layer": each weight has a codebook; "network": all have one, and
+            every size is the same.
+        scale_by: how a scale is found, out of `transforms.SCALES`.
+        sparsity_scope: "layer": each weight loses its share of entries; "network": the
+            smallest of all together are zero, and every share is the same.
     """
 
     channels: Mapping[str, Bool[Array | np.ndarray, "..."]] = struct.field(
@@ -60,3 +67,7 @@ class Plan(struct.PyTreeNode):
         default_factory=dict
     )
     granularity: str = struct.field(pytree_node=False, default="channel")
+    codebook_kind: str = struct.field(pytree_node=False, default="uniform")
+    codebook_scope: str = struct.field(pytree_node=False, default="layer")
+    scale_by: str = struct.field(pytree_node=False, default="least_squares")
+    sparsity_scope: str = struct.field(pytree_node=False, default="layer")
