@@ -151,7 +151,7 @@ def _books(header: dict[str, Any]) -> list[int]:
         )
     if not isinstance(header.get("tensors"), list):
         raise ArtifactError("the header lists no tensors")
-    books = header.get("books")
+    books: Any = header.get("books")
     if not _dims(books) or any(not 1 <= n <= 1 << 16 for n in books):
         raise ArtifactError("the header lists codebooks that cannot be")
     return books

@@ -44,7 +44,7 @@ def _factors(
     ]
     plain = np.full(1, FLOAT_BITS, np.float32)
     one = np.ones(1, np.float32)
-    runs = own(works.runs) & factorised(network, plan, path)
+    runs = works.runs[place : place + 1] & factorised(network, plan, path)
 
     def factor(
         name: str,

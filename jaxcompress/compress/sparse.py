@@ -29,7 +29,7 @@ def nonzero(
     kept = dict(present)
     for part in parts:
         if part.path in plan.kernel_sparsity and part.factor is None:
-            share = plan.kernel_sparsity[part.path]
+            share = jnp.asarray(plan.kernel_sparsity[part.path])
             axes = kernel_axes(network, part.path)
             kept[part.name] = _kernels(weights[part.name], kept[part.name], axes, share)
     chosen = [part.name for part in parts if part.path in plan.sparsity]
@@ -65,6 +65,6 @@ def _kernels(
     """Keeps the kernels of largest summed magnitude."""
     norm = jnp.sum(jnp.where(kept, jnp.abs(weight), 0.0), axis=axes, keepdims=True)
     alive = jnp.any(kept, axis=axes, keepdims=True)
-    count = kept_count(jnp.asarray(share), jnp.sum(alive, dtype=jnp.int32))
+    count = kept_count(share, jnp.sum(alive, dtype=jnp.int32))
     (marked,) = largest([norm], [alive], count)
     return kept & marked

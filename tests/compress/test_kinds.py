@@ -1,5 +1,7 @@
 """Every kind of compression together: masked equals compact, and does what it says."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -72,14 +74,14 @@ def test_masked_equals_compact(seed: int) -> None:
     for path, leaf in small.leaves().items():
         assert (np.asarray(leaf) == values[path]).all()
         code = coding[path]
-        if code.codebook is not None:
+        if code.codebook is not None and code.codes is not None:
             shown = code.codebook[code.codes]
             kept = np.ones(leaf.shape, bool) if code.nonzero is None else code.nonzero
             assert (np.where(kept, shown, 0.0) == values[path]).all()
             name = path.split("/")[0]
             assert len(code.codebook) <= int(plan.codebook_sizes[name])
             assert len(np.unique(code.codes[kept])) == len(code.codebook)
-        elif code.scale is not None:
+        elif code.scale is not None and code.codes is not None:
             assert (code.codes.astype(np.float32) * code.scale == values[path]).all()
             assert np.abs(code.codes).max(initial=0) <= max(1, 2 ** (code.bits - 1) - 1)
 
@@ -162,6 +164,9 @@ def test_one_threshold_for_the_whole_network() -> None:
     ],
 )
 def test_bad_plans_are_refused(plan: dict, words: str) -> None:
-    given = {k: {p: np.asarray(v) for p, v in part.items()} for k, part in plan.items()}
+    given: dict[str, Any] = {
+        kind: {path: np.asarray(value) for path, value in part.items()}
+        for kind, part in plan.items()
+    }
     with pytest.raises(ValueError, match=words):
         jc.compact(NETWORK, jc.Plan(**given))

@@ -1,5 +1,7 @@
 """The size on the device against the bytes that the real encoders make."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,7 +36,7 @@ def plan_of(kind: str, seed: int) -> jc.Plan:
     }
     bits = {p: jnp.int32(rng.choice([1, 2, 4, 8, 16, 32])) for p in SHAPES}
     zeros = {p: jnp.float32(rng.choice([0.0, 0.5, 0.9])) for p in SHAPES}
-    sizes = {p: jnp.int32(rng.integers(2, 65)) for p in SHAPES}
+    sizes: Any = {p: jnp.int32(rng.integers(2, 65)) for p in SHAPES}
     if kind == "bits":
         return jc.Plan(channels=channels, weight_bits=bits)
     if kind == "joint":
@@ -85,15 +87,15 @@ def test_fewer_bits_and_more_zeros_never_cost_more() -> None:
     size = compiled(lambda plan: jc.objectives.Size("dense")(NETWORK, plan))
     before = np.inf
     for bits in (32, 16, 8, 7, 6, 5, 4, 3, 2, 1):
-        after = float(size(jc.Plan(weight_bits=dict.fromkeys(SHAPES, jnp.int32(bits)))))
+        after = float(size(jc.Plan(weight_bits={p: jnp.int32(bits) for p in SHAPES})))
         assert after < before
         before = after
     entropy = compiled(lambda plan: jc.objectives.Size("range")(NETWORK, plan))
     before = np.inf
     for share in (0.0, 0.5, 0.75, 0.9, 0.97):
         plan = jc.Plan(
-            weight_bits=dict.fromkeys(SHAPES, jnp.int32(4)),
-            sparsity=dict.fromkeys(SHAPES, jnp.float32(share)),
+            weight_bits={p: jnp.int32(4) for p in SHAPES},
+            sparsity={p: jnp.float32(share) for p in SHAPES},
         )
         after = float(entropy(plan))
         assert after < before

@@ -22,7 +22,7 @@ class Choices:
     Attributes:
         network: whose weights they are.
         label: what a gene decides, before "of".
-        field: of the plan, a mapping by parameter path.
+        target: a field of the plan, a mapping by parameter path.
         paths: for each gene the parameters that it decides about.
         numbers: its choices, int32 or float32; the last compresses least.
         static: further fields of the plan, of all genes together.
@@ -30,7 +30,7 @@ class Choices:
 
     network: Network
     label: str
-    field: str
+    target: str
     paths: Sequence[tuple[str, ...]]
     numbers: np.ndarray
     static: Mapping[str, Any] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Choices:
         return self.cardinality - 1
 
     def decode(self, plan: Plan, genes: Int[Array, " k"]) -> Plan:
-        chosen = dict(getattr(plan, self.field))
+        chosen = dict(getattr(plan, self.target))
         for name, value in self.static.items():
             if chosen and getattr(plan, name) != value:
                 raise ValueError(
@@ -62,10 +62,10 @@ class Choices:
                 )
         for i, group in enumerate(self.paths):
             chosen |= dict.fromkeys(group, jnp.asarray(self.numbers)[genes[i]])
-        return replace(plan, **{self.field: chosen}, **self.static)
+        return replace(plan, **{self.target: chosen}, **self.static)
 
     def encode(self, plan: Plan) -> Int[Array, " k"]:
-        chosen = getattr(plan, self.field)
+        chosen = getattr(plan, self.target)
         genes = []
         for group in self.paths:
             # Shares have gone through float32: the nearest choice is meant.
