@@ -64,7 +64,7 @@ def joint(seed: int) -> jc.Plan:
 FORWARD = compiled(lambda plan, x: jc.forward(NETWORK, plan, x))
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_masked_equals_compact(seed: int) -> None:
     plan = joint(seed)
     small = jc.compact(NETWORK, plan)

@@ -30,7 +30,7 @@ SPACE = jc.Space(
 )
 INPUTS = np.random.default_rng(0).normal(size=(50, 5)).astype(np.float32)
 TARGETS = np.asarray(NETWORK.apply(NETWORK.params, INPUTS)).argmax(1).astype(np.int32)
-OBJECTIVES = (objectives.Error(), objectives.Size(), objectives.Macs())
+OBJECTIVES = (objectives.Error(), objectives.Size("dense"), objectives.Macs())
 EVALUATE = jc.Evaluator(NETWORK, SPACE, OBJECTIVES, inputs=INPUTS, targets=TARGETS, chunk=8)
 MEASURE = Measure((0, 1), (0.9, float(np.log2(4_000))), logged=(1,))
 
@@ -53,7 +53,7 @@ def test_evaluator_equals_one_by_one() -> None:
         outputs = masked(NETWORK, plan, INPUTS, jc.compress(NETWORK, plan))
         wrong = (np.asarray(outputs).argmax(1) != TARGETS).sum()
         assert row[0] * len(TARGETS) == pytest.approx(wrong, abs=1e-4)
-        assert row[1] == float(objectives.Size()(NETWORK, plan))
+        assert row[1] == float(objectives.Size("dense")(NETWORK, plan))
         assert row[2] == jc.compact(NETWORK, plan).macs
     assert (np.asarray(found.violation) == 0).all()
 

@@ -22,7 +22,7 @@ TARGETS = np.asarray(NETWORK.apply(NETWORK.params, INPUTS)).argmax(1).astype(np.
 EVALUATE = jc.Evaluator(
     NETWORK,
     SPACE,
-    (objectives.Error(), objectives.Size()),
+    (objectives.Error(), objectives.Size("dense")),
     inputs=INPUTS,
     targets=TARGETS,
     chunk=8,

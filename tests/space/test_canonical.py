@@ -47,7 +47,7 @@ def everything() -> np.ndarray:
 def test_equal_networks_are_one_genotype() -> None:
     """Over the whole space, by what a genotype computes and costs."""
     assert {block.name for block in NETWORK.blocks} == {"a", "b"}
-    costs = (jc.objectives.Size(), jc.objectives.Macs())
+    costs = (jc.objectives.Size("dense"), jc.objectives.Macs())
 
     def signature(genotype: jax.Array) -> jax.Array:
         plan = SPACE.decode(genotype)
