@@ -65,4 +65,4 @@ class Plan(struct.PyTreeNode):
     )
     granularity: str = struct.field(pytree_node=False, default="channel")
     codebook_kind: str = struct.field(pytree_node=False, default="uniform")
-    codebook_scope: str = struct.field(pytree_node=False, default="network")
+    codebook_scope: str = struct.field(pytree_node=False, default="layer")
