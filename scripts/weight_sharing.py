@@ -332,7 +332,7 @@ def main() -> None:
     parser.add_argument("--population", type=int, default=10)
     parser.add_argument("--generations", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--losses", type=float, nargs="+", default=[0.1, 1.0])
+    parser.add_argument("--losses", type=float, nargs="+", default=[0.5, 1.0, 5.0])
     parser.add_argument("--order", choices=MERGE_ORDERS, default=MERGE_ORDERS[0])
     parser.add_argument("--validation", type=int, help="images; all held-out ones if None")
     parser.add_argument("--test", type=int, help="images; all if None")
