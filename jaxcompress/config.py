@@ -5,7 +5,7 @@ Every section is frozen and refuses unknown keys, wrong types and values out of 
 
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -14,9 +14,12 @@ from pydantic import (
     Field,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 Bits = Literal[1, 2, 3, 4, 5, 6, 7, 8, 16, 32]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Objective = Literal["error", "size", "macs", "parameters", "bops", "energy", "latency"]
 
 
 class Section(BaseModel):
@@ -72,19 +75,76 @@ class SpaceConfig(Section):
     weight_bits: tuple[Bits, ...] = Field(
         default=(2, 3, 4, 5, 6, 8),
         strict=False,
-        description="allowed bits of weights: 1..8, 16, 32",
+        description="allowed bits of weights: 1..8, 16, 32; none with a codebook",
     )
     granularity: Literal["tensor", "channel"] = Field(
         default="channel",
         description="what shares a scale: a tensor or an output channel",
     )
+    scale_by: Literal["least_squares", "max", "percentile"] = Field(
+        default="least_squares", description="how the scale of weights is found"
+    )
+    activation_bits: tuple[Bits, ...] = Field(
+        default=(),
+        strict=False,
+        description="allowed bits of layers' inputs; none: they stay float32",
+    )
+    ranks: int = Field(
+        default=0, ge=0, description="ranks a factor chooses from, >= 2; 0: none"
+    )
+    sparsity: tuple[Share, ...] = Field(
+        default=(), strict=False, description="allowed shares of zero weights, [0, 1)"
+    )
+    sparsity_scope: Literal["layer", "network"] = Field(
+        default="layer", description="of a share and threshold of zero weights"
+    )
+    kernel_sparsity: tuple[Share, ...] = Field(
+        default=(), strict=False, description="allowed shares of zero kernels, [0, 1)"
+    )
+    codebook: Literal["none", "uniform", "kmeans", "kmeans_zero"] = Field(
+        default="none", description="how weights share values, instead of bits"
+    )
+    codebook_sizes: tuple[int, ...] = Field(
+        default=(2, 4, 8, 16, 32, 64, 128, 256),
+        strict=False,
+        description="allowed numbers of shared values: 2..1024",
+    )
+    codebook_scope: Literal["layer", "network"] = Field(
+        default="layer", description="of a codebook"
+    )
 
-    @field_validator("weight_bits")
+    @field_validator(
+        "weight_bits", "activation_bits", "sparsity", "kernel_sparsity", "codebook_sizes"
+    )
     @classmethod
-    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if not value or len(set(value)) < len(value):
-            raise ValueError("must hold at least one number, none twice")
+    def _distinct(cls, value: tuple[Any, ...], info: Any) -> tuple[Any, ...]:
+        wanted = info.field_name == "codebook_sizes"
+        if (wanted and not value) or len(set(value)) < len(value):
+            raise ValueError(
+                f"must hold {'at least one number, ' if wanted else ''}none twice"
+            )
         return value
+
+    @field_validator("ranks")
+    @classmethod
+    def _more_than_one(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("must be 0, or 2 or more")
+        return value
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "SpaceConfig":
+        if self.weight_bits and self.codebook != "none":
+            raise ValueError(
+                "space.weight_bits and space.codebook exclude each other; set "
+                "weight_bits to [] or codebook to none"
+            )
+        if self.ranks and self.kernel_sparsity:
+            raise ValueError(
+                "space.ranks and space.kernel_sparsity exclude each other; set ranks to 0 "
+                "or kernel_sparsity to []"
+            )
+        return self
 
 
 class TuneConfig(Section):
@@ -115,10 +175,20 @@ class SearchConfig(Section):
     generations: int = Field(
         default=40, ge=1, description=">= 1, the first population included"
     )
-    objectives: tuple[Literal["error", "size", "macs"], ...] = Field(
+    objectives: tuple[Objective, ...] = Field(
         default=("error", "size", "macs"),
         strict=False,
-        description="what is minimised, error and size first",
+        description="what is minimised: error and size, then macs, parameters, bops, "
+        "energy, latency (measured at the start, on this device)",
+    )
+    dataflow: Literal["X:Y", "CI:CO", "FX:FY", "X:FX"] = Field(
+        default="X:Y", description="of energy: which loops are unrolled"
+    )
+    energy_table: Literal["emomc", "eyeriss", "tpu"] = Field(
+        default="emomc", description="of energy: emomc, eyeriss or tpu"
+    )
+    coding: Literal["dense", "csr", "coo", "huffman", "range"] = Field(
+        default="range", description="of the files, and of size as it is minimised"
     )
     max_size: float | None = Field(
         default=None, gt=0, description="bytes of parameters, at most"

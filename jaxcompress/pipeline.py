@@ -15,12 +15,14 @@ from jaxtyping import Array, PyTree
 from rich.console import Console
 
 from jaxcompress import data as datasets, models
-from jaxcompress.compress import compiled_forward, parameter_bytes
+from jaxcompress.artifact import parameter_bytes
+from jaxcompress.assemble import objectives_of, space_of
+from jaxcompress.compress import coded_parameters, compiled_forward
 from jaxcompress.config import Config, write
 from jaxcompress.data import Dataset
 from jaxcompress.evolution import MOEAD, NSGA2, NSGA3, Decomposed, RandomSearch
 from jaxcompress.network import Network, trace
-from jaxcompress.objectives import Constraint, Cost, Error, Macs, Quality, Size
+from jaxcompress.objectives import Macs
 from jaxcompress.report import (
     Member,
     SearchProgress,
@@ -36,6 +38,7 @@ from jaxcompress.search import (
     Measure,
     Result,
     greedy,
+    grid_steps,
     ladder,
     non_dominated,
     random_search,
@@ -43,7 +46,7 @@ from jaxcompress.search import (
     search,
     uniform_grid,
 )
-from jaxcompress.space import Plan, Space, genes, importance
+from jaxcompress.space import Plan
 from jaxcompress.training import adapt, finetune, train
 
 OURS = "search"
@@ -123,12 +126,12 @@ def _run(
     apply, params = models.as_function(module)
     network = trace(apply, params, data.normalize(data.validation.inputs[:2]))
     console.print(str(network), highlight=False, soft_wrap=True)
-    space = _space(config, network, data)
+    space = space_of(config, network, data)
     shared = adapt(keys["adapt"], network, space, data, config.adapt)
 
     inputs = data.normalize(data.validation.inputs)
     targets = jnp.asarray(data.validation.targets)
-    objectives, constraints = _objectives(config)
+    objectives, constraints = objectives_of(config, network, shared, directory)
     evaluate = Evaluator(
         network,
         space,
@@ -166,7 +169,12 @@ def _run(
     )
     accuracies = np.maximum(stops[0][1], stops[1][1]).tolist()
     macs = jax.jit(jax.vmap(lambda plan: Macs()(network, plan)))(plans)
-    sizes = [float(parameter_bytes(network, _rows(plans, i))) for i in range(len(stacked))]
+    sizes = [
+        float(
+            parameter_bytes(*coded_parameters(network, _rows(plans, i), _rows(params, i)))
+        )
+        for i in range(len(stacked))
+    ]
     methods = [method for method, part in rows.items() for _ in part]
     columns = zip(methods, accuracies, sizes, macs.tolist(), strict=True)
     members = [Member(*column) for column in columns]
@@ -188,6 +196,7 @@ def _run(
         _rows(params, kept),
         data,
         folder,
+        config.search.coding,
     )
     for place, member in zip(kept, front, strict=True):
         members[place] = member
@@ -227,41 +236,6 @@ def _made(config: Config, out: Path | None) -> Path:
     return path.resolve()
 
 
-def _space(config: Config, network: Network, data: Dataset) -> Space:
-    chosen = config.space
-    kinds: list[genes.Gene] = []
-    if chosen.blocks and network.blocks:
-        kinds.append(genes.KeepBlock())
-    if chosen.channels:
-        criterion = getattr(importance, chosen.importance)
-        if chosen.importance in ("taylor", "gradient_at_mask"):
-            inputs = data.normalize(data.train.inputs)
-            scores = criterion(network, inputs, jnp.asarray(data.train.targets))
-        elif chosen.importance == "random":
-            scores = criterion(network, jax.random.fold_in(jax.random.key(config.seed), 5))
-        else:
-            scores = criterion(network)
-        kinds.append(genes.ChannelCount(scores, chosen.multiple_of, chosen.minimum))
-    kinds.append(genes.WeightBits(chosen.weight_bits, chosen.granularity))
-    return Space(network, kinds)
-
-
-def _objectives(
-    config: Config,
-) -> tuple[list[Cost | Quality], list[Constraint]]:
-    known: dict[str, Cost | Quality] = {
-        "error": Error(),
-        "size": Size(),
-        "macs": Macs(),
-    }
-    constraints = []
-    if config.search.max_size is not None:
-        constraints.append(Size() <= config.search.max_size)
-    if config.search.max_macs is not None:
-        constraints.append(Macs() <= config.search.max_macs)
-    return [known[name] for name in config.search.objectives], constraints
-
-
 def _searched(
     config: Config,
     evaluate: Evaluator,
@@ -272,7 +246,8 @@ def _searched(
 ) -> dict[str, Result]:
     """Runs the search and, if wanted, the baselines, all with the same first genotypes."""
     space = evaluate.space
-    initial = ladder(space, (3,) * len(space.kinds))[: config.search.population]
+    heights = 3 if 3 ** len(space.kinds) <= config.search.population else 2
+    initial = ladder(space, (heights,) * len(space.kinds))[: config.search.population]
     algorithm = ALGORITHMS[config.search.algorithm](
         config.search.population, space, len(evaluate.objectives), initial=initial
     )
@@ -299,7 +274,7 @@ def _searched(
         }
     if config.report.baselines:
         console.print("baselines: uniform grid, greedy, random", highlight=False)
-        steps = tuple(min(6, int(max(space.cardinality[k]))) for k in space.kinds)
+        steps = grid_steps(space, len(results[OURS].archive))
         results["uniform"] = uniform_grid(evaluate, steps, measure)
         results["greedy"] = greedy(evaluate, measure)
         count = len(results[OURS].archive)

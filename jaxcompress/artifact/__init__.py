@@ -2,5 +2,6 @@
 
 from jaxcompress.artifact.errors import ArtifactError
 from jaxcompress.artifact.file import Artifact, Sizes, load, save
+from jaxcompress.artifact.tensors import parameter_bytes
 
-__all__ = ["Artifact", "ArtifactError", "Sizes", "load", "save"]
+__all__ = ["Artifact", "ArtifactError", "Sizes", "load", "parameter_bytes", "save"]

@@ -67,6 +67,7 @@ def save(
     path: str | os.PathLike[str],
     network: Network,
     metadata: Mapping[str, Any] | None = None,
+    coding: str = "range",
 ) -> Sizes:
     """Writes a compact network to one file, whole or not at all.
 
@@ -74,6 +75,8 @@ def save(
         path: of the file, `.jcz` by custom; an existing one is replaced.
         network: from `compact` (or any traced network: its parameters are then float32).
         metadata: anything that JSON holds.
+        coding: of the symbols: "dense", "csr", "coo", "huffman" or "range". With the last
+            two, a tensor that is smaller in dense coding is in that.
 
     Returns:
         The bytes of the file's two parts.
@@ -87,7 +90,7 @@ def save(
     """
     path = Path(path)
     leaves = {name: np.asarray(leaf) for name, leaf in network.leaves().items()}
-    header, payload = tensors.encode(leaves, network.coding)
+    header, payload = tensors.encode(leaves, network.coding, coding)
     code = program.encode(network)
     try:
         about = packed(json.loads(json.dumps(dict(metadata or {}), allow_nan=False)))

@@ -2,22 +2,41 @@
 
 from jaxcompress.compress.activations import calibrate
 from jaxcompress.compress.check import check_plan
-from jaxcompress.compress.code import code, compress, kept_entries
-from jaxcompress.compress.compact import Coding, compact, verify
+from jaxcompress.compress.code import Coded, code, compress
+from jaxcompress.compress.coding import Coding
+from jaxcompress.compress.compact import coded_parameters, compact, verify
+from jaxcompress.compress.counts import Count, counts
+from jaxcompress.compress.factored_work import work
 from jaxcompress.compress.forward import compiled_forward, forward, masked
-from jaxcompress.compress.manifest import parameter_bytes
+from jaxcompress.compress.parts import coded_paths
+from jaxcompress.compress.work import (
+    FLOAT_BITS,
+    Numbers,
+    Work,
+    other_macs,
+    total,
+)
 
 __all__ = [
+    "FLOAT_BITS",
+    "Coded",
     "Coding",
+    "Count",
+    "Numbers",
+    "Work",
     "calibrate",
     "check_plan",
     "code",
+    "coded_parameters",
+    "coded_paths",
     "compact",
     "compiled_forward",
     "compress",
+    "counts",
     "forward",
-    "kept_entries",
     "masked",
-    "parameter_bytes",
+    "other_macs",
+    "total",
     "verify",
+    "work",
 ]

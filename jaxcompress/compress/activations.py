@@ -75,8 +75,8 @@ def calibrate(
 
 
 def quantized_input(
-    network: Network, plan: Plan, step: Step, operands: list[Array]
-) -> list[Array]:
+    network: Network, plan: Plan, step: Step, operands: list[Any]
+) -> list[Any]:
     """Returns a step's operands with the input of a layer on the plan's grid."""
     layer = network.layer_at.get(step.index)
     if layer is None or layer.name not in plan.activation_bits:

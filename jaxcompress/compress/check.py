@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 from jax.core import Tracer
 
+from jaxcompress.compress.parts import coded_paths
+from jaxcompress.compress.sparse import kernel_axes
 from jaxcompress.network import Network
 from jaxcompress.space import Plan
-from jaxcompress.transforms import ALLOWED_BITS
+from jaxcompress.space.bases import bases
+from jaxcompress.transforms import ALLOWED_BITS, CODEBOOK_SIZES
 
 
 def check_plan(network: Network, plan: Plan) -> None:
@@ -27,7 +30,7 @@ def check_plan(network: Network, plan: Plan) -> None:
                 f"plan: group {name!r} has {group.size} channels, its mask has shape "
                 f"{np.shape(kept)}"
             )
-        if isinstance(kept, Tracer):
+        if not _known(kept):
             continue
         if not group.prunable and not np.asarray(kept).all():
             raise ValueError(f"plan: group {name!r} is frozen: {group.reason}")
@@ -39,19 +42,11 @@ def check_plan(network: Network, plan: Plan) -> None:
             raise ValueError(
                 f"plan: block {name!r} is kept or not, one bool; got shape {np.shape(kept)}"
             )
-    weights = dict.fromkeys(layer.weight for layer in network.layers)
-    _check_names("layer's weight", plan.weight_bits, weights)
-    leaves = network.leaves()
-    for path, bits in plan.weight_bits.items():
-        exact = not isinstance(bits, Tracer) and int(bits) == 32
-        if leaves[path].dtype != np.float32 and not exact:
-            raise ValueError(
-                f"plan: {path!r} is {leaves[path].dtype}; only float32 weights have bits"
-            )
+    _check_weights(network, plan)
     layers = [layer.name for layer in network.layers]
     _check_names("layer", plan.activation_bits, layers)
     for name, bits in {**plan.weight_bits, **plan.activation_bits}.items():
-        if not isinstance(bits, Tracer) and int(bits) not in ALLOWED_BITS:
+        if _known(bits) and int(bits) not in ALLOWED_BITS:
             raise ValueError(
                 f"plan: {name!r} has {int(bits)} bits; allowed: {ALLOWED_BITS}"
             )
@@ -62,6 +57,71 @@ def check_plan(network: Network, plan: Plan) -> None:
                 f"plan: layer {name!r} has activation bits, but its range is {span}; "
                 "give its least and largest value, finite, as from `calibrate`"
             )
+
+
+def _check_weights(network: Network, plan: Plan) -> None:
+    """Checks what is done to single weights: ranks, zeros, codebooks and bits."""
+    weights = dict.fromkeys(layer.weight for layer in network.layers)
+    leaves = network.leaves()
+    for path in coded_paths(plan):
+        _check_names("layer's weight", [path], weights)
+        bits = plan.weight_bits.get(path)
+        exact = coded_paths(Plan(weight_bits=plan.weight_bits)) == coded_paths(plan)
+        exact = exact and bits is not None and _known(bits) and int(bits) == 32
+        if leaves[path].dtype != np.float32 and not exact:
+            raise ValueError(
+                f"plan: {path!r} is {leaves[path].dtype}; only float32 weights are coded"
+            )
+    for path, ranks in plan.ranks.items():
+        if path not in bases(network):
+            raise ValueError(
+                f"plan: {path!r} has ranks, but can not be factorised: it must be the "
+                "weight of a dense layer or an ungrouped convolution, used as it is and "
+                f"once; such are {list(bases(network))}"
+            )
+        full = bases(network)[path].full
+        if np.shape(ranks) != (len(full),):
+            raise ValueError(
+                f"plan: {path!r} has ranks of shape {np.shape(ranks)}; wanted "
+                f"{len(full)} numbers, each from 1 to {full}"
+            )
+        if _known(ranks) and not all(1 <= r <= f for r, f in zip(ranks, full, strict=True)):
+            raise ValueError(
+                f"plan: {path!r} has ranks {np.asarray(ranks).tolist()}; allowed: from 1 "
+                f"to {full}"
+            )
+        if path in plan.kernel_sparsity:
+            raise ValueError(
+                f"plan: {path!r} has ranks and loses kernels; a factorised weight has no "
+                "kernels of its own: choose one of the two"
+            )
+    for path in plan.codebook_sizes:
+        if path in plan.weight_bits:
+            raise ValueError(
+                f"plan: {path!r} has bits and a codebook; its entries lie on a grid or "
+                "share the values of a codebook: choose one of the two"
+            )
+    for path, size in plan.codebook_sizes.items():
+        allowed = (CODEBOOK_SIZES[0], CODEBOOK_SIZES[-1])
+        if _known(size) and not allowed[0] <= int(size) <= allowed[1]:
+            raise ValueError(
+                f"plan: the codebook of {path!r} has {int(size)} values; allowed: "
+                f"{allowed[0]} to {allowed[1]}"
+            )
+    for path, share in {**plan.kernel_sparsity, **plan.sparsity}.items():
+        if np.shape(share) != () or (_known(share) and not 0 <= float(share) < 1):
+            raise ValueError(
+                f"plan: a share of {share} of {path!r} is to be zero; allowed: [0, 1)"
+            )
+    for path in plan.kernel_sparsity:
+        if not kernel_axes(network, path):
+            raise ValueError(
+                f"plan: {path!r} loses kernels, but is no convolution with a window"
+            )
+
+
+def _known(value: Any) -> bool:
+    return not isinstance(value, Tracer)
 
 
 def _ordered(span: Any) -> bool:

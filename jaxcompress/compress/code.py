@@ -1,52 +1,144 @@
-"""What a plan makes of a network's weights: codes and scales, in the full shapes."""
+"""What a plan makes of a network's weights: codes, scales and codebooks, in full shapes.
 
-from typing import Any
+The order of what is done to a weight is fixed: blocks and channels are removed, then it
+is factorised, then whole kernels and single entries are set to zero, and what is left
+shares the values of a codebook or lies on a grid of its bits.
+"""
+
+from typing import Any, no_type_check
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxcompress.compress.check import check_plan
+from jaxcompress.compress.parts import (
+    Part,
+    coded_paths,
+    grid,
+    joined,
+    lines,
+    parts_of,
+    stored,
+    tensors,
+)
+from jaxcompress.compress.sparse import nonzero
 from jaxcompress.network import Network
 from jaxcompress.space import Plan
-from jaxcompress.transforms import Quantized, quantize, straight_through
+from jaxcompress.transforms import (
+    CODEBOOK_SIZES,
+    CODEBOOKS,
+    quantize,
+    straight_through,
+)
 
 
-def code(network: Network, plan: Plan, params: Any = None) -> dict[str, Quantized]:
-    """Quantizes every weight that the plan names; all statistics are of survivors.
+@no_type_check  # as a pytree it holds whatever it is mapped to
+class Coded(struct.PyTreeNode):
+    """One stored tensor: indices into a table of values, under a mask of what is kept.
+
+    Attributes:
+        codes: int32, in the tensor's shape; 0 where `nonzero` is False.
+        scale: float32, what a code is multiplied by; broadcasts against the codes.
+        codebook: float32 [k], what a code is the place in, instead of a grid; or None.
+        used: int32 [], how many places of the codebook are in use; None without one.
+        bits: int32 [], of a code of a grid; 32: values are plain and codes 0.
+        alive: bool, the entries that survive; none of a tensor that is not stored.
+        nonzero: bool, the survivors that keep a value.
+        values: float32, what the codes stand for; unchanged where an entry is removed.
+    """
+
+    codes: Int[Array, "..."]
+    scale: Float[Array, "..."] | None
+    codebook: Float[Array, " k"] | None
+    used: Int[Array, ""] | None
+    bits: Int[Array, ""]
+    alive: Bool[Array, "..."]
+    nonzero: Bool[Array, "..."]
+    values: Float[Array, "..."]
+
+
+def code(network: Network, plan: Plan, params: Any = None) -> dict[str, Coded]:
+    """Codes every weight that the plan names; all statistics are of survivors.
 
     Args:
         params: the parameters to code; the network's own if None.
 
     Returns:
-        By parameter path the codes, in the parameter's full shape.
+        By part name (the parameter's path, and path/0, path/1, ... for factors).
     """
     check_plan(network, plan)
-    leaves = network.leaves(params)
     alive = network.alive(plan.channels, plan.blocks)
-    out_axes = {layer.weight: layer.out_axes for layer in network.layers}
-    return {
-        path: quantize(
-            leaves[path],
-            jnp.asarray(bits),
-            kept_entries(network, path, alive),
-            out_axes[path] if plan.granularity == "channel" else (),
-        )
-        for path, bits in plan.weight_bits.items()
+    parts = parts_of(network, plan)
+    weights = tensors(network, parts, network.leaves(params))
+    present = {
+        part.name: grid(lines(network, plan, part, alive)) & stored(network, plan, part)
+        for part in parts
     }
+    kept = nonzero(network, plan, parts, weights, present)
+    shared = _shared(plan, parts, weights, kept)
+    coded = {}
+    for part in parts:
+        weight, mask = weights[part.name], kept[part.name]
+        found = shared.get(part.name)
+        if found is None:
+            found = _on_grid(plan, part, weight, mask)
+        zeroed = present[part.name] & ~mask
+        coded[part.name] = found.replace(
+            codes=jnp.where(mask, found.codes, 0),
+            alive=present[part.name],
+            values=jnp.where(zeroed, 0.0, found.values),
+        )
+    return coded
 
 
-def kept_entries(
-    network: Network, path: str, alive: Bool[Array, " units"]
-) -> Bool[Array, "..."]:
-    """Returns which entries of a parameter survive, bool in its shape."""
-    columns = network.columns(path)
-    shape = tuple(column.size for column in columns)
-    kept = jnp.ones(shape, bool)
-    for dim, column in enumerate(columns):
-        if column.units:
-            line = network.layout.mask(column, alive)
-            kept = kept & line.reshape([-1 if d == dim else 1 for d in range(len(shape))])
-    return kept
+def _on_grid(plan: Plan, part: Part, weight: Array, kept: Array) -> Coded:
+    bits = jnp.asarray(plan.weight_bits.get(part.path, 32), jnp.int32)
+    axes = part.out_axes if plan.granularity == "channel" else ()
+    found = quantize(weight, bits, kept, axes, plan.scale_by)
+    return Coded(
+        codes=found.codes,
+        scale=found.scale,
+        codebook=None,
+        used=None,
+        bits=bits,
+        alive=kept,
+        nonzero=kept,
+        values=found.values,
+    )
+
+
+def _shared(
+    plan: Plan, parts: list[Part], weights: dict[str, Array], kept: dict[str, Array]
+) -> dict[str, Coded]:
+    """Codes the tensors that have a codebook, each its own or all one."""
+    names = {p.name: p.path for p in parts if p.path in plan.codebook_sizes}
+    if not names:
+        return {}
+    sharing, top = CODEBOOKS[plan.codebook_kind], CODEBOOK_SIZES[-1]
+    sizes = {name: jnp.asarray(plan.codebook_sizes[path]) for name, path in names.items()}
+    own = {name: weights[name] for name in names}
+    masks = {name: kept[name] for name in names}
+    if plan.codebook_scope == "network":
+        found = sharing.pooled(own, next(iter(sizes.values())), masks, top)
+    else:
+        found = sharing.each(own, sizes, masks, top)
+    used = {n: jnp.max(found[n].codes, where=masks[n], initial=-1) + 1 for n in names}
+    if plan.codebook_scope == "network":
+        used = dict.fromkeys(used, jnp.max(jnp.stack([*used.values()])))
+    return {
+        name: Coded(
+            codes=found[name].codes,
+            scale=None,
+            codebook=found[name].codebook,
+            used=used[name],
+            bits=jnp.int32(32),
+            alive=masks[name],
+            nonzero=masks[name],
+            values=found[name].values,
+        )
+        for name in names
+    }
 
 
 def compress(network: Network, plan: Plan, params: Any = None) -> Any:
@@ -61,8 +153,12 @@ def compress(network: Network, plan: Plan, params: Any = None) -> Any:
         gradient passes straight through to `params`.
     """
     leaves = network.leaves(params)
-    coded = {
-        path: straight_through(leaves[path], quantized.values)
-        for path, quantized in code(network, plan, params).items()
+    values = {
+        name: coded.values if name in leaves else jnp.where(coded.alive, coded.values, 0.0)
+        for name, coded in code(network, plan, params).items()
     }
-    return network.unflatten(leaves | coded)
+    found = {
+        path: straight_through(leaves[path], joined(network, plan, path, values))
+        for path in coded_paths(plan)
+    }
+    return network.unflatten(leaves | found)

@@ -1,37 +1,24 @@
-"""The smaller network: channels physically gone, weights coded."""
+"""The smaller network: channels physically gone, weights factorised and coded."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from jaxcompress.compress.activations import quantized_input
 from jaxcompress.compress.check import check_plan
-from jaxcompress.compress.code import code
+from jaxcompress.compress.code import Coded, code
+from jaxcompress.compress.coding import Coding
 from jaxcompress.compress.forward import compiled_forward
+from jaxcompress.compress.parts import Part, parts_of
 from jaxcompress.network import Network, Step, trace
+from jaxcompress.network.sizes import Sizes
 from jaxcompress.space import Plan
-from jaxcompress.transforms import Quantized
-
-
-@dataclass(frozen=True, eq=False)
-class Coding:
-    """How one parameter of a compact network is coded; host arrays.
-
-    Attributes:
-        bits: of a code; 32: the values are plain float32.
-        codes: int32 in the parameter's (narrow) shape; None for 32 bits.
-        scale: float32, broadcasts against the codes; None for 32 bits.
-    """
-
-    bits: int
-    codes: np.ndarray | None = None
-    scale: np.ndarray | None = None
+from jaxcompress.space.bases import bases
 
 
 def compact(network: Network, plan: Plan, params: Any = None) -> Network:
@@ -42,38 +29,106 @@ def compact(network: Network, plan: Plan, params: Any = None) -> Network:
         params: uncoded parameters (fine-tuned ones, say); the network's own if None.
 
     Returns:
-        A traced network with narrower parameters (None where a removed block left none),
-        which can be compacted again; its `coding` tells how each parameter is coded.
+        A traced network with narrower parameters (None where a removed block left none;
+        factors in the place of a factorised weight), which can be compacted again; its
+        `coding` tells how each parameter is coded.
 
     Raises:
         ValueError: the plan removes every channel of a group, or names what is not there.
     """
     check_plan(network, plan)
     alive = network.alive_on_host(plan.channels, plan.blocks)
-    narrow = network.narrowed(params, alive)
-    coding = {path: Coding(32) for path in narrow}
-    quantized = _coder(network)(plan, network.params if params is None else params)
-    for path, q in quantized.items():
-        bits = int(plan.weight_bits[path])
-        if bits == 32 or path not in narrow:
-            continue
-        codes = np.asarray(network.narrow(path, q.codes, alive))
-        scale = np.asarray(network.narrow(path, q.scale, alive))
-        coding[path] = Coding(bits, codes, scale)
-        narrow[path] = codes.astype(np.float32) * scale
+    narrow, coding = coded_parameters(network, plan, params)
 
-    def before(step: Step, operands: list[Array]) -> list[Array]:
+    def before(step: Step, operands: list[Any]) -> list[Any]:
         return quantized_input(network, plan, step, operands)
 
     def apply(params: Any, x: Any) -> Any:
         return network.interpret(params, x, alive, before)
 
-    tree = network.unflatten({path: jnp.asarray(leaf) for path, leaf in narrow.items()})
-    return replace(trace(apply, tree, network.example), coding=coding)
+    tree: dict[str, Any] = {}
+    for path in network.paths:
+        if path in narrow:
+            tree[path] = jnp.asarray(narrow[path])
+        elif network.needs(path, alive):
+            form = bases(network)[path].form
+            factors = {name: jnp.asarray(narrow[f"{path}/{name}"]) for name in form._fields}
+            tree[path] = form(**factors)
+    small = trace(apply, network.unflatten(tree), network.example)
+    return replace(small, coding=coding)
+
+
+def coded_parameters(
+    network: Network, plan: Plan, params: Any = None
+) -> tuple[dict[str, np.ndarray], dict[str, Coding]]:
+    """Returns what is stored of a network under a plan, by path in the compact network.
+
+    Returns:
+        The values, float32 in their narrow shapes, and how each tensor is coded.
+    """
+    alive = network.alive_on_host(plan.channels, plan.blocks)
+    sizes = Sizes(network.layout, alive, batch=1)
+    given = network.params if params is None else params
+    coded = _coder(network)(plan, given)
+    parts = {part.name: part for part in parts_of(network, plan)}
+    whole = network.narrowed(given, alive)
+    values: dict[str, np.ndarray] = {}
+    coding: dict[str, Coding] = {}
+    for path in whole:
+        own = [part for part in parts.values() if part.path == path]
+        if not own:
+            values[path], coding[path] = np.asarray(whole[path]), Coding(32)
+        for part in own:
+            if _is_stored(network, plan, part):
+                found = _cut(network, plan, part, coded[part.name], sizes)
+                values[part.name], coding[part.name] = found
+    return values, coding
+
+
+def _is_stored(network: Network, plan: Plan, part: Part) -> bool:
+    if part.path not in plan.ranks:
+        return True
+    full = np.asarray(bases(network)[part.path].full)
+    factorised = bool((np.asarray(plan.ranks[part.path]) < full).any())
+    return factorised == (part.factor is not None)
+
+
+def _cut(
+    network: Network, plan: Plan, part: Part, coded: Coded, sizes: Sizes
+) -> tuple[np.ndarray, Coding]:
+    axes = network.leaf_axes[network.paths.index(part.path)]
+    kept = []
+    for axis in part.axes:
+        if axis >= 0:
+            kept.append(sizes.kept(axes, axis))
+        else:
+            full = bases(network)[part.path].full[-1 - axis]
+            kept.append(np.arange(full) < np.asarray(plan.ranks[part.path])[-1 - axis])
+
+    def narrow(array: Any) -> np.ndarray:
+        array = np.asarray(array)
+        for dim, line in enumerate(kept):
+            if line is not None and array.shape[dim] == len(line):
+                array = array.compress(line, axis=dim)
+        return array
+
+    nonzero = narrow(coded.nonzero)
+    mask = None if nonzero.all() else nonzero
+    bits, codes = int(coded.bits), narrow(coded.codes)
+    if coded.codebook is not None:
+        book = np.asarray(coded.codebook)[: int(coded.used)]
+        width = max(1, (len(book) - 1).bit_length())
+        return narrow(coded.values), Coding(width, codes, codebook=book, nonzero=mask)
+    if bits == 32:
+        return narrow(coded.values), Coding(32, nonzero=mask)
+    if bits == 1 and mask is not None:
+        bits = 2  # one bit has no zero
+    scale = narrow(coded.scale)
+    return codes.astype(np.float32) * scale, Coding(bits, codes, scale, nonzero=mask)
 
 
 @lru_cache(maxsize=4)
-def _coder(network: Network) -> Callable[[Plan, Any], dict[str, Quantized]]:
+def _coder(network: Network) -> Callable[[Plan, Any], dict[str, Coded]]:
     """One compiled coder for all plans of a network."""
     return jax.jit(lambda plan, params: code(network, plan, params))
 

@@ -1,40 +1,53 @@
-"""What a file says of its tensors, and how many bytes its parameter part has."""
+"""What a file says of its tensors, and the bytes around them."""
 
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from math import prod
 from typing import Any
 
-from jaxcompress.network import Network
-from jaxcompress.network.sizes import Sizes
-from jaxcompress.space import Plan
-from jaxcompress.transforms import packed_bytes
+from jaxcompress.compress.coding import Coding
 
 FORMAT = 1
 CHECKSUM = 4  # bytes
 PARTS = ("header", "metadata", "payload", "program")
 
 
-def manifest(
-    shapes: Mapping[str, Sequence[int]],
-    bits: Mapping[str, int],
-    scales: Mapping[str, Sequence[int]],
-) -> dict[str, Any]:
-    """Returns what a reader must know of every tensor, as plain JSON data.
+def entry(
+    path: str,
+    shape: Sequence[int],
+    coding: Coding,
+    book: int,
+    how: str,
+    masked: bool,
+    length: int,
+) -> list[Any]:
+    """Returns what a reader must know of one tensor, as plain JSON data.
 
     Args:
-        shapes: by parameter path its shape.
-        bits: by parameter path the bits of a code; 32 where it is not named.
-        scales: by parameter path the shape of its scale, where it has one.
+        book: which codebook of the file its symbols index, if it has one.
+        how: the name of the coding of its symbols; "" where there are none.
+        masked: whether some positions have no symbol.
+        length: bytes of its symbols.
+
+    Returns:
+        [path, shape, table, how, masked, length]; `table` is 0 for
+        plain values, [bits, shape of the scale] for a grid, [place] for a codebook.
     """
-    return {
-        "format": FORMAT,
-        "tensors": [
-            [path, list(shape), bits.get(path, 32), list(scales.get(path, ()))]
-            for path, shape in shapes.items()
-        ],
-    }
+    table: Any = 0
+    if coding.codebook is not None:
+        table = [book]
+    elif coding.scale is not None:
+        table = [coding.bits, list(coding.scale.shape)]
+    return [path, list(shape), table, how, int(masked), length]
+
+
+def manifest(entries: Sequence[list[Any]], books: Sequence[int]) -> dict[str, Any]:
+    """Returns the header of a file.
+
+    Args:
+        entries: of all tensors; books: the lengths of its codebooks.
+    """
+    return {"format": FORMAT, "books": list(books), "tensors": list(entries)}
 
 
 def packed(data: Mapping[str, Any]) -> bytes:
@@ -42,7 +55,20 @@ def packed(data: Mapping[str, Any]) -> bytes:
     return zlib.compress(json.dumps(data, separators=(",", ":")).encode(), 9)
 
 
-def container_bytes(lengths: Sequence[int]) -> int:
+def header_bytes(header: Mapping[str, Any], payload: int) -> int:
+    """Returns the bytes of header and container of a file's parameter part.
+
+    Exact but for the digits in which the container names the lengths of the other part,
+    which are not known here: a few bytes.
+
+    Args:
+        payload: bytes of the tensors.
+    """
+    length = CHECKSUM + len(packed(header))
+    return length + _container_bytes([length, 200, payload, 5000])
+
+
+def _container_bytes(lengths: Sequence[int]) -> int:
     """Returns what the safetensors container of `PARTS` adds to their bytes."""
     entries, start = {}, 0
     for name, length in zip(PARTS, lengths, strict=True):
@@ -51,42 +77,3 @@ def container_bytes(lengths: Sequence[int]) -> int:
         start += length
     text = len(json.dumps(entries, separators=(",", ":")))
     return 8 + -(-text // 8) * 8
-
-
-def parameter_bytes(network: Network, plan: Plan) -> int:
-    """Returns the bytes of the parameter part of the file of a compact network.
-
-    Exact but for the digits in which the container names the length of the other part,
-    which is not known here: a few bytes.
-
-    Args:
-        plan: one plan with concrete arrays.
-    """
-    alive = network.alive_on_host(plan.channels, plan.blocks)
-    sizes = Sizes(network.layout, alive, batch=1)
-    shapes = {
-        path: sizes.shape(axes)
-        for path, axes in zip(network.paths, network.leaf_axes, strict=True)
-        if network.needs(path, alive)
-    }
-    bits = {
-        path: int(b)
-        for path, b in plan.weight_bits.items()
-        if int(b) != 32 and path in shapes
-    }
-    out_axes = {layer.weight: layer.out_axes for layer in network.layers}
-    scales = {
-        path: [
-            n if plan.granularity == "channel" and d in out_axes[path] else 1
-            for d, n in enumerate(shapes[path])
-        ]
-        for path in bits
-    }
-    payload = sum(
-        packed_bytes(prod(shape), bits[path]) + 4 * prod(scales[path])
-        if path in bits
-        else 4 * prod(shape)
-        for path, shape in shapes.items()
-    )
-    header = CHECKSUM + len(packed(manifest(shapes, bits, scales)))
-    return header + payload + container_bytes([header, 200, payload, 5000])

@@ -71,7 +71,8 @@ class Elitist(Algorithm[ElitistState, Params]):
         num_objectives: m.
         initial: int [k, d] with k <= p, genotypes to begin with; random ones fill up.
         repair: int32 [n, d] -> int32 [n, d] for any n, pure; applied to every genotype
-            before `ask` returns it. It must stay in the grid.
+            before `ask` returns it. It must stay in the grid. If None, that of the
+            grid, where it has one.
 
     Raises:
         ValueError: a size is too small, or `initial` does not fit the grid.
@@ -89,7 +90,7 @@ class Elitist(Algorithm[ElitistState, Params]):
         super().__init__(population_size, grid, num_objectives)
         name = type(self).__name__
         self._initial = _checked_initial(name, initial, population_size, self.grid)
-        self._repair = repair
+        self._repair = getattr(grid, "repair", None) if repair is None else repair
         self._all = _all_genotypes(self.grid, limit=max(1024, 16 * population_size))
 
     @abstractmethod

@@ -45,6 +45,8 @@ class Grid:
         cardinality: int32 [d], the number of values of each gene, in [1, 2**24].
         ordered: bool [d], True where neighbouring values are alike (bits, counts) and
             a small step makes sense, False for names; one bool stands for all genes.
+        exchange: int32 [d], -1, or the id of a group of binary genes whose number of
+            ones crossover and mutation keep; None: no gene is in one.
 
     Raises:
         ValueError: the arrays have wrong shapes, types or values.
@@ -56,6 +58,7 @@ class Grid:
 
     cardinality: Any
     ordered: Any = True
+    exchange: Any = None
 
     def __post_init__(self) -> None:
         cardinality, ordered = np.asarray(self.cardinality), np.asarray(self.ordered)
@@ -83,19 +86,31 @@ class Grid:
                 f"it must be one bool, or bools of shape {cardinality.shape}: one for "
                 "each gene."
             )
+        exchange = np.full(cardinality.shape, -1, np.int32)
+        if self.exchange is not None:
+            exchange = np.asarray(self.exchange).astype(np.int32)
+        grouped = exchange >= 0
+        if exchange.shape != cardinality.shape or (cardinality[grouped] != 2).any():
+            raise ValueError(
+                f"Grid: exchange has shape {exchange.shape}; it must be {cardinality.shape}"
+                ", and name groups for genes of two values only: give others -1."
+            )
         # Copies: a caller that changes its array later must not change the grid.
         cardinality = cardinality.astype(np.int32)
         ordered = np.broadcast_to(ordered, cardinality.shape).copy()
-        cardinality.flags.writeable = ordered.flags.writeable = False
+        for array in (cardinality, ordered, exchange):
+            array.flags.writeable = False
         object.__setattr__(self, "cardinality", cardinality)
         object.__setattr__(self, "ordered", ordered)
+        object.__setattr__(self, "exchange", exchange)
 
 
 def as_grid(grid: GridLike) -> Grid:
     """Returns `grid` as a checked, static `Grid`."""
     if isinstance(grid, Grid):
         return grid
-    return Grid(np.asarray(grid.cardinality), np.asarray(grid.ordered))
+    exchange = getattr(grid, "exchange", None)
+    return Grid(np.asarray(grid.cardinality), np.asarray(grid.ordered), exchange)
 
 
 def sample(key: Key[Array, ""], grid: GridLike, n: int) -> Int[Array, "n d"]:

@@ -6,6 +6,7 @@ Dimensions: n offspring, d genes.
 from collections.abc import Sequence
 from typing import no_type_check
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
@@ -13,6 +14,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxcompress.evolution.crossover import crossover
 from jaxcompress.evolution.grid import Grid
+from jaxcompress.evolution.masks import exchange_crossover, exchange_mutation
 from jaxcompress.evolution.mutation import mutate
 
 
@@ -82,20 +84,30 @@ def vary(
         int32 [n, d] inside the grid, first the children that resemble the first half.
     """
     pairs = parents.shape[0] // 2
-    children = crossover(
-        keys[0],
-        parents[:pairs],
-        parents[pairs:],
-        grid,
-        params.crossover_rate,
-        params.crossover_eta,
+    first, second = parents[:pairs], parents[pairs:]
+    crossed = crossover(
+        keys[0], first, second, grid, params.crossover_rate, params.crossover_eta
     )
-    return mutate(
+    exchanged = (grid.exchange >= 0)[None, :]
+    if exchanged.any():
+        key = jax.random.fold_in(keys[0], 1)
+        swapped = exchange_crossover(key, first, second, grid.exchange)
+        crossed = tuple(
+            jnp.where(exchanged, a, b) for a, b in zip(swapped, crossed, strict=True)
+        )
+    children = jnp.concatenate(crossed)[:size]
+    mutated = mutate(
         keys[1],
-        jnp.concatenate(children)[:size],
+        children,
         grid,
         params.mutation_rate,
         params.mutation_eta,
         params.reset_share,
         params.edge_share,
     )
+    if exchanged.any():
+        rate = 1.0 / len(np.unique(grid.exchange[grid.exchange >= 0]))
+        key = jax.random.fold_in(keys[1], 1)
+        moved = exchange_mutation(key, children, grid.exchange, rate)
+        mutated = jnp.where(exchanged, moved, mutated)
+    return mutated

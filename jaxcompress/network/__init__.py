@@ -2,6 +2,7 @@
 
 from jaxcompress.network.blocks import Block
 from jaxcompress.network.contractions import Contraction
+from jaxcompress.network.factored import Matrix, Tucker
 from jaxcompress.network.groups import Group
 from jaxcompress.network.layers import Layer
 from jaxcompress.network.network import Network
@@ -16,8 +17,10 @@ __all__ = [
     "Contraction",
     "Group",
     "Layer",
+    "Matrix",
     "Network",
     "Program",
     "Step",
+    "Tucker",
     "trace",
 ]

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool
 
 from jaxcompress.network.layers import Layer
 from jaxcompress.network.program import Program, Step
@@ -67,6 +69,21 @@ def needed(ways: Ways, alive: Any) -> Any:
     for way in ways:
         found = found | alive[np.asarray(way)].all()
     return found
+
+
+def needed_each(several: Sequence[Ways], alive: Any) -> Bool[Array, " n"]:
+    """Returns for each of several things whether it is needed (traceable)."""
+    kinds = {ways: place for place, ways in enumerate(dict.fromkeys(several))}
+    most_ways = max(map(len, kinds), default=0)
+    most_units = max((len(way) for ways in kinds for way in ways), default=0)
+    # Index -1: a unit that survives in any case; -2: one that never does.
+    units = np.full((len(kinds), most_ways, most_units + 1), -2)
+    for place, ways in enumerate(kinds):
+        for number, way in enumerate(ways):
+            units[place, number] = (*way, *[-1] * (most_units + 1 - len(way)))
+    known = jnp.append(jnp.asarray(alive), np.asarray([False, True]))
+    found = known[units].all(axis=2).any(axis=1)
+    return found[np.asarray([kinds[ways] for ways in several], int)]
 
 
 def find_blocks(

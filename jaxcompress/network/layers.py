@@ -8,6 +8,7 @@ from jaxcompress.network.axes import Axes
 from jaxcompress.network.contractions import Contraction
 from jaxcompress.network.groups import Group
 from jaxcompress.network.nodes import Nodes
+from jaxcompress.network.program import Program
 from jaxcompress.network.sizes import ALWAYS, Column, Layout
 
 
@@ -21,6 +22,9 @@ class Layer:
         weight: the path of its parameter.
         shape: the parameter's shape.
         out_axes: the axes of the parameter that make output channels.
+        in_axes: those that multiply input channels; axes of size 1 are in neither.
+        plain: whether the parameter is multiplied as it is, here and nowhere else; not
+            plain is one that is transposed before, tied, or inside a scan.
         macs: multiply-accumulates for one example, nothing removed.
         groups_in, groups_out: names of the channel groups at its input and output.
         step, operand: its step in the program, and which operand the activations are.
@@ -31,11 +35,21 @@ class Layer:
     weight: str
     shape: tuple[int, ...]
     out_axes: tuple[int, ...]
+    in_axes: tuple[int, ...]
+    plain: bool
     macs: int
     groups_in: tuple[str, ...]
     groups_out: tuple[str, ...]
     step: int
     operand: int
+
+    @property
+    def kernel_axes(self) -> tuple[int, ...]:
+        """The axes of a convolution's parameter that run along its window."""
+        if self.kind == "dense":
+            return ()
+        channels = self.out_axes + self.in_axes
+        return tuple(d for d, n in enumerate(self.shape) if d not in channels and n > 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +59,12 @@ class Weight:
     Attributes:
         leaf: its position among the parameters.
         out_axes: its axes that make output channels.
+        in_axes: its axes that multiply input channels.
     """
 
     leaf: int
     out_axes: tuple[int, ...]
+    in_axes: tuple[int, ...]
 
 
 def weight_of(
@@ -68,11 +84,20 @@ def weight_of(
     )
     # The nodes of a leaf's axes are its own as long as it is only re-arranged; where it
     # went through arithmetic, their classes still tell.
-    out = _axes_within(leaves[leaf], outer, inner)
+    out, into = _sides(leaves[leaf], outer, inner)
     if not out:
         outer, inner = ({int(nodes.find_one(n)) for n in side} for side in (outer, inner))
-        out = _axes_within(leaves[leaf], outer, inner, nodes)
-    return Weight(leaf, out)
+        out, into = _sides(leaves[leaf], outer, inner, nodes)
+    return Weight(leaf, out, into)
+
+
+def _sides(
+    leaf: Axes, outer: set[int], inner: set[int], nodes: Nodes | None = None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return (
+        _axes_within(leaf, outer, inner, nodes),
+        _axes_within(leaf, inner, outer, nodes),
+    )
 
 
 def _axes_within(
@@ -114,8 +139,10 @@ def find_layers(
     leaves: Sequence[Axes],
     groups: Sequence[Group],
     layout: Layout,
+    program: Program,
 ) -> tuple[Layer, ...]:
     """Returns the layers in the order of execution."""
+    plain = _plain(program)
     owner = {int(unit): group.name for group in groups for unit in group.units}
 
     def touching(columns: list[Column]) -> tuple[str, ...]:
@@ -141,6 +168,8 @@ def find_layers(
                 weight=paths[weight.leaf],
                 shape=leaves[weight.leaf].shape,
                 out_axes=weight.out_axes,
+                in_axes=weight.in_axes,
+                plain=plain.get(weight.leaf) == (contraction.step.index, operand),
                 macs=contraction.macs,
                 groups_in=touching(columns_in),
                 groups_out=touching(columns_out),
@@ -149,3 +178,22 @@ def find_layers(
             )
         )
     return tuple(layers)
+
+
+def _plain(program: Program) -> dict[int, tuple[int, int]]:
+    """Returns for each leaf that is used just once the step and operand that use it."""
+    outside = {step.index for step in program.steps}
+    uses: dict[int, list[tuple[int, int]]] = {}
+    for step in program.walk():
+        for operand, arg in enumerate(step.args):
+            if isinstance(arg, int) and step.index in outside:
+                uses.setdefault(arg, []).append((step.index, operand))
+    for out in program.outputs:
+        if isinstance(out, int):
+            uses.setdefault(out, []).append((-1, -1))
+    leaves = {slot: leaf for leaf, slot in enumerate(program.inputs)}
+    return {
+        leaves[slot]: found[0]
+        for slot, found in uses.items()
+        if slot in leaves and len(found) == 1
+    }

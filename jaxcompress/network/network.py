@@ -1,6 +1,6 @@
 """A traced network: its layers, its channel groups, and what they cost."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxcompress.network.axes import Axes
-from jaxcompress.network.blocks import Block, Liveness, needed
+from jaxcompress.network.blocks import Block, Liveness, needed, needed_each
 from jaxcompress.network.contractions import Contraction
+from jaxcompress.network.factored import is_factors
 from jaxcompress.network.groups import Group
 from jaxcompress.network.layers import Layer
 from jaxcompress.network.program import Cut, Interpreter, Program, Step
@@ -109,7 +110,7 @@ class Network:
         Returns:
             (operand, axis, what decides which indices of that axis survive).
         """
-        contraction = self._by_step.get(step.index)
+        contraction = self.contraction_at.get(step.index)
         if contraction is None:
             return []
         found = []
@@ -154,7 +155,8 @@ class Network:
         return {layer.step: layer for layer in self.layers}
 
     @cached_property
-    def _by_step(self) -> dict[int, Contraction]:
+    def contraction_at(self) -> dict[int, Contraction]:
+        """The convolutions and dots by the index of their step."""
         return {c.step.index: c for c in self.contractions}
 
     @cached_property
@@ -224,16 +226,21 @@ class Network:
             if self.needs(path, alive)
         }
 
-    def count_macs(self, alive: Bool[Array, " units"]) -> Float[Array, ""]:
-        """Returns the MACs of one example for the surviving units (traceable)."""
-        total = jnp.zeros((), jnp.float32)
-        for contraction in self.contractions:
-            macs = jnp.asarray(contraction.constant, jnp.float32)
-            for column in contraction.columns:
-                macs = macs * self.layout.mask(column, alive).sum(dtype=jnp.float32)
-            runs = self.runs(contraction.step.index, alive)
-            total = total + jnp.where(runs, macs, 0.0)
-        return total
+    def count_macs(
+        self,
+        alive: Bool[Array, " units"],
+        contractions: Sequence[Contraction] | None = None,
+    ) -> Float[Array, ""]:
+        """Returns the MACs of one example for the surviving units (traceable).
+
+        Args:
+            contractions: which convolutions and dots are counted; all if None.
+        """
+        counted = self.contractions if contractions is None else contractions
+        constants = np.asarray([each.constant for each in counted], np.float32)
+        combinations = self.layout.entries([each.columns for each in counted], alive)
+        ways = [self.liveness.steps[each.step.index] for each in counted]
+        return jnp.where(needed_each(ways, alive), constants * combinations, 0.0).sum()
 
     def interpret(
         self,
@@ -246,7 +253,8 @@ class Network:
 
         Args:
             params: parameters, of the narrower shapes where `alive` removes channels,
-                without those (or with None for those) that only removed blocks use.
+                without those (or with None for those) that only removed blocks use; in
+                the place of a layer's weight there may be factors of it.
             inputs: a batch of any size.
             alive: which units survive, bool [units]; None: all.
             before: called with (step, operands) ahead of each step; returns the
@@ -257,7 +265,7 @@ class Network:
         """
         leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(inputs)]
         batch = self._checked_batch(inputs, leaves)
-        given = iter(jax.tree.leaves(params))
+        given = iter(jax.tree.leaves(params, is_leaf=is_factors))
         values: list[Any] = [
             next(given) if alive is None or self.needs(path, alive) else None
             for path in self.paths

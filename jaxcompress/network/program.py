@@ -15,6 +15,7 @@ from jax import lax
 from jax.extend.core import ClosedJaxpr, JaxprEqn
 
 from jaxcompress.network.axes import Axes, assemble, freeze, fresh, select
+from jaxcompress.network.factored import contract, is_factors
 from jaxcompress.network.inline import Arg, inline
 from jaxcompress.network.nodes import Nodes
 from jaxcompress.network.primitives import rule_of
@@ -251,6 +252,8 @@ class Interpreter:
                 operands = self.before(step, operands)
             if step.body is not None:
                 results = self._scan(step, step.body, operands)
+            elif any(map(is_factors, operands)):
+                results = [contract(step, operands)]
             else:
                 rebuild = rule_of(step.primitive.name).rebuild
                 results = rebuild(self.sizes, step, operands)

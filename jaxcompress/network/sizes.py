@@ -1,11 +1,13 @@
 """How large every axis is once a plan has removed channels, for any batch size."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Shaped
+from jaxtyping import Array, Bool, Float, Shaped
 
 from jaxcompress.network.axes import Axes
 from jaxcompress.network.nodes import Nodes
@@ -50,13 +52,16 @@ class Layout:
     nodes: Nodes
     units: np.ndarray
     count: int
-    _cache: dict[tuple[Axes, int], Column] = field(default_factory=dict)
+    _cache: dict[Any, Column] = field(default_factory=dict)
 
     def column(self, axes: Axes, dim: int) -> Column:
-        """Returns what decides about axis `dim`."""
+        """Returns what decides about axis `dim`; like axes have the same object."""
         key = (axes, dim)
         if key not in self._cache:
-            self._cache[key] = self._column(axes, dim)
+            column = self._column(axes, dim)
+            lines = (*column.units, *(() if column.first is None else (column.first,)))
+            content = (column.size, column.batch, *(line.tobytes() for line in lines))
+            self._cache[key] = self._cache.setdefault(content, column)
         return self._cache[key]
 
     def _column(self, axes: Axes, dim: int) -> Column:
@@ -80,6 +85,48 @@ class Layout:
         for units in column.units:
             mask = mask & known[units]
         return mask
+
+    def entries(
+        self, arrays: Sequence[Sequence[Column]], alive: Bool[Array, " units"]
+    ) -> Float[Array, " arrays"]:
+        """Returns how many entries of each array survive, in one example (traceable).
+
+        All are counted at once: one by one, a deep network would take long to compile.
+
+        Args:
+            arrays: the axes of each, in any number.
+        """
+        columns = list(dict.fromkeys(column for axes in arrays for column in axes))
+        places = {column: place for place, column in enumerate(columns)}
+        most = max(map(len, arrays), default=0)
+        rows = [
+            [places[column] for column in axes] + [len(columns)] * (most - len(axes))
+            for axes in arrays
+        ]
+        lengths = jnp.append(self._lengths(columns, alive), 1.0)
+        return lengths[np.asarray(rows, int).reshape(len(rows), most)].prod(axis=1)
+
+    def _lengths(
+        self, columns: Sequence[Column], alive: Bool[Array, " units"]
+    ) -> Float[Array, " columns"]:
+        times = np.zeros((len(columns), self.count + 1), np.int32)
+        several = {}
+        for place, column in enumerate(columns):
+            one = column.one_example() if column.batch > 1 else column
+            if len(one.units) > 1:
+                several[place] = self.mask(one, alive).sum(dtype=jnp.float32)
+            else:
+                units = one.units[0] if one.units else np.full(one.size, ALWAYS)
+                times[place] = np.bincount(units + 1, minlength=self.count + 1)
+        lengths = jnp.asarray(times[:, 0], jnp.float32)
+        if self.count:
+            # Units that all axes hold equally often are summed once.
+            alike, kind = np.unique(times[:, 1:], axis=1, return_inverse=True)
+            sums = jax.ops.segment_sum(alive.astype(jnp.float32), kind, alike.shape[1])
+            lengths = lengths + (alike.astype(np.float32) * sums).sum(axis=1)
+        for place, length in several.items():
+            lengths = lengths.at[place].set(length)
+        return lengths
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def trace(
         for axis in weight.out_axes:
             makers.setdefault((paths[weight.leaf], axis), name)
     groups = named(groups, makers)
-    layers = find_layers(found, weights, names, paths, leaves, groups, layout)
+    layers = find_layers(found, weights, names, paths, leaves, groups, layout, program)
     blocks, liveness = find_blocks(
         program,
         layers,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from jaxtyping import Array, Float
 
+from jaxcompress.compress import other_macs, total, work
 from jaxcompress.network import Network
 from jaxcompress.objectives.objective import Cost
 from jaxcompress.space import Plan
@@ -20,4 +21,5 @@ class Macs(Cost):
     unit = "MACs"
 
     def __call__(self, network: Network, plan: Plan) -> Float[Array, ""]:
-        return network.count_macs(network.alive(plan.channels, plan.blocks))
+        layers = total(work(network, plan), lambda layer: layer.macs)
+        return layers + other_macs(network, plan)

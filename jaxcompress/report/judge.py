@@ -25,6 +25,7 @@ def save_and_judge(
     params: PyTree,
     data: Dataset,
     folder: Path,
+    coding: str,
 ) -> tuple[Member, list[Member]]:
     """Writes the dense network and each member to a file, and tests the files.
 
@@ -35,6 +36,7 @@ def save_and_judge(
         members: what is known so far.
         plans, params: of the members, in the same order, every leaf [P, ...].
         folder: where the files go; exists.
+        coding: of the files, see `save`.
 
     Returns:
         The dense network as a member, and the members with sizes and test accuracies.
@@ -46,7 +48,7 @@ def save_and_judge(
         size=0.0,
         macs=float(network.macs),
     )
-    dense = _judged(dense, network, folder / "dense.jcz", data)
+    dense = _judged(dense, network, folder / "dense.jcz", data, coding)
     judged = []
     for number, member in enumerate(members):
         plan, own = (
@@ -54,11 +56,14 @@ def save_and_judge(
         )
         small = compact(network, plan, own)
         verify(network, plan, small, inputs, own)
-        judged.append(_judged(member, small, folder / f"front-{number:02}.jcz", data))
+        path = folder / f"front-{number:02}.jcz"
+        judged.append(_judged(member, small, path, data, coding))
     return dense, judged
 
 
-def _judged(member: Member, network: Network, path: Path, data: Dataset) -> Member:
+def _judged(
+    member: Member, network: Network, path: Path, data: Dataset, coding: str
+) -> Member:
     metadata: dict[str, Any] = {
         "data": data.name,
         "validation_accuracy": member.validation,
@@ -66,7 +71,7 @@ def _judged(member: Member, network: Network, path: Path, data: Dataset) -> Memb
         "mean": list(data.mean),
         "std": list(data.std),
     }
-    sizes = save(path, network, metadata)
+    sizes = save(path, network, metadata, coding)
     loaded = load(path)
     inputs = data.normalize(data.test.inputs)
     return replace(

@@ -40,6 +40,18 @@ def ladder(space: Space, steps: tuple[int, ...]) -> Int[np.ndarray, "n genes"]:
     return np.unique(np.stack(rows), axis=0)
 
 
+def grid_steps(space: Space, count: int, most: int = 6) -> tuple[int, ...]:
+    """Returns as many heights for each gene kind as `ladder` may have in `count` rows.
+
+    Args:
+        count: rows, at least 2 ** kinds to have any effect; most: heights of a kind.
+    """
+    steps = [min(most, int(max(space.cardinality[kind]))) for kind in space.kinds]
+    while np.prod(steps) > count and max(steps) > 2:
+        steps[int(np.argmax(steps))] -= 1
+    return tuple(max(2, step) for step in steps)
+
+
 def corners(space: Space) -> Int[np.ndarray, "n genes"]:
     """Returns every gene kind at its least or its most compressing choice, combined.
 

@@ -33,9 +33,12 @@ class Plan(struct.PyTreeNode):
         activation_ranges: by layer name, the least and the largest value of the grid of
             its input, float32 [2]; every layer in `activation_bits` has one.
         granularity: "tensor" or "channel": what shares one scale.
-        codebook_kind: how shared values are chosen, a key of `transforms.CODEBOOKS`.
-        codebook_scope: "layer" (each parameter has a codebook) or "network" (those that
-            have a size have one together, and the same size).
+        codebook_kind: how shared values are found, out of `transforms.CODEBOOKS`.
+        codebook_scope: "layer": each weight has a codebook; "network": all have one, and
+            every size is the same.
+        scale_by: how a scale is found, out of `transforms.SCALES`.
+        sparsity_scope: "layer": each weight loses its share of entries; "network": the
+            smallest of all together are zero, and every share is the same.
     """
 
     channels: Mapping[str, Bool[Array | np.ndarray, "..."]] = struct.field(
@@ -66,3 +69,5 @@ class Plan(struct.PyTreeNode):
     granularity: str = struct.field(pytree_node=False, default="channel")
     codebook_kind: str = struct.field(pytree_node=False, default="uniform")
     codebook_scope: str = struct.field(pytree_node=False, default="layer")
+    scale_by: str = struct.field(pytree_node=False, default="least_squares")
+    sparsity_scope: str = struct.field(pytree_node=False, default="layer")

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from jaxcompress.network import Network
+from jaxcompress.space.cardinality import with_ones
 from jaxcompress.space.genes import BoundGene, Gene
 from jaxcompress.space.plan import Plan
 
@@ -22,6 +23,7 @@ class Space:
         dense: the genotype that compresses least, int32 [D].
         names: what each gene decides about.
         kinds: for each gene kind its part of the genotype.
+        exchange: for each gene the group whose number of ones is fixed, or -1; int32 [D].
 
     Raises:
         ValueError: no gene kind is given, two decide about the same, or none fits.
@@ -59,6 +61,12 @@ class Space:
         self.cardinality: np.ndarray = np.concatenate([g.cardinality for g in self._bound])
         self.ordered: np.ndarray = np.concatenate([g.ordered for g in self._bound])
         self.dense: np.ndarray = np.concatenate([g.dense for g in self._bound])
+        self.exchange: np.ndarray = np.full(len(self.names), -1, np.int32)
+        self._fixed: list[tuple[np.ndarray, int]] = []
+        for gene, part in zip(self._bound, self.kinds, strict=True):
+            for members, count in getattr(gene, "exchange", ()):
+                self.exchange[part.start + members] = len(self._fixed)
+                self._fixed.append((part.start + members, count))
         self._has_blocks = bool(jax.eval_shape(self.decode, self.dense).blocks)
 
     def __len__(self) -> int:
@@ -67,7 +75,17 @@ class Space:
     def sample(self, key: PRNGKeyArray, count: int) -> Int[Array, "count genes"]:
         """Returns uniformly drawn genotypes, int32 [count, D]."""
         top = jnp.asarray(self.cardinality)
-        return jax.random.randint(key, (count, len(self)), 0, top, jnp.int32)
+        return self.repair(jax.random.randint(key, (count, len(self)), 0, top, jnp.int32))
+
+    def repair(self, genotypes: Int[Array, "count genes"]) -> Int[Array, "count genes"]:
+        """Returns the genotypes with the number of ones that `exchange` groups must have.
+
+        Algorithms apply it to whatever they make; without such groups it does nothing.
+        """
+        for members, count in self._fixed:
+            own = with_ones(genotypes[:, members], count)
+            genotypes = genotypes.at[:, members].set(own)
+        return genotypes
 
     def decode(self, genotype: Int[Array | np.ndarray, " genes"]) -> Plan:
         """Returns the plan of one genotype; vmap it for several."""

@@ -13,11 +13,13 @@ from jaxcompress.transforms.packing import pack, packed_bytes, unpack
 from jaxcompress.transforms.quantize import (
     ALLOWED_BITS,
     GRANULARITIES,
+    SCALES,
     Quantized,
     quantize,
 )
 from jaxcompress.transforms.quantize_activations import quantize_activations
 from jaxcompress.transforms.sharing import Shared, Sharing
+from jaxcompress.transforms.sparsify import kept_count, largest
 from jaxcompress.transforms.straight_through import straight_through
 
 __all__ = [
@@ -26,14 +28,17 @@ __all__ = [
     "CODEBOOK_SIZES",
     "GRANULARITIES",
     "MERGE_ORDERS",
+    "SCALES",
     "Merged",
     "Quantized",
     "Shared",
     "Sharing",
     "check_labels",
     "cross_entropy",
+    "kept_count",
     "kmeans",
     "kmeans_zero",
+    "largest",
     "merge_neighbours",
     "pack",
     "packed_bytes",

@@ -1,7 +1,23 @@
-"""Integer codes as a stream of bits, on the host."""
+"""Integers as a stream of bits, on the host."""
 
 import numpy as np
 from jaxtyping import Int, UInt8
+
+
+def to_bits(values: Int[np.ndarray, " n"], width: int) -> UInt8[np.ndarray, " bits"]:
+    """Returns integers 0..2^width - 1 at `width` bits each, most significant first."""
+    bits = np.empty((values.size, width), np.uint8)
+    for place in range(width):
+        bits[:, place] = (values >> (width - 1 - place)) & 1
+    return bits.ravel()
+
+
+def from_bits(bits: UInt8[np.ndarray, " bits"], width: int) -> Int[np.ndarray, " n"]:
+    """Returns the integers that `to_bits` wrote at a width of 1 or more, int64."""
+    values = np.zeros(bits.size // width, np.int64)
+    for column in bits.reshape(-1, width).T:
+        values = values * 2 + column
+    return values
 
 
 def pack(codes: Int[np.ndarray, "..."], bits: int) -> bytes:
@@ -18,16 +34,13 @@ def pack(codes: Int[np.ndarray, "..."], bits: int) -> bytes:
     """
     flat = codes.ravel().astype(np.int64)
     unsigned = (flat + 1) // 2 if bits == 1 else flat + (1 << (bits - 1)) - 1
-    places = np.arange(bits - 1, -1, -1)
-    stream: UInt8[np.ndarray, "n b"] = ((unsigned[:, None] >> places) & 1).astype(np.uint8)
-    return np.packbits(stream.ravel()).tobytes()
+    return np.packbits(to_bits(unsigned, bits)).tobytes()
 
 
 def unpack(data: bytes, bits: int, count: int) -> Int[np.ndarray, " count"]:
     """Returns the `count` codes that `pack` wrote, int32."""
     stream = np.unpackbits(np.frombuffer(data, np.uint8), count=count * bits)
-    weights = 1 << np.arange(bits - 1, -1, -1)
-    unsigned = stream.reshape(count, bits).astype(np.int32) @ weights.astype(np.int32)
+    unsigned = from_bits(stream, bits).astype(np.int32)
     return unsigned * 2 - 1 if bits == 1 else unsigned - ((1 << (bits - 1)) - 1)
 
 

@@ -1,7 +1,8 @@
 """Symmetric uniform quantization of a weight tensor, with the number of bits as data.
 
-A tensor becomes integer codes times a scale. The scale is the one of least squared error
-over the surviving entries, found among shrunken ranges and then fitted to the codes.
+A tensor becomes integer codes times a scale. The scale is that of the largest surviving
+entry, of a percentile of them, or the one of least squared error over them, found among
+shrunken ranges and then fitted to the codes.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 ALLOWED_BITS = (1, 2, 3, 4, 5, 6, 7, 8, 16, 32)
 GRANULARITIES = ("tensor", "channel")
+SCALES = ("least_squares", "max", "percentile")
+PERCENTILE = 99.0  # of magnitudes, of the scale of that name
 
 # Half the number of steps of a grid, by bits; exp2 is inexact on CPU, a table is not.
 _STEPS = np.asarray([0, 1] + [2 ** (b - 1) - 1 for b in range(2, 17)], np.float32)
@@ -43,6 +46,7 @@ def quantize(
     bits: Int[Array, ""],
     kept: Bool[Array, "..."],
     channel_axes: Sequence[int] = (),
+    scale_by: str = "least_squares",
 ) -> Quantized:
     """Quantizes a weight tensor; jit- and vmap-able in `bits` and `kept`.
 
@@ -54,6 +58,8 @@ def quantize(
         bits: int32 scalar out of `ALLOWED_BITS`.
         kept: bool in the tensor's shape: entries that count for the scale.
         channel_axes: axes that each have a scale of their own; () for one scale.
+        scale_by: out of `SCALES`: the end of the grid is the largest magnitude, or the
+            99th percentile of them; or the squared error is least. 1 bit is always that.
 
     Returns:
         Codes, scale and values; removed entries are coded like the others.
@@ -67,30 +73,51 @@ def quantize(
     axes = tuple(d for d in range(weights.ndim) if d not in channel_axes)
     magnitude = jnp.where(kept, jnp.abs(weights), 0.0)
     steps = jnp.asarray(_STEPS)[jnp.minimum(bits, 16)]
-    top = jnp.max(magnitude, axis=axes, keepdims=True)
-    top = jnp.where(top > 0.0, top, 1.0)
-
-    def codes_at(scale: Float[Array, "..."]) -> Float[Array, "..."]:
-        return jnp.clip(jnp.round(weights / scale), -steps, steps)
-
-    def loss_at(shrink: Float[Array, ""]) -> Float[Array, "..."]:
-        scale = top * shrink / steps
-        error = jnp.where(kept, codes_at(scale) * scale - weights, 0.0)
-        return jnp.sum(jnp.square(error), axis=axes, keepdims=True)
-
-    # A loop, not a batch: the candidates never stand in memory side by side.
-    losses = lax.map(loss_at, jnp.asarray(_SHRINKS))
-    shrink = jnp.asarray(_SHRINKS)[jnp.argmin(losses, axis=0)]
-    rough = codes_at(top * shrink / steps)
     binary = jnp.where(weights < 0.0, -1.0, 1.0)
-    codes = jnp.where(bits == 1, binary, rough)
-    # For given codes the best scale is a projection; for 1 bit it is the mean magnitude.
-    product = jnp.where(kept, weights * codes, 0.0).sum(axis=axes, keepdims=True)
-    square = jnp.where(kept, jnp.square(codes), 0.0).sum(axis=axes, keepdims=True)
-    scale = jnp.where(square > 0.0, product / jnp.maximum(square, 1.0), 0.0)
+    if scale_by == "percentile":
+        found = jnp.where(kept, magnitude, jnp.nan)
+        top = jnp.nanpercentile(found, PERCENTILE, axis=axes, keepdims=True)
+    else:
+        top = jnp.max(magnitude, axis=axes, keepdims=True)
+    top = jnp.where(top > 0.0, top, 1.0)
+    if scale_by == "least_squares":
+        shrink = _best_shrink(weights, kept, top, steps, axes)
+        codes = jnp.where(bits == 1, binary, _codes(weights, top * shrink / steps, steps))
+        scale = _fitted(weights, codes, kept, axes)
+    else:
+        grid = top / jnp.maximum(steps, 1.0)
+        codes = jnp.where(bits == 1, binary, _codes(weights, grid, steps))
+        scale = jnp.where(bits == 1, _fitted(weights, binary, kept, axes), grid)
     exact = bits >= 32
     return Quantized(
         codes=jnp.where(exact, 0.0, codes).astype(jnp.int32),
         scale=scale,
         values=jnp.where(exact | ~kept, weights, codes * scale),
     )
+
+
+def _codes(weights: Array, scale: Array, steps: Array) -> Float[Array, "..."]:
+    return jnp.clip(jnp.round(weights / scale), -steps, steps)
+
+
+def _best_shrink(
+    weights: Array, kept: Array, top: Array, steps: Array, axes: tuple[int, ...]
+) -> Float[Array, "..."]:
+    def loss_at(shrink: Float[Array, ""]) -> Float[Array, "..."]:
+        scale = top * shrink / steps
+        codes = _codes(weights, scale, steps)
+        error = jnp.where(kept, codes * scale - weights, 0.0)
+        return jnp.sum(jnp.square(error), axis=axes, keepdims=True)
+
+    # A loop, not a batch: the candidates never stand in memory side by side.
+    losses = lax.map(loss_at, jnp.asarray(_SHRINKS))
+    return jnp.asarray(_SHRINKS)[jnp.argmin(losses, axis=0)]
+
+
+def _fitted(
+    weights: Array, codes: Array, kept: Array, axes: tuple[int, ...]
+) -> Float[Array, "..."]:
+    """For given codes the best scale is a projection; for 1 bit the mean magnitude."""
+    product = jnp.where(kept, weights * codes, 0.0).sum(axis=axes, keepdims=True)
+    square = jnp.where(kept, jnp.square(codes), 0.0).sum(axis=axes, keepdims=True)
+    return jnp.where(square > 0.0, product / jnp.maximum(square, 1.0), 0.0)

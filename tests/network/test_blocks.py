@@ -13,7 +13,8 @@ from network.exact import close, random_inputs, random_plan
 from network.zoo import ZOO
 
 import jaxcompress as jc
-from jaxcompress.compress import parameter_bytes
+from jaxcompress.artifact import parameter_bytes
+from jaxcompress.compress import coded_parameters
 from jaxcompress.network import blocks as module
 
 # Compiling takes longer than running.
@@ -165,9 +166,9 @@ def test_blocks_of_the_zoo(name: str, count: int) -> None:
         close(wide, quick(small.apply)(small.params, x))
         assert len(small.blocks) == count - 1
         size = float(jc.objectives.Size()(network, plan))
-        bits = plan.replace(weight_bits={})
+        real = parameter_bytes(*coded_parameters(network, plan))
         # The header of the whole network is charged; it is a few bytes a tensor too long.
-        assert 0 <= size - parameter_bytes(network, bits) <= 30 * len(network.paths)
+        assert 0 <= size - real <= 30 * len(network.paths)
 
 
 def test_a_compact_network_without_a_block_is_a_network() -> None:

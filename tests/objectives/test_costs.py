@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from network.exact import random_plan
 from network.zoo import ZOO
+from objectives.counted import costs
 
 import jaxcompress as jc
 from jaxcompress import objectives
@@ -27,18 +28,19 @@ def joint(network: jc.Network, seed: int, granularity: str) -> jc.Plan:
 @pytest.mark.parametrize("name", ["resnet_padded", "mobilenet", "gru", "vit", "resnext"])
 def test_macs_and_size_are_those_of_the_compact_network(name: str) -> None:
     network = jc.trace(*ZOO[name](jax.random.key(0))[:3])
-    macs, size = objectives.Macs(), objectives.Size()
+    kinds = (objectives.Macs(), objectives.Size("dense"))
     for seed, granularity in enumerate(("tensor", "channel")):
         plan = joint(network, seed, granularity)
         small = jc.compact(network, plan)
-        assert float(macs(network, plan)) == small.macs
+        macs, size = map(float, costs(network, kinds)(plan))
+        assert macs == small.macs
         expected = 0
         for path, leaf in small.leaves().items():
             bits = int(plan.weight_bits.get(path, 32))
             expected += ceil(leaf.size * bits / 8)
             if bits < 32:
                 expected += 4 * prod(small.coding[path].scale.shape)
-        assert float(size(network, plan)) - overhead(network, plan) == expected
+        assert size - overhead(network, plan, "dense") == expected
 
 
 def test_macs_of_a_convolution_by_hand() -> None:

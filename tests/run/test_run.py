@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from rich.console import Console
 
 import jaxcompress as jc
 from jaxcompress import data, pipeline
-from jaxcompress.config import Config, find, read
+from jaxcompress.config import Config, Objective, find, read
 
+OBJECTIVES = get_args(Objective)
 SMALL = (
     "--train.epochs 3 --adapt.epochs 1 --search.population 8 --search.generations 3 "
     "--finetune.epochs 1 --report.members 3"
@@ -163,9 +165,18 @@ def test_the_test_split_is_not_read_before_the_files_are_there(
     tree = {
         "train": {"epochs": 2},
         "adapt": {"epochs": 1},
-        "search": {"population": 4, "generations": 2},
+        "search": {
+            "population": 4,
+            "generations": 2,
+            "objectives": OBJECTIVES,
+            "energy_table": "tpu",
+        },
         "finetune": {"epochs": 1},
         "report": {"members": 2, "baselines": False},
     }
     outcome = pipeline.run(Config(**tree), tmp_path / "run", Console(file=io.StringIO()))
     assert all(member.test is not None for member in [outcome.dense, *outcome.front])
+    metrics = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert tuple(metrics["best"]) == OBJECTIVES and all(metrics["best"].values())
+    latency = json.loads((tmp_path / "run" / "latency.json").read_text())
+    assert latency["batch_size"] == 1 and latency["layers"]

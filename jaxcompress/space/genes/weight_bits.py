@@ -1,15 +1,13 @@
 """How many bits each layer's weights have."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int
 
 from jaxcompress.network import Network
-from jaxcompress.space.plan import Plan
-from jaxcompress.transforms import ALLOWED_BITS, GRANULARITIES
+from jaxcompress.space.genes.choices import Choices, Patterns, chosen_layers
+from jaxcompress.transforms import ALLOWED_BITS, GRANULARITIES, SCALES
 
 
 @dataclass(frozen=True)
@@ -19,6 +17,8 @@ class WeightBits:
     Attributes:
         choices: the allowed bits, each out of 1..8, 16 and 32 (32: unchanged).
         granularity: "channel" (a scale for each output channel) or "tensor" (one).
+        scale_by: "least_squares", "max" or "percentile", see `transforms.quantize`.
+        layers: which layers, by name or pattern.
 
     Example:
         >>> from jaxcompress import genes
@@ -28,20 +28,28 @@ class WeightBits:
 
     choices: Sequence[int] = (2, 3, 4, 5, 6, 8)
     granularity: str = "channel"
+    scale_by: str = "least_squares"
+    layers: Patterns = "*"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "choices", checked_bits("WeightBits", self.choices))
-        if self.granularity not in GRANULARITIES:
-            raise ValueError(
-                f"WeightBits: granularity is {self.granularity!r}; allowed: {GRANULARITIES}"
-            )
+        for name, allowed in (("granularity", GRANULARITIES), ("scale_by", SCALES)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"WeightBits: {name} is {getattr(self, name)!r}; allowed: {allowed}"
+                )
 
-    def bind(self, network: Network) -> "_Bound":
-        leaves = network.leaves()
-        named = dict.fromkeys(layer.weight for layer in network.layers)
-        weights = tuple(path for path in named if leaves[path].dtype == jnp.float32)
-        choices = np.asarray(self.choices, np.int32)
-        return _Bound(network, weights, choices, self.granularity)
+    def bind(self, network: Network) -> Choices:
+        layers = chosen_layers(network, self.layers, "WeightBits")
+        paths = [(layer.weight,) for layer in layers]
+        return Choices(
+            network,
+            "bits",
+            "weight_bits",
+            paths,
+            np.asarray(self.choices, np.int32),
+            {"granularity": self.granularity, "scale_by": self.scale_by},
+        )
 
 
 def checked_bits(kind: str, choices: Sequence[int]) -> tuple[int, ...]:
@@ -59,47 +67,3 @@ def checked_bits(kind: str, choices: Sequence[int]) -> tuple[int, ...]:
     if len(set(choices)) < len(choices):
         raise ValueError(f"{kind}: choices {choices} has duplicates")
     return tuple(sorted(choices))
-
-
-@dataclass(frozen=True, eq=False)
-class _Bound:
-    """Attributes: the paths of the weights, the choices in ascending order."""
-
-    network: Network
-    weights: tuple[str, ...]
-    choices: np.ndarray
-    granularity: str
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(f"bits of {path}" for path in self.weights)
-
-    @property
-    def cardinality(self) -> np.ndarray:
-        return np.full(len(self.weights), len(self.choices), np.int32)
-
-    @property
-    def ordered(self) -> np.ndarray:
-        return np.ones(len(self.weights), bool)
-
-    @property
-    def dense(self) -> np.ndarray:
-        return self.cardinality - 1
-
-    def decode(self, plan: Plan, genes: Int[Array, " k"]) -> Plan:
-        bits = jnp.asarray(self.choices)[genes]
-        named = {path: bits[i] for i, path in enumerate(self.weights)}
-        return replace(
-            plan,
-            weight_bits={**plan.weight_bits, **named},
-            granularity=self.granularity,
-        )
-
-    def encode(self, plan: Plan) -> Int[Array, " k"]:
-        if not self.weights:
-            return jnp.zeros(0, jnp.int32)
-        bits = jnp.stack([plan.weight_bits[path] for path in self.weights])
-        return jnp.searchsorted(jnp.asarray(self.choices), bits).astype(jnp.int32)
-
-    def effective(self, alive: Bool[Array, " units"]) -> list[Bool[Array, ""] | bool]:
-        return [self.network.needs(path, alive) for path in self.weights]

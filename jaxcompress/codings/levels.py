@@ -1,0 +1,68 @@
+"""Short lists of small integers that are like their neighbours: an entropy coder's header.
+
+The differences, folded to 0, 1, 2, … (0, -1, 1, -2, …), stand in exponential-Golomb codes
+(Teuhola 1978) of the order 0..7 that is shortest: order k writes v as v + 2^k, after as
+many zeros as this has bits beyond k + 1.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxcompress.codings.counts import bit_length
+from jaxcompress.codings.stream import Bits, Reader, code_bits, number_bits
+
+_ORDERS = np.arange(8)
+_LONGEST = 72  # bits of a code that is not damaged, by far
+
+
+def levels_bits(levels: Int[np.ndarray, " n"]) -> Bits:
+    """Returns a list of integers >= 0 as bits."""
+    steps = np.diff(levels, prepend=0)
+    folded = np.where(steps < 0, -2 * steps - 1, 2 * steps)
+    candidates = [_lengths(folded, int(order)) for order in _ORDERS]
+    order = int(np.argmin([lengths.sum() for lengths in candidates]))
+    return np.concatenate(
+        [
+            number_bits(order, len(_ORDERS) - 1),
+            code_bits(folded + (1 << order), candidates[order]),
+        ]
+    )
+
+
+def read_levels(reader: Reader, count: int, largest: int) -> Int[np.ndarray, " count"]:
+    """Returns what `levels_bits` wrote.
+
+    Raises:
+        ValueError: a level is not in 0..largest: the data are damaged.
+    """
+    order = reader.number(len(_ORDERS) - 1)
+    text = (reader.rest[: count * _LONGEST] + ord("0")).tobytes()
+    levels, level, place = np.zeros(count, np.int64), 0, 0
+    for index in range(count):
+        first = text.find(b"1", place, place + _LONGEST // 2)
+        stop = 2 * first - place + order + 1
+        if first < 0 or stop > len(text):
+            raise ValueError("the data are damaged, or too short: a level has no end")
+        folded = int(text[first:stop], 2) - (1 << order)
+        level += -(folded + 1) // 2 if folded % 2 else folded // 2
+        if not 0 <= level <= largest:
+            raise ValueError(f"the data are damaged: a level is {level}, not 0..{largest}")
+        levels[index], place = level, stop
+    reader.skip(place)
+    return levels
+
+
+def levels_size(levels: Int[Array, " n"], count: Int[Array, ""]) -> Float[Array, ""]:
+    """Returns the number of bits of `levels_bits` for the first `count` levels."""
+    steps = jnp.diff(levels, prepend=0)
+    folded = jnp.where(steps < 0, -2 * steps - 1, 2 * steps)
+    orders = jnp.asarray(_ORDERS)[:, None]
+    lengths = 2 * bit_length(folded + (1 << orders)) - 1 - orders
+    lengths = jnp.where(jnp.arange(levels.size) < count, lengths, 0)
+    return (3 + lengths.sum(axis=1).min()).astype(jnp.float32)
+
+
+def _lengths(folded: Int[np.ndarray, " n"], order: int) -> Int[np.ndarray, " n"]:
+    # frexp's exponent of an integer is the number of its bits.
+    return 2 * np.frexp(folded + (1 << order))[1].astype(np.int64) - 1 - order

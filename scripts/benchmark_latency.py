@@ -1,0 +1,58 @@
+"""Compares predicted with measured latency of compact networks, on this device.
+
+python scripts/benchmark_latency.py [--plans 12] [--batch-size 1]
+"""
+
+import argparse
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxcompress as jc
+from jaxcompress import models
+from jaxcompress.data import Task
+from jaxcompress.objectives import Latency, Macs, measure_latency
+from jaxcompress.objectives.measure_latency import seconds
+
+
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's, without ties."""
+    ranks = [np.argsort(np.argsort(x)) for x in (a, b)]
+    return float(np.corrcoef(np.stack(ranks))[0, 1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Predicted and measured latency.")
+    parser.add_argument("--plans", type=int, default=12, help="random plans")
+    parser.add_argument("--batch-size", type=int, default=1, help="images of a call")
+    parser.add_argument("--model", default="mlperf_resnet8", help="with random weights")
+    given = parser.parse_args()
+    task = Task((32, 32, 3), 10)
+    apply, params = models.as_function(models.create(given.model, 0, task))
+    network = jc.trace(apply, params, jnp.ones((2, *task.input_shape)))
+    began = time.perf_counter()
+    table = measure_latency(network, batch_size=given.batch_size)
+    spent = time.perf_counter() - began
+    print(f"{table['device']}, batch {given.batch_size}: table in {spent:.0f} s")
+
+    space = jc.Space(network, (jc.genes.ChannelCount(),))
+    genotypes = space.sample(jax.random.key(0), given.plans)
+    x = jnp.ones((given.batch_size, *task.input_shape))
+    costs = jax.jit(lambda p: jnp.stack([Latency(table)(network, p), Macs()(network, p)]))
+    rows = []
+    for genotype in genotypes:
+        plan = space.decode(genotype)
+        predicted, macs = costs(plan).tolist()
+        small = jc.compact(network, plan)
+        measured = 1e3 * seconds(jax.jit(small.apply), small.params, x)
+        rows.append((predicted, measured, macs))
+        print(f"predicted {predicted:.3f} ms  measured {measured:.3f} ms  {macs:.0f} MACs")
+    predicted, measured, macs = np.asarray(rows).T
+    print(f"Spearman's rank correlation: {rank_correlation(predicted, measured):.3f}")
+    print(f"of MACs with the measured latency: {rank_correlation(macs, measured):.3f}")
+
+
+if __name__ == "__main__":
+    main()

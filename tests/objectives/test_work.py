@@ -1,0 +1,138 @@
+"""The work of layers, and the costs that only count it."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from network.exact import random_plan
+from network.zoo import ZOO
+from network.zoo.base import conv
+from objectives.counted import costs
+
+import jaxcompress as jc
+from jaxcompress.compress import other_macs, total, work
+from jaxcompress.objectives import Bops, Energy, Macs, Parameters
+
+KINDS = [
+    Macs(),
+    Parameters(),
+    Bops(),
+    Energy("CI:CO"),
+    Energy("X:FX", "eyeriss"),
+    Energy("FX:FY", "tpu"),
+]
+NAMES = ["resnet_padded", "mobilenet", "resnext", "depth_multiplier", "vit", "gru"]
+
+
+def coded(network: jc.Network, seed: int, paths: Any) -> jc.Plan:
+    rng = np.random.default_rng(seed)
+    return jc.Plan(
+        weight_bits={p: jnp.int32(rng.choice([1, 3, 8, 32])) for p in paths},
+        sparsity={p: jnp.float32(rng.random()) for p in paths},
+        activation_bits={
+            name: jnp.int32(rng.choice([2, 8]))
+            for name in [layer.name for layer in network.layers][::2]
+        },
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_costs_are_those_of_the_compact_network(name: str) -> None:
+    """Whatever a plan removes is in no cost: the smaller network has none of it."""
+    network = jc.trace(*ZOO[name](jax.random.key(0))[:3])
+    removed = random_plan(network, 1)
+    small = jc.compact(network, removed)
+    coding = coded(network, 2, dict.fromkeys(layer.weight for layer in small.layers))
+    names = [layer.name for layer in small.layers]
+    bits = {n: b for n, b in coding.activation_bits.items() if n in names}
+    coding = coding.replace(activation_bits=bits)
+    joint = coding.replace(channels=removed.channels, blocks=removed.blocks)
+    found = costs(network, KINDS)(joint)
+    np.testing.assert_allclose(found, costs(small, KINDS)(coding), rtol=1e-5)
+    assert float(found[0]) == pytest.approx(small.macs, rel=1e-6)
+    assert float(found[1]) == small.size
+
+
+OTHERS = ["tied_embedding", "scanned_layers", "einsum", "low_rank", "channels_first"]
+
+
+@pytest.mark.parametrize("name", NAMES + OTHERS)
+def test_macs_of_work_are_those_of_the_program(name: str) -> None:
+    """Positions times kernel times channels, against the axes of the contraction."""
+    network = jc.trace(*ZOO[name](jax.random.key(0))[:3])
+
+    @jax.jit
+    def both(plan: jc.Plan) -> tuple[jax.Array, jax.Array]:
+        layers = total(work(network, plan), lambda layer: layer.macs)
+        alive = network.alive(plan.channels, plan.blocks)
+        return layers + other_macs(network, plan), network.count_macs(alive)
+
+    for seed in range(3):
+        found, expected = both(random_plan(network, seed))
+        assert float(found) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_work_by_hand() -> None:
+    """Strided 3x3, then depthwise 3x3 with two outputs a channel, then dense."""
+    params = {
+        "a": jnp.ones((3, 3, 3, 4)),
+        "b": jnp.ones((3, 3, 1, 8)),
+        "c": jnp.ones((8, 5)),
+    }
+
+    def apply(p: Any, x: Any) -> Any:
+        x = conv(conv(x, p["a"], stride=2), p["b"], groups=4)
+        return x.mean((1, 2)) @ p["c"]
+
+    network = jc.trace(apply, params, jnp.ones((2, 8, 6, 3)))
+    group = network.prunable[0]
+    plan = jc.Plan(
+        channels={group.name: jnp.asarray([True, False, True, True])},
+        weight_bits={"b": jnp.int32(3)},
+        activation_bits={"c": jnp.int32(5)},
+    )
+    works = work(network, plan)
+    assert [each.kind for each in works] == ["convolution", "depthwise", "dense"]
+    assert [each.kernel for each in works] == [(3, 3), (3, 3), ()]
+    assert [each.layers for each in works] == [("a",), ("b",), ("c",)]
+    names = ("positions", "input_positions", "groups", "inputs", "outputs", "weights")
+    numbers = [[float(getattr(each, name)[0]) for name in names] for each in works]
+    assert numbers[0] == [4 * 3, 8 * 6, 1, 3, 3, 9 * 3 * 3]
+    assert numbers[1] == [4 * 3, 4 * 3, 3, 1, 6, 9 * 6]
+    assert numbers[2] == [1, 1, 1, 6, 5, 6 * 5]
+    macs = [12 * 27 * 3, 12 * 9 * 6, 30]
+    assert [float(each.macs[0]) for each in works] == macs
+    assert works[0].input_entries[0] == 48 * 3 and works[1].output_entries[0] == 12 * 6
+    bits = macs[0] * 32 * 32 + macs[1] * 3 * 32 + macs[2] * 32 * 5
+    assert float(Bops()(network, plan)) == bits
+    assert float(Parameters()(network, plan)) == 81 + 54 + 30
+
+
+def test_attention_has_bit_operations_of_floats() -> None:
+    network = jc.trace(*ZOO["vit"](jax.random.key(0))[:3])
+    paths = dict.fromkeys(layer.weight for layer in network.layers)
+    plan = jc.Plan(
+        weight_bits={path: jnp.int32(1) for path in paths},
+        activation_bits={layer.name: jnp.int32(1) for layer in network.layers},
+    )
+    layers = sum(layer.macs for layer in network.layers)
+    assert 0 < layers < network.macs
+    expected = layers + 32 * 32 * (network.macs - layers)
+    assert float(Bops()(network, plan)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_one_program_for_all_plans() -> None:
+    network = jc.trace(*ZOO["mobilenet"](jax.random.key(0))[:3])
+    space = jc.Space(network, (jc.genes.ChannelCount(), jc.genes.WeightBits()))
+    bound = Parameters() <= 100.0
+    evaluate = jc.Evaluator(network, space, KINDS, constraints=[bound])
+    genotypes = np.asarray(space.sample(jax.random.key(0), 40))
+    evaluation = evaluate(genotypes)
+    found = np.asarray(evaluation.objectives)
+    assert found.shape == (40, len(KINDS)) and evaluate.compilations == 1
+    dense = evaluate(np.asarray(space.dense)[None]).objectives
+    assert (found <= dense).all() and np.isfinite(found).all()
+    assert ((np.asarray(evaluation.violation) > 0) == (found[:, 1] > 100)).all()
+    assert 0 < (found[:, 1] > 100).sum() < 40
