@@ -13,15 +13,15 @@ stands in the JSON file and is not named stays there. Data: see CONTRIBUTING.md.
 """
 
 import argparse
-import heapq
 import json
 import os
 import platform
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,26 +29,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 import jaxcompress as jc
-from jaxcompress import data
+from jaxcompress import codings, data
+from jaxcompress.compress import code
 from jaxcompress.models import as_function
 from jaxcompress.models.published import PUBLISHED, load
-from jaxcompress.search import Archive
-from jaxcompress.transforms import (
-    CODEBOOK_SIZES,
-    CODEBOOKS,
-    MERGE_ORDERS,
-    Shared,
-    merge_neighbours,
-)
+from jaxcompress.objectives import Cost
+from jaxcompress.transforms import CODEBOOK_SIZES, MERGE_ORDERS, merge_neighbours
 
 SHARED = Path(__file__).parents[2] / "shared/data"
 WEIGHTS = os.environ.get("JAXCOMPRESS_WEIGHTS") or SHARED / "weights"
 DATA = os.environ.get("TFDS_DATA_DIR") or SHARED / "tfds"
 NETWORKS = ("resnet20_cifar10", "resnet56_cifar10")
 PAPER = "13.72x to 14.98x"  # on CIFAR-10, from its abstract
-LARGEST = CODEBOOK_SIZES[-1]
 BATCH = 500
 
 
@@ -63,230 +58,209 @@ class Images:
         self.targets = labels.reshape(-1, BATCH)
 
 
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A network whose weights can be shared.
-
-    Attributes:
-        network: traced; space: of its one gene.
-        weights: the number of weights that are shared.
-        share: plan -> by path the shared weights.
-        run: (codes by path, table float32 [1024], images) -> logits.
-    """
-
-    network: jc.Network
-    space: jc.Space
-    weights: int
-    share: Callable[[jc.Plan], dict[str, Shared]]
-    run: Callable[[Any, Any, Any], jax.Array]
-
-
-def case_of(name: str) -> Case:
-    apply, params = as_function(load(name, WEIGHTS))
-    network = jc.trace(apply, params, jnp.zeros((2, 32, 32, 3)))
-    space = jc.Space(network, (jc.genes.Codebook(),))
-    leaves = network.leaves()
-    paths = space.decode(jnp.asarray(space.dense)).codebook_sizes
-    weights = {path: leaves[path] for path in paths}
-    kept = {path: jnp.ones(leaf.shape, bool) for path, leaf in weights.items()}
-    mean, std = jnp.asarray(PUBLISHED[name].mean), jnp.asarray(PUBLISHED[name].std)
-
-    @jax.jit
-    def share(plan: jc.Plan) -> dict[str, Shared]:
-        size = jnp.asarray(next(iter(plan.codebook_sizes.values())))
-        return CODEBOOKS[plan.codebook_kind].pooled(weights, size, kept, LARGEST)
-
-    @jax.jit
-    def run(codes: dict[str, jax.Array], table: jax.Array, x: jax.Array) -> jax.Array:
-        values = {path: table[code] for path, code in codes.items()}
-        return apply(network.unflatten(leaves | values), (x - mean) / std)
-
-    count = sum(leaf.size for leaf in weights.values())
-    return Case(network, space, count, share, run)
-
-
 def correct(
-    case: Case, codes: Any, table: np.ndarray, images: Images, at_least: float = 0.0
+    run: Callable[[np.ndarray], jax.Array], images: Images, at_least: float = 0.0
 ) -> int:
     """Returns how many images are classified correctly.
 
     Stops where it is certain that there are fewer than `at_least`, and returns a number
     below it. With the hardest images first this is soon, and changes no decision.
     """
-    padded = np.zeros(LARGEST, np.float32)
-    padded[: len(table)] = table
     possible = images.count
     for x, labels in zip(images.inputs, images.targets, strict=True):
-        wrong = np.asarray(case.run(codes, padded, x).argmax(-1)) != labels
+        wrong = np.asarray(run(x).argmax(-1)) != labels
         possible -= int((wrong & (labels >= 0)).sum())
         if possible < at_least:
             break
     return possible
 
 
-def hardest_first(case: Case, inputs: np.ndarray, targets: np.ndarray) -> Images:
-    """Returns images in ascending order of the margin that the dense network has."""
-    rows, zeros = np.arange(len(targets)), np.zeros(LARGEST, np.float32)
-    batches = [case.run({}, zeros, x) for x in Images(inputs, targets).inputs]
-    logits = np.concatenate([np.asarray(batch) for batch in batches])[: len(targets)]
+def hardest_first(
+    run: Callable[[np.ndarray], jax.Array], inputs: np.ndarray, targets: np.ndarray
+) -> Images:
+    """Returns images in ascending order of their margin."""
+    rows = np.arange(len(targets))
+    batches = [np.asarray(run(x)) for x in Images(inputs, targets).inputs]
+    logits = np.concatenate(batches)[: len(targets)]
     own = logits[rows, targets]
     logits[rows, targets] = -np.inf
     order = np.argsort(own - logits.max(1), kind="stable")
     return Images(inputs[order], targets[order])
 
 
-def huffman_bits(counts: np.ndarray) -> int:
-    """Returns the length of a Huffman coded text of symbols with these counts."""
-    heap = [int(count) for count in counts]
-    heapq.heapify(heap)
-    bits = 0
-    while len(heap) > 1:
-        both = heapq.heappop(heap) + heapq.heappop(heap)
-        bits += both  # the code words of all these symbols are one bit longer
-        heapq.heappush(heap, both)
-    return bits
+@dataclass(frozen=True)
+class Values(Cost):
+    """How many values the weights of the network share."""
+
+    name = "values"
+    unit = "values"
+
+    def __call__(self, network: jc.Network, plan: jc.Plan) -> Float[Array, ""]:
+        shared = next(iter(code(network, plan).values()))
+        return jnp.asarray(shared.used, jnp.float32)
 
 
-def stored(case: Case, counts: np.ndarray) -> dict[str, float]:
-    """Returns what weights whose values have these counts take, and the ratios."""
-    bits, size = huffman_bits(counts), case.network.size
-    coded = bits + 32 * len(counts)
-    # And the length of every code word, without which no one can decode.
-    whole = coded + 8 * len(counts) + 32 * (size - case.weights)
-    return {
-        "values": len(counts),
-        "bits": bits / case.weights,
-        "ratio": 32 * case.weights / coded,
-        "whole": 32 * size / whole,
-    }
-
-
-def search(case: Case, images: Images, arguments: argparse.Namespace) -> Archive:
-    """Returns everything evaluated: (validation error, number of shared values)."""
-    sizes = np.geomspace(4, LARGEST, arguments.population).round().astype(np.int32)
+def found_by_search(
+    network: jc.Network, space: jc.Space, images: Images, arguments: argparse.Namespace
+) -> jc.Result:
+    count = arguments.population
+    sizes = np.geomspace(4, CODEBOOK_SIZES[-1], count).round().astype(np.int32)
     initial = (sizes - CODEBOOK_SIZES[0])[:, None]
-    algorithm = jc.NSGA2(arguments.population, case.space, 2, initial=initial)
-    ask, tell = jax.jit(algorithm.ask), jax.jit(algorithm.tell)
-    params, key = algorithm.default_params, jax.random.key(arguments.seed)
-    state, archive = algorithm.init(key, params), Archive(1, 2)
-    for generation in range(arguments.generations):
-        ask_key, tell_key = jax.random.split(jax.random.fold_in(key, generation))
-        genotypes, state = ask(ask_key, state, params)
-        new = archive.unknown(np.asarray(genotypes))
-        for genotype in new:
-            codes, book = shared(case, genotype)
-            wrong = images.count - correct(case, codes, book, images)
-            row = np.asarray([[wrong / images.count, len(book)]], np.float32)
-            archive.add(genotype[None], row, np.zeros(1, np.float32))
-            print(f"  K {genotype[0] + 2}: {len(book)} values, {wrong} wrong", flush=True)
-        objectives, violation = map(jnp.asarray, archive.lookup(np.asarray(genotypes)))
-        evaluation = jc.Evaluation(objectives=objectives, violation=violation)
-        state, _ = tell(tell_key, genotypes, evaluation, state, params)
-    return archive
-
-
-def shared(case: Case, genotype: np.ndarray) -> tuple[dict[str, jax.Array], np.ndarray]:
-    """Returns the codes by path and the codebook of one K."""
-    found = case.share(case.space.decode(jnp.asarray(genotype)))
-    one = next(iter(found.values()))
-    codes = {path: weight.codes for path, weight in found.items()}
-    return codes, np.asarray(one.codebook)[: int(one.used)]
+    x = images.inputs.reshape(-1, *images.inputs.shape[2:])[: images.count]
+    y = images.targets.ravel()[: images.count]
+    objectives = (jc.objectives.Error(), Values())
+    # One at a time: a larger chunk is filled up with copies where few are new.
+    evaluate = jc.Evaluator(network, space, objectives, inputs=x, targets=y, chunk=1)
+    algorithm = jc.NSGA2(count, space, len(objectives), initial=initial)
+    return jc.search(
+        jax.random.key(arguments.seed),
+        algorithm,
+        evaluate,
+        generations=arguments.generations,
+        on_generation=lambda done: print(f"  {done}", flush=True),
+    )
 
 
 def row(
-    case: Case, genotype: np.ndarray, validation: Images, test: Images, order: str
+    network: jc.Network,
+    plan: jc.Plan,
+    validation: Images,
+    test: Images,
+    order: str,
 ) -> dict[str, Any]:
     """Returns what one K gives, before and after the merge."""
-    codes, book = shared(case, genotype)
-    line = np.concatenate([np.ravel(code) for code in codes.values()])
+    small = jc.compact(network, plan)
+    shared = {path: c for path, c in small.coding.items() if c.codebook is not None}
+    line = np.concatenate([coding.codes.ravel() for coding in shared.values()])
+    book = next(iter(shared.values())).codebook
     counts = np.bincount(line, minlength=len(book))
+    leaves = small.leaves()
+
+    @jax.jit
+    def run(table: jax.Array, x: jax.Array) -> jax.Array:
+        values = {path: table[coding.codes] for path, coding in shared.items()}
+        return small.apply(small.unflatten(leaves | values), x)
 
     def score(table: np.ndarray, at_least: float) -> float:
-        return float(correct(case, codes, table, validation, max(at_least, 0.0)))
+        return float(correct(lambda x: run(table, x), validation, max(at_least, 0.0)))
 
     merged = merge_neighbours(book, counts, score, order)
-    table = merged.codebook[merged.places]
-    after = np.bincount(merged.places, weights=counts).astype(np.int64)
 
-    def measured(table: np.ndarray, counts: np.ndarray) -> dict[str, float]:
-        accuracy = {
-            "validation": correct(case, codes, table, validation) / validation.count,
-            "test": correct(case, codes, table, test) / test.count,
+    def measured(places: np.ndarray, book: np.ndarray) -> dict[str, float]:
+        coding = {
+            path: replace(
+                old,
+                bits=max(1, (len(book) - 1).bit_length()),
+                codes=places[old.codes],
+                codebook=book,
+            )
+            for path, old in shared.items()
         }
-        return stored(case, counts) | accuracy
+        values = {path: book[c.codes] for path, c in coding.items()}
+        params = small.unflatten(leaves | values)
+        member = replace(small, params=params, coding=small.coding | coding)
+        symbols = codings.encode("huffman", places[line].astype(np.int64), len(book))
+        bits = 8 * len(symbols)
+        dense, _ = saved(network)
+        parameters, file = saved(member)
+        return {
+            "values": len(book),
+            "validation": score(book[places], 0.0) / validation.count,
+            "test": correct(file, test) / test.count,
+            "bits": bits / line.size,
+            "ratio": 32 * line.size / (bits + 32 * len(book)),
+            "bytes": parameters,
+            "file_ratio": dense / parameters,
+        }
 
     found = {
-        "size": int(genotype[0]) + CODEBOOK_SIZES[0],
-        "before": measured(book, counts),
-        "after": measured(table, after),
+        "size": int(next(iter(plan.codebook_sizes.values()))),
+        "before": measured(np.arange(len(book), dtype=np.int32), book),
+        "after": measured(merged.places, merged.codebook),
         "evaluations": merged.evaluations,
     }
-    print(f"  {line_of('', found)}", flush=True)
+    print(*lines_of("", found), sep="\n", flush=True)
     return found
+
+
+def saved(network: jc.Network) -> tuple[int, jc.Artifact]:
+    """Returns the bytes of the parameter part of a network's file, and the file loaded."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "network.jcz"
+        return jc.save(path, network, coding="huffman").parameters, jc.load(path)
 
 
 def entry(name: str, dataset: data.Dataset, arguments: argparse.Namespace) -> Any:
     """Returns the results of one network."""
     print(name, flush=True)
     began = time.process_time()
-    case = case_of(name)
-    count, seen = arguments.validation, arguments.test
-    validation = hardest_first(
-        case, dataset.validation.inputs[:count], dataset.validation.targets[:count]
-    )
-    test = Images(dataset.test.inputs[:seen], dataset.test.targets[:seen])
-    zeros = np.zeros(LARGEST, np.float32)
+    how = PUBLISHED[name]
+    dataset = replace(dataset, mean=how.mean, std=how.std)
+    apply, params = as_function(load(name, WEIGHTS))
+    network = jc.trace(apply, params, jnp.zeros((2, *dataset.input_shape)))
+    space = jc.Space(network, (jc.genes.Codebook(),))
+    run = jax.jit(lambda x: network.apply(network.params, x))
+
+    def some(split: data.Split, count: int | None) -> tuple[np.ndarray, np.ndarray]:
+        return np.asarray(dataset.normalize(split.inputs[:count])), split.targets[:count]
+
+    validation = hardest_first(run, *some(dataset.validation, arguments.validation))
+    test = Images(*some(dataset.test, arguments.test))
     dense = {
-        "validation": correct(case, {}, zeros, validation) / validation.count,
-        "test": correct(case, {}, zeros, test) / test.count,
+        "validation": correct(run, validation) / validation.count,
+        "test": correct(run, test) / test.count,
     }
     print(f"  dense: {dense}", flush=True)
-    archive = search(case, validation, arguments)
-    front = archive.front()
-    front = front[np.argsort(archive.objectives[front, 1])]
-    errors = archive.objectives[front, 0]
-    chosen = []
+    result = found_by_search(network, space, validation, arguments)
+    errors, values = result.objectives.T
+    rows = []
     for points in arguments.losses:
-        near = front[errors <= 1 - dense["validation"] + points / 100 + 1e-6]
-        if near.size and near[0] not in chosen:
-            chosen.append(near[0])
+        near = errors <= 1 - dense["validation"] + points / 100 + 1e-6
+        if near.any():
+            rows.append(np.flatnonzero(near)[np.argmin(values[near])])
+    leaves = network.leaves()
+    plans = [space.decode(result.genotypes[i]) for i in dict.fromkeys(rows)]
     return {
         "network": name,
-        "weights": case.weights,
-        "parameters": case.network.size,
+        "weights": sum(leaves[path].size for path in plans[0].codebook_sizes),
+        "parameters": network.size,
         "validation_images": validation.count,
         "test_images": test.count,
         "dense": dense,
-        "evaluations": len(archive),
-        "front": archive.objectives[front].tolist(),
-        "rows": [
-            row(case, archive.genotypes[i], validation, test, arguments.order)
-            for i in chosen
-        ],
+        "evaluations": len(result.archive),
+        "front": result.objectives.tolist(),
+        "rows": [row(network, p, validation, test, arguments.order) for p in plans],
         "cpu_seconds": time.process_time() - began,
     }
 
 
-def line_of(name: str, found: dict[str, Any]) -> str:
-    """Returns a line of the table."""
-    cells = [name, str(found["size"])]
+def lines_of(name: str, found: dict[str, Any]) -> list[str]:
+    """Returns the lines of the table for one K."""
+    lines = []
     for when in ("before", "after"):
         part = found[when]
-        cells += [
+        cells = (
+            name,
+            str(found["size"]),
+            "yes" if when == "after" else "no",
             str(part["values"]),
             f"{100 * part['validation']:.2f}",
             f"{100 * part['test']:.2f}",
             f"{part['bits']:.3f}",
             f"{part['ratio']:.2f}x",
-            f"{part['whole']:.2f}x",
-        ]
-    return f"| {' | '.join(cells)} |"
+            f"{part['bytes']:,}",
+            f"{part['file_ratio']:.2f}x",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def page(results: dict[str, Any]) -> str:
     """Returns the Markdown page."""
-    columns = ("values", "validation, %", "test, %", "bits a weight", "ratio", "whole")
-    heads = ["network", "K", *columns, *(f"merged: {column}" for column in columns)]
+    heads = (
+        *("network", "K", "merged", "values", "validation, %", "test, %"),
+        *("bits a weight", "ratio", "bytes of the file", "ratio of the file"),
+    )
     setting = results["setting"]
     lines = [
         "# Weight sharing without retraining",
@@ -295,17 +269,18 @@ def page(results: dict[str, Any]) -> str:
         "",
         "One codebook for all weights of convolutions and dense layers: the means of K",
         "uniform bins, K in 2..1024 found by NSGA-II, codes Huffman coded; then neighbours",
-        f"merged ({setting['order'].replace('_', ' ')}) while no validation accuracy is",
-        "lost. *ratio* is 32 bits a weight over the Huffman coded bits and 32 bits a",
-        f"value, as in Khosrowshahli et al. 2025 (arXiv 2501.03095), who report {PAPER}",
-        "for their networks on CIFAR-10. *whole* is the same for all parameters: with a",
-        "byte for the length of each code word, and 32 bits for each bias and each entry",
-        "of a normalisation.",
+        f"merged ({setting['order'].replace('_', ' ')}) as long as no validation accuracy is",
+        "lost. *Ratio* is 32 bits a weight over the bits of the encoder's output (code",
+        "lengths included) and 32 bits a value, as in Khosrowshahli et al. 2025 (arXiv",
+        f"2501.03095), who report {PAPER} for their networks on CIFAR-10. The file is",
+        "the parameter part of a saved network (every tensor with a Huffman code of its own,",
+        "one codebook; biases, normalisations and header included), its ratio that of the",
+        "dense network's file to it.",
         "",
         "Validation images are held out of the training split here, but the published",
         "networks were trained on that whole split: they have seen them, so choices by",
         "validation accuracy are more optimistic than for a network of one's own. The test",
-        "images are read once for each row, before and after the merge.",
+        "images are read once for each row before and after the merge, by the loaded file.",
         "",
     ]
     for found in results["entries"]:
@@ -321,7 +296,9 @@ def page(results: dict[str, Any]) -> str:
             f"{found['cpu_seconds']:.0f} CPU seconds"
         )
     lines += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    lines += [line_of(e["network"], r) for e in results["entries"] for r in e["rows"]]
+    for found in results["entries"]:
+        for one in found["rows"]:
+            lines += lines_of(found["network"], one)
     versions = ", ".join(f"{name} {number}" for name, number in setting["versions"].items())
     return "\n".join([*lines, "", f"{versions}."]) + "\n"
 
