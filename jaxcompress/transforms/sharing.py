@@ -33,12 +33,14 @@ class Shared(struct.PyTreeNode):
             removed entries.
         codebook: float32 [k], ascending; the places that no entry has are the last ones,
             and 0.
+        used: how many places some entry has, int32 [].
         values: float32, the tensor after sharing: codebook[codes]; unchanged where an
             entry is removed: a row of zeros might be divided by its norm.
     """
 
     codes: Int[Array, "..."]
     codebook: Float[Array, "..."]
+    used: Int[Array, "..."]
     values: Float[Array, "..."]
 
 
@@ -105,17 +107,17 @@ class Sharing(ABC):
         weights = lax.stop_gradient(dict(weights))
         found = {n: self.cells(w, sizes[n], kept[n], max_size) for n, w in weights.items()}
 
-        def codebook(cells: Cells, size: Int[Array, ""]) -> tuple[Array, Array]:
+        def codebook(cells: Cells, size: Int[Array, ""]) -> tuple[Array, Array, Array]:
             return _codebook(cells, *self.groups(cells, size, max_size))
 
         every: Any = jax.tree.map(lambda *x: jnp.stack(x), *(c for _, c in found.values()))
         size = jnp.stack([jnp.asarray(sizes[name]) for name in found])
-        places, codebooks = jax.vmap(codebook)(every, size)
+        places, codebooks, used = jax.vmap(codebook)(every, size)
         shared = {}
         for i, (name, (of, _)) in enumerate(found.items()):
             codes = jnp.where(kept[name], places[i][of], 0)
             values = jnp.where(kept[name], codebooks[i][codes], weights[name])
-            shared[name] = Shared(codes, codebooks[i], values)
+            shared[name] = Shared(codes, codebooks[i], used[i], values)
         return shared
 
     def pooled(
@@ -133,22 +135,23 @@ class Sharing(ABC):
         cuts = np.cumsum([prod(shape) for shape in shapes.values()])[:-1]
         codes, values = jnp.split(found.codes, cuts), jnp.split(found.values, cuts)
         return {
-            name: Shared(c.reshape(shape), found.codebook, v.reshape(shape))
+            name: found.replace(codes=c.reshape(shape), values=v.reshape(shape))
             for (name, shape), c, v in zip(shapes.items(), codes, values, strict=True)
         }
 
 
 def _codebook(
     cells: Cells, group: Int[Array, " c"], zero: Bool[Array, " k"]
-) -> tuple[Int[Array, " c"], Float[Array, " k"]]:
-    """Returns the place in the codebook of every cell, and the codebook."""
+) -> tuple[Int[Array, " c"], Float[Array, " k"], Int[Array, ""]]:
+    """Returns every cell's place in the codebook, the codebook, and its places in use."""
     k = zero.size
     counts = segment_sum(cells.counts, group, k)
     means = segment_sum(cells.sums, group, k) / jnp.maximum(counts, 1)
     used = counts > 0
     places = jnp.where(used, jnp.cumsum(used) - 1, k)
     values = jnp.where(zero, 0.0, means)
-    return places[group], jnp.zeros(k).at[places].set(values, mode="drop")
+    codebook = jnp.zeros(k).at[places].set(values, mode="drop")
+    return places[group], codebook, used.sum(dtype=jnp.int32)
 
 
 def ends(

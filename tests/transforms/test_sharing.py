@@ -90,12 +90,12 @@ def test_what_every_codebook_promises(kind: str, size: int, seed: int, what: str
     elif what == "outlier":
         weights.flat[0] = 1e4
     found = SHARE[kind](weights, jnp.asarray(size), kept)
-    codes, codebook, values = (np.asarray(x) for x in jax.tree.leaves(found))
+    codes, codebook, count, values = (np.asarray(x) for x in jax.tree.leaves(found))
     assert (values[~kept] == weights[~kept]).all() and (codes[~kept] == 0).all()
     assert (values[kept] == codebook[codes[kept]]).all()
     used = np.unique(codes[kept])
     # Codes without a gap from 0 on, at most K of them, and values that ascend.
-    assert (used == np.arange(used.size)).all() and used.size <= size
+    assert (used == np.arange(used.size)).all() and used.size == count <= size
     assert (np.diff(codebook[used]) > 0).all() and not codebook[used.size :].any()
     line, code = weights[kept].astype(np.float64), codes[kept]
     width = np.abs(line).max()
@@ -165,7 +165,7 @@ def test_the_reserved_zero(shift: float) -> None:
     """Where 0 is near weights, it is a value exactly, of those that are nearest to it."""
     weights = (tensor(6) + shift).astype(np.float32)
     found = SHARE["kmeans_zero"](weights, jnp.asarray(8), np.ones(SHAPE, bool))
-    used = int(np.asarray(found.codes).max()) + 1
+    used = int(found.used)
     codebook = np.asarray(found.codebook)[:used]
     assert (used == 8) == (0.0 in codebook) == (shift < 1)
     if shift < 1:

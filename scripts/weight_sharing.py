@@ -1,0 +1,344 @@
+"""Weight sharing of published networks without retraining, as Khosrowshahli et al. 2025.
+
+python scripts/weight_sharing.py [--networks resnet20_cifar10 resnet56_cifar10]
+    [--population 10] [--generations 3] [--validation N] [--test N]
+    [--json docs/results/weight_sharing.json] [--table docs/results/weight_sharing.md]
+
+One gene: the number K of uniform bins of all weights of convolutions and dense layers
+together. NSGA-II minimises the validation error and the number of shared values. Of what
+it found, the fewest values within each of some losses of validation accuracy are kept,
+neighbours among them are merged as long as no validation accuracy is lost, and the codes
+are Huffman coded. The test images are read once for each row of the table. A network that
+stands in the JSON file and is not named stays there. Data: see CONTRIBUTING.md.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+import jaxcompress as jc
+from jaxcompress import codings, data
+from jaxcompress.compress import code
+from jaxcompress.models import as_function
+from jaxcompress.models.published import PUBLISHED, load
+from jaxcompress.objectives import Cost
+from jaxcompress.transforms import CODEBOOK_SIZES, MERGE_ORDERS, merge_neighbours
+
+SHARED = Path(__file__).parents[2] / "shared/data"
+WEIGHTS = os.environ.get("JAXCOMPRESS_WEIGHTS") or SHARED / "weights"
+DATA = os.environ.get("TFDS_DATA_DIR") or SHARED / "tfds"
+NETWORKS = ("resnet20_cifar10", "resnet56_cifar10")
+PAPER = "13.72x to 14.98x"  # on CIFAR-10, from its abstract
+BATCH = 500
+
+
+class Images:
+    """Labelled images in batches; those that fill the last one have the label -1."""
+
+    def __init__(self, inputs: np.ndarray, targets: np.ndarray) -> None:
+        self.count = len(targets)
+        rows = np.arange(-(-self.count // BATCH) * BATCH)
+        labels = np.where(rows < self.count, targets[rows % self.count], -1)
+        self.inputs = inputs[rows % self.count].reshape(-1, BATCH, *inputs.shape[1:])
+        self.targets = labels.reshape(-1, BATCH)
+
+
+def correct(
+    run: Callable[[np.ndarray], jax.Array], images: Images, at_least: float = 0.0
+) -> int:
+    """Returns how many images are classified correctly.
+
+    Stops where it is certain that there are fewer than `at_least`, and returns a number
+    below it. With the hardest images first this is soon, and changes no decision.
+    """
+    possible = images.count
+    for x, labels in zip(images.inputs, images.targets, strict=True):
+        wrong = np.asarray(run(x).argmax(-1)) != labels
+        possible -= int((wrong & (labels >= 0)).sum())
+        if possible < at_least:
+            break
+    return possible
+
+
+def hardest_first(
+    run: Callable[[np.ndarray], jax.Array], inputs: np.ndarray, targets: np.ndarray
+) -> Images:
+    """Returns images in ascending order of their margin."""
+    rows = np.arange(len(targets))
+    batches = [np.asarray(run(x)) for x in Images(inputs, targets).inputs]
+    logits = np.concatenate(batches)[: len(targets)]
+    own = logits[rows, targets]
+    logits[rows, targets] = -np.inf
+    order = np.argsort(own - logits.max(1), kind="stable")
+    return Images(inputs[order], targets[order])
+
+
+@dataclass(frozen=True)
+class Values(Cost):
+    """How many values the weights of the network share."""
+
+    name = "values"
+    unit = "values"
+
+    def __call__(self, network: jc.Network, plan: jc.Plan) -> Float[Array, ""]:
+        shared = next(iter(code(network, plan).values()))
+        return jnp.asarray(shared.used, jnp.float32)
+
+
+def found_by_search(
+    network: jc.Network, space: jc.Space, images: Images, arguments: argparse.Namespace
+) -> jc.Result:
+    count = arguments.population
+    sizes = np.geomspace(4, CODEBOOK_SIZES[-1], count).round().astype(np.int32)
+    initial = (sizes - CODEBOOK_SIZES[0])[:, None]
+    x = images.inputs.reshape(-1, *images.inputs.shape[2:])[: images.count]
+    y = images.targets.ravel()[: images.count]
+    objectives = (jc.objectives.Error(), Values())
+    # One at a time: a larger chunk is filled up with copies where few are new.
+    evaluate = jc.Evaluator(network, space, objectives, inputs=x, targets=y, chunk=1)
+    algorithm = jc.NSGA2(count, space, len(objectives), initial=initial)
+    return jc.search(
+        jax.random.key(arguments.seed),
+        algorithm,
+        evaluate,
+        generations=arguments.generations,
+        on_generation=lambda done: print(f"  {done}", flush=True),
+    )
+
+
+def row(
+    network: jc.Network,
+    plan: jc.Plan,
+    validation: Images,
+    test: Images,
+    order: str,
+) -> dict[str, Any]:
+    """Returns what one K gives, before and after the merge."""
+    small = jc.compact(network, plan)
+    shared = {path: c for path, c in small.coding.items() if c.codebook is not None}
+    line = np.concatenate([coding.codes.ravel() for coding in shared.values()])
+    book = next(iter(shared.values())).codebook
+    counts = np.bincount(line, minlength=len(book))
+    leaves = small.leaves()
+
+    @jax.jit
+    def run(table: jax.Array, x: jax.Array) -> jax.Array:
+        values = {path: table[coding.codes] for path, coding in shared.items()}
+        return small.apply(small.unflatten(leaves | values), x)
+
+    def score(table: np.ndarray, at_least: float) -> float:
+        return float(correct(lambda x: run(table, x), validation, max(at_least, 0.0)))
+
+    merged = merge_neighbours(book, counts, score, order)
+
+    def measured(places: np.ndarray, book: np.ndarray) -> dict[str, float]:
+        coding = {
+            path: replace(
+                old,
+                bits=max(1, (len(book) - 1).bit_length()),
+                codes=places[old.codes],
+                codebook=book,
+            )
+            for path, old in shared.items()
+        }
+        values = {path: book[c.codes] for path, c in coding.items()}
+        params = small.unflatten(leaves | values)
+        member = replace(small, params=params, coding=small.coding | coding)
+        symbols = codings.encode("huffman", places[line].astype(np.int64), len(book))
+        bits = 8 * len(symbols)
+        dense, _ = saved(network)
+        parameters, file = saved(member)
+        return {
+            "values": len(book),
+            "validation": score(book[places], 0.0) / validation.count,
+            "test": correct(file, test) / test.count,
+            "bits": bits / line.size,
+            "ratio": 32 * line.size / (bits + 32 * len(book)),
+            "bytes": parameters,
+            "file_ratio": dense / parameters,
+        }
+
+    found = {
+        "size": int(next(iter(plan.codebook_sizes.values()))),
+        "before": measured(np.arange(len(book), dtype=np.int32), book),
+        "after": measured(merged.places, merged.codebook),
+        "evaluations": merged.evaluations,
+    }
+    print(*lines_of("", found), sep="\n", flush=True)
+    return found
+
+
+def saved(network: jc.Network) -> tuple[int, jc.Artifact]:
+    """Returns the bytes of the parameter part of a network's file, and the file loaded."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "network.jcz"
+        return jc.save(path, network, coding="huffman").parameters, jc.load(path)
+
+
+def entry(name: str, dataset: data.Dataset, arguments: argparse.Namespace) -> Any:
+    """Returns the results of one network."""
+    print(name, flush=True)
+    began = time.process_time()
+    how = PUBLISHED[name]
+    dataset = replace(dataset, mean=how.mean, std=how.std)
+    apply, params = as_function(load(name, WEIGHTS))
+    network = jc.trace(apply, params, jnp.zeros((2, *dataset.input_shape)))
+    space = jc.Space(network, (jc.genes.Codebook(),))
+    run = jax.jit(lambda x: network.apply(network.params, x))
+
+    def some(split: data.Split, count: int | None) -> tuple[np.ndarray, np.ndarray]:
+        return np.asarray(dataset.normalize(split.inputs[:count])), split.targets[:count]
+
+    validation = hardest_first(run, *some(dataset.validation, arguments.validation))
+    test = Images(*some(dataset.test, arguments.test))
+    dense = {
+        "validation": correct(run, validation) / validation.count,
+        "test": correct(run, test) / test.count,
+    }
+    print(f"  dense: {dense}", flush=True)
+    result = found_by_search(network, space, validation, arguments)
+    errors, values = result.objectives.T
+    rows = []
+    for points in arguments.losses:
+        near = errors <= 1 - dense["validation"] + points / 100 + 1e-6
+        if near.any():
+            rows.append(np.flatnonzero(near)[np.argmin(values[near])])
+    leaves = network.leaves()
+    plans = [space.decode(result.genotypes[i]) for i in dict.fromkeys(rows)]
+    return {
+        "network": name,
+        "weights": sum(leaves[path].size for path in plans[0].codebook_sizes),
+        "parameters": network.size,
+        "validation_images": validation.count,
+        "test_images": test.count,
+        "dense": dense,
+        "evaluations": len(result.archive),
+        "front": result.objectives.tolist(),
+        "rows": [row(network, p, validation, test, arguments.order) for p in plans],
+        "cpu_seconds": time.process_time() - began,
+    }
+
+
+def lines_of(name: str, found: dict[str, Any]) -> list[str]:
+    """Returns the lines of the table for one K."""
+    lines = []
+    for when in ("before", "after"):
+        part = found[when]
+        cells = (
+            name,
+            str(found["size"]),
+            "yes" if when == "after" else "no",
+            str(part["values"]),
+            f"{100 * part['validation']:.2f}",
+            f"{100 * part['test']:.2f}",
+            f"{part['bits']:.3f}",
+            f"{part['ratio']:.2f}x",
+            f"{part['bytes']:,}",
+            f"{part['file_ratio']:.2f}x",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def page(results: dict[str, Any]) -> str:
+    """Returns the Markdown page."""
+    heads = (
+        *("network", "K", "merged", "values", "validation, %", "test, %"),
+        *("bits a weight", "ratio", "bytes of the file", "ratio of the file"),
+    )
+    setting = results["setting"]
+    lines = [
+        "# Weight sharing without retraining",
+        "",
+        f"`{setting['command']}`",
+        "",
+        "One codebook for all weights of convolutions and dense layers: the means of K",
+        "uniform bins, K in 2..1024 found by NSGA-II, codes Huffman coded; then neighbours",
+        f"merged ({setting['order'].replace('_', ' ')}) as long as no validation accuracy is",
+        "lost. *Ratio* is 32 bits a weight over the bits of the encoder's output (code",
+        "lengths included) and 32 bits a value, as in Khosrowshahli et al. 2025 (arXiv",
+        f"2501.03095), who report {PAPER} for their networks on CIFAR-10. The file is",
+        "the parameter part of a saved network (every tensor with a Huffman code of its own,",
+        "one codebook; biases, normalisations and header included), its ratio that of the",
+        "dense network's file to it.",
+        "",
+        "Validation images are held out of the training split here, but the published",
+        "networks were trained on that whole split: they have seen them, so choices by",
+        "validation accuracy are more optimistic than for a network of one's own. The test",
+        "images are read once for each row before and after the merge, by the loaded file.",
+        "",
+    ]
+    for found in results["entries"]:
+        dense = found["dense"]
+        lines.append(
+            f"- {found['network']}: {found['weights']:,} weights, "
+            f"{found['parameters']:,} parameters; dense "
+            f"{100 * dense['validation']:.2f} % of "
+            f"{found['validation_images']:,} validation images and "
+            f"{100 * dense['test']:.2f} % of {found['test_images']:,} test images; "
+            f"{found['evaluations']} evaluations of the search and "
+            f"{sum(row['evaluations'] for row in found['rows'])} of the merges, "
+            f"{found['cpu_seconds']:.0f} CPU seconds"
+        )
+    lines += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for found in results["entries"]:
+        for one in found["rows"]:
+            lines += lines_of(found["network"], one)
+    versions = ", ".join(f"{name} {number}" for name, number in setting["versions"].items())
+    return "\n".join([*lines, "", f"{versions}."]) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Weight sharing of published networks.")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=[*NETWORKS])
+    parser.add_argument("--population", type=int, default=10)
+    parser.add_argument("--generations", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--losses", type=float, nargs="+", default=[0.5, 1.0, 5.0])
+    parser.add_argument("--order", choices=MERGE_ORDERS, default=MERGE_ORDERS[0])
+    parser.add_argument("--validation", type=int, help="images; all held-out ones if None")
+    parser.add_argument("--test", type=int, help="images; all if None")
+    results = Path("docs/results")
+    parser.add_argument("--json", type=Path, default=results / "weight_sharing.json")
+    parser.add_argument("--table", type=Path, default=results / "weight_sharing.md")
+    arguments = parser.parse_args()
+    entries = {}
+    if arguments.json.exists():
+        old = json.loads(arguments.json.read_text())["entries"]
+        entries = {found["network"]: found for found in old}
+    dataset = data.load("cifar10", data_dir=DATA)
+    for name in arguments.networks:
+        entries[name] = entry(name, dataset, arguments)
+    packages = ("jax", "jaxlib", "numpy")
+    setting = {
+        "command": shlex.join(["python", "scripts/weight_sharing.py", *sys.argv[1:]]),
+        "order": arguments.order,
+        "losses": arguments.losses,
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in packages},
+    }
+    ordered = [entries[name] for name in NETWORKS if name in entries]
+    found = {"setting": setting, "entries": ordered}
+    for path in (arguments.json, arguments.table):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+    arguments.table.write_text(page(found))
+
+
+if __name__ == "__main__":
+    main()
