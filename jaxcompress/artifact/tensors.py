@@ -27,6 +27,8 @@ def encode(
         how: out of `codings.CODINGS`; with an entropy coding, tensors that are smaller
             without one go without.
     """
+    if how not in codings.CODINGS:
+        raise ValueError(f"coding is {how!r}; allowed: {tuple(codings.CODINGS)}")
     entries, chunks, books = [], [], {}
     for path, leaf in leaves.items():
         if leaf.dtype != np.float32:

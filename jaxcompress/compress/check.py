@@ -11,7 +11,21 @@ from jaxcompress.compress.sparse import kernel_axes
 from jaxcompress.network import Network
 from jaxcompress.space import Plan
 from jaxcompress.space.bases import bases
-from jaxcompress.transforms import ALLOWED_BITS, CODEBOOK_SIZES
+from jaxcompress.transforms import (
+    ALLOWED_BITS,
+    CODEBOOK_SIZES,
+    CODEBOOKS,
+    GRANULARITIES,
+    SCALES,
+)
+
+STATIC = {
+    "granularity": GRANULARITIES,
+    "scale_by": SCALES,
+    "codebook_kind": CODEBOOKS,
+    "codebook_scope": ("layer", "network"),
+    "sparsity_scope": ("layer", "network"),
+}
 
 
 def check_plan(network: Network, plan: Plan) -> None:
@@ -21,6 +35,11 @@ def check_plan(network: Network, plan: Plan) -> None:
         ValueError: the plan names what is not there, removes what must stay or a whole
             group, or has bits that are not allowed.
     """
+    for name, allowed in STATIC.items():
+        if getattr(plan, name) not in allowed:
+            raise ValueError(
+                f"plan: {name} is {getattr(plan, name)!r}; allowed: {tuple(allowed)}"
+            )
     groups = {group.name: group for group in network.groups}
     _check_names("channel group", plan.channels, groups)
     for name, kept in plan.channels.items():

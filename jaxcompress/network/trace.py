@@ -29,7 +29,7 @@ def trace(
     params: Any,
     example_input: Any,
     *,
-    freeze: Sequence[str] = (),
+    freeze: str | Sequence[str] = (),
 ) -> Network:
     """Traces a network: finds its layers, its channel groups and what they cost.
 
@@ -56,6 +56,12 @@ def trace(
         48
     """
     paths = _checked_paths(params)
+    freeze = (freeze,) if isinstance(freeze, str) else tuple(freeze)
+    for pattern in freeze:
+        if not any(fnmatch(path, pattern) for path in paths):
+            raise ValueError(
+                f"trace: freeze has {pattern!r}, which names none of {list(paths)}"
+            )
     example = jax.tree.map(_example, example_input)
     if not jax.tree.leaves(example):
         raise ValueError("trace: example_input holds no array; give one batch of inputs")

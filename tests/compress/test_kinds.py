@@ -152,6 +152,8 @@ def test_one_threshold_for_the_whole_network() -> None:
 @pytest.mark.parametrize(
     ("plan", "words"),
     [
+        ({"granularity": "chanel"}, r"'chanel'; allowed: .'tensor', 'channel'"),
+        ({"codebook_kind": "median"}, "'median'; allowed: .'uniform'"),
         ({"ranks": {"b": [1, 1]}, "kernel_sparsity": {"b": 0.5}}, "choose one of the two"),
         ({"weight_bits": {"b": 4}, "codebook_sizes": {"b": 4}}, "choose one of the two"),
         ({"ranks": {"b": [1]}}, "wanted 2 numbers"),
@@ -165,7 +167,9 @@ def test_one_threshold_for_the_whole_network() -> None:
 )
 def test_bad_plans_are_refused(plan: dict, words: str) -> None:
     given: dict[str, Any] = {
-        kind: {path: np.asarray(value) for path, value in part.items()}
+        kind: part
+        if isinstance(part, str)
+        else {path: np.asarray(value) for path, value in part.items()}
         for kind, part in plan.items()
     }
     with pytest.raises(ValueError, match=words):
