@@ -9,9 +9,9 @@ import jax
 def compiled(function: Callable[..., Any]) -> Any:
     """Returns `jax.jit` of an algorithm's method, quicker to compile on CPU.
 
-    There, a generation sorts, gathers and compares: the compiler's highest level makes
-    it no faster and takes half as long again. The results are the same bit for bit. Not
-    for use inside another `jit`.
+    At a lower level of the compiler a generation takes somewhat longer (91 against 80 ms
+    at population 5,000 with 3 objectives) and compiles sooner; the results are the same
+    bit for bit. Every call compiles anew. Not for use inside another `jit`.
 
     Example:
         >>> algorithm = NSGA2(4, Grid([3, 3]), num_objectives=2)
