@@ -171,6 +171,13 @@ class SearchConfig(Section):
         default="nsga2",
         description="nsga2, nsga3, moead, decomposed (CMA-ES for 8 weights) or random",
     )
+    crossover: Literal["mixed", "uniform", "one_point", "two_point", "differential"] = (
+        Field(
+            default="mixed",
+            description="of nsga2, nsga3, moead: mixed (simulated binary for genes of 32 "
+            "values or more, else uniform), uniform, one_point, two_point, differential",
+        )
+    )
     population: int = Field(default=48, ge=4, description="genotypes of a generation, >= 4")
     generations: int = Field(
         default=40, ge=1, description=">= 1, the first population included"

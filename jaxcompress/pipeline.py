@@ -20,7 +20,7 @@ from jaxcompress.assemble import objectives_of, space_of
 from jaxcompress.compress import coded_parameters, compiled_forward
 from jaxcompress.config import Config, write
 from jaxcompress.data import Dataset
-from jaxcompress.evolution import MOEAD, NSGA2, NSGA3, Decomposed, RandomSearch
+from jaxcompress.evolution import MOEAD, NSGA2, NSGA3, Decomposed, Genetic, RandomSearch
 from jaxcompress.network import Network, trace
 from jaxcompress.objectives import Macs
 from jaxcompress.report import (
@@ -50,7 +50,7 @@ from jaxcompress.space import Plan
 from jaxcompress.training import adapt, finetune, train
 
 OURS = "search"
-ALGORITHMS = {
+ALGORITHMS: dict[str, Any] = {
     "nsga2": NSGA2,
     "nsga3": NSGA3,
     "moead": MOEAD,
@@ -248,8 +248,16 @@ def _searched(
     space = evaluate.space
     heights = 3 if 3 ** len(space.kinds) <= config.search.population else 2
     initial = ladder(space, (heights,) * len(space.kinds))[: config.search.population]
-    algorithm = ALGORITHMS[config.search.algorithm](
-        config.search.population, space, len(evaluate.objectives), initial=initial
+    kind = ALGORITHMS[config.search.algorithm]
+    options: dict[str, Any] = {}
+    if issubclass(kind, Genetic):
+        options["crossover"] = config.search.crossover
+    algorithm = kind(
+        config.search.population,
+        space,
+        len(evaluate.objectives),
+        initial=initial,
+        **options,
     )
     ours, chance = jax.random.split(key)
     with (

@@ -4,16 +4,14 @@ python scripts/compare_evolution.py [--problems zdt1 ...] [--algorithms nsga2 ns
     [--seeds 11] [--json docs/results/evolution.json] [--table docs/results/evolution.md]
 
 Both get the same budget: a population of 100, 200 generations, 20,000 evaluations. pymoo
-keeps its defaults; on the integer problems it rounds (RoundingRepair). Results of pymoo
-stand in the JSON file and are not computed again, unless --fresh is given.
+keeps its defaults; on the integer problems it rounds (RoundingRepair). Problems that are
+not named stay in the JSON file as they are. So do results of pymoo of its present version,
+unless --fresh is given.
 """
 
 import argparse
 import json
 import platform
-import shlex
-import sys
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,6 +40,7 @@ from jaxcompress.evolution import (
 from jaxcompress.evolution.problems import CARDINALITY, PROBLEMS, Problem
 
 POPULATION, GENERATIONS = 100, 200
+FINE = 1_000_000  # values a gene; 0.5, where some problems have their optimum, is none
 PARTITIONS = 12  # 91 directions for three objectives
 
 
@@ -93,8 +92,8 @@ def theirs(algorithm: str, problem: Problem, seed: int) -> float:
     return hypervolume_host(points, problem.reference)
 
 
-def ours(algorithm: str, problem: Problem) -> Callable[[int], float]:
-    """Returns seed -> hypervolume."""
+def ours(algorithm: str, problem: Problem, seeds: int) -> list[float]:
+    """Returns the hypervolume of each seed."""
     m = problem.num_objectives
     if algorithm == "nsga2":
         method: Any = NSGA2(POPULATION, problem.grid, m)
@@ -110,52 +109,96 @@ def ours(algorithm: str, problem: Problem) -> Callable[[int], float]:
         _, objectives, mask = run(jax.random.key(seed))
         return hypervolume_host(np.asarray(objectives)[np.asarray(mask)], problem.reference)
 
-    return volume
+    return [volume(seed) for seed in range(seeds)]
+
+
+def compared(
+    name: str, algorithm: str, seeds: int, known: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Returns an entry of the results; `known`: an earlier one, whose pymoo is taken."""
+    problem = PROBLEMS[name]()
+    entry = {
+        "problem": name,
+        "algorithm": algorithm,
+        "exact": problem.hypervolume,
+        "integer": problem.front is not None,
+        "jaxcompress": ours(algorithm, problem, seeds),
+    }
+    if not entry["integer"]:
+        entry["fine"] = ours(algorithm, PROBLEMS[name](cardinality=FINE), seeds)
+    old = known["pymoo"][:seeds] if known else []
+    new = [theirs(algorithm, problem, seed) for seed in range(len(old), seeds)]
+    packages = ("jax", "jaxlib", "moocore", "numpy", "pymoo")
+    entry["pymoo"] = old + new
+    entry["versions"] = {"python": platform.python_version()}
+    entry["versions"] |= {package: version(package) for package in packages}
+    return entry
+
+
+def difference(ours: list[float], theirs: list[float]) -> str:
+    """Returns the difference of means in standard errors of it."""
+    a, b = np.asarray(ours), np.asarray(theirs)
+    error = float(np.sqrt(a.var(ddof=1) / a.size + b.var(ddof=1) / b.size))
+    gap = float(a.mean() - b.mean())
+    if error == 0:
+        return "equal" if gap == 0 else "inf"
+    return f"{gap / error:+.1f}"
 
 
 def row(entry: dict[str, Any]) -> str:
     """Returns a line of the table."""
-    pairs = [np.asarray(entry[side]) for side in ("jaxcompress", "pymoo")]
-    means = [float(values.mean()) for values in pairs]
-    errors = [float(v.std(ddof=1) / np.sqrt(v.size)) for v in pairs]
-    both = float(np.sqrt(errors[0] ** 2 + errors[1] ** 2))
-    difference = f"{(means[0] - means[1]) / both:+.1f}" if both else "equal"
-    if both == 0 and means[0] != means[1]:
-        difference = "inf"
-    cells = [f"{m:.6g} ± {e:.2g}" for m, e in zip(means, errors, strict=True)]
+    sides = [entry["jaxcompress"], entry.get("fine"), entry["pymoo"]]
+    cells = []
+    for values in sides:
+        if values is None:
+            cells.append("-")
+            continue
+        error = np.std(values, ddof=1) / np.sqrt(len(values))
+        cells.append(f"{np.mean(values):.6g} ± {error:.2g}")
+    gaps = [difference(side, sides[2]) if side else "-" for side in sides[:2]]
     exact = f"{entry['exact']:.6g}"
     if entry["integer"]:
-        found = [int(np.sum(np.isclose(v, entry["exact"], rtol=1e-9))) for v in pairs]
-        exact += f" (found {found[0]} and {found[1]} of {pairs[0].size} times)"
+        found = [
+            int(np.sum(np.isclose(values, entry["exact"], rtol=1e-9)))
+            for values in (sides[0], sides[2])
+        ]
+        exact += f" (found {found[0]} and {found[1]} of {len(sides[2])} times)"
     names = f"{entry['problem']} | {entry['algorithm']}"
-    return f"| {names} | {cells[0]} | {cells[1]} | {difference} | {exact} |"
+    return f"| {names} | {' | '.join([*cells, *gaps, exact])} |"
 
 
-def table(results: dict[str, Any]) -> str:
+def table(entries: list[dict[str, Any]]) -> str:
     """Returns the Markdown page."""
-    setting = results["setting"]
-    versions = ", ".join(f"{name} {number}" for name, number in setting["versions"].items())
     lines = [
         "# Evolution: hypervolume against pymoo",
         "",
-        f"`{setting['command']}`",
+        "`python scripts/compare_evolution.py`",
         "",
         f"Final population of {POPULATION} after {GENERATIONS} generations (20,000",
-        f"evaluations), {setting['seeds']} seeds; mean ± standard error of the exact",
-        "hypervolume (moocore). The difference is ours minus pymoo's, in standard errors",
-        "of the difference. NSGA-III has 91 Das-Dennis directions on both sides. pymoo has",
-        "its defaults on real numbers, and rounding repair on the two integer problems; we",
-        f"work on grids of {CARDINALITY} values per gene that hold both bounds.",
-        "Where the best value of a gene is a bound (all genes but one or two of ZDT1-3,",
-        "ZDT6 and DTLZ7), a grid can hold it exactly and a search of real numbers only",
-        "nears it: that is part of our lead there, of ZDT6 above all.",
+        f"evaluations), {min(len(e['pymoo']) for e in entries)} seeds or more; mean ±",
+        "standard error of the exact hypervolume (moocore). Differences are ours minus",
+        "pymoo's, in standard errors of the difference. NSGA-III has 91 Das-Dennis",
+        "directions on both sides. pymoo has its defaults on real numbers, and rounding",
+        f"repair on the two integer problems; we work on grids of {CARDINALITY:,} and of",
+        f"{FINE:,} values a gene, which hold both bounds. 0.5, the optimum of DTLZ1, DTLZ2",
+        f"and ZDT4, lies on the grid of {CARDINALITY:,} values and not on the other. Where",
+        "the best value of a gene is a bound (all genes but one or two of ZDT1-3, ZDT6 and",
+        "DTLZ7), a grid can hold it exactly and a search of real numbers only nears it:",
+        "that is part of our lead there, of ZDT6 above all.",
         "",
-        f"{versions}.",
+        f"| problem | algorithm | {CARDINALITY:,} values | {FINE:,} values | pymoo | "
+        f"difference, {CARDINALITY:,} | {FINE:,} | exact front |",
+        "|---|---|---|---|---|---|---|---|",
+        *map(row, entries),
         "",
-        "| problem | algorithm | jaxcompress | pymoo | difference | exact front |",
-        "|---|---|---|---|---|---|",
     ]
-    return "\n".join(lines + [row(entry) for entry in results["entries"]]) + "\n"
+    known = {}
+    for entry in entries:
+        text = ", ".join(f"{k} {v}" for k, v in entry["versions"].items())
+        known.setdefault(text, []).append(f"{entry['problem']} {entry['algorithm']}")
+    for text, names in known.items():
+        lines.append(f"{text}." if len(known) == 1 else f"{', '.join(names)}: {text}.")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -169,42 +212,28 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=Path("docs/results/evolution.md"))
     parser.add_argument("--fresh", action="store_true", help="run pymoo again")
     arguments = parser.parse_args()
-    old = {}
-    if arguments.json.exists() and not arguments.fresh:
-        entries = json.loads(arguments.json.read_text())["entries"]
-        old = {(e["problem"], e["algorithm"]): e["pymoo"] for e in entries}
-    entries = []
+    if arguments.seeds < 2:
+        parser.error(f"--seeds is {arguments.seeds}; a spread needs 2 or more")
+    entries: dict[tuple[str, str], Any] = {}
+    if arguments.json.exists():
+        for entry in json.loads(arguments.json.read_text()):
+            entries[entry["problem"], entry["algorithm"]] = entry
     for name in arguments.problems:
-        problem = PROBLEMS[name]()
         for algorithm in arguments.algorithms:
             if algorithm == "nsga3" and not name.startswith("dtlz"):
                 continue
-            run = ours(algorithm, problem)
-            known = old.get((name, algorithm), [])[: arguments.seeds]
-            more = range(len(known), arguments.seeds)
-            entries.append(
-                {
-                    "problem": name,
-                    "algorithm": algorithm,
-                    "exact": problem.hypervolume,
-                    "integer": problem.front is not None,
-                    "jaxcompress": [run(seed) for seed in range(arguments.seeds)],
-                    "pymoo": known + [theirs(algorithm, problem, seed) for seed in more],
-                }
-            )
-            print(row(entries[-1]), flush=True)
-    packages = ("jax", "jaxlib", "moocore", "numpy", "pymoo")
-    setting = {
-        "command": shlex.join(["python", "scripts/compare_evolution.py", *sys.argv[1:]]),
-        "seeds": arguments.seeds,
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in packages},
-    }
-    results = {"setting": setting, "entries": entries}
+            old = entries.get((name, algorithm))
+            if arguments.fresh or not old or old["versions"]["pymoo"] != version("pymoo"):
+                old = None
+            entries[name, algorithm] = compared(name, algorithm, arguments.seeds, old)
+            print(row(entries[name, algorithm]), flush=True)
+    ordered = sorted(
+        entries.values(), key=lambda entry: list(PROBLEMS).index(entry["problem"])
+    )
     for path in (arguments.json, arguments.table):
         path.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(results, indent=1) + "\n")
-    arguments.table.write_text(table(results))
+    arguments.json.write_text(json.dumps(ordered, indent=1) + "\n")
+    arguments.table.write_text(table(ordered))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from jaxcompress.evolution.algorithm import (
 )
 from jaxcompress.evolution.compiled import compiled as compiled
 from jaxcompress.evolution.crossover import (
-    crossover as crossover,
     one_point_crossover as one_point_crossover,
     sbx_crossover as sbx_crossover,
     two_point_crossover as two_point_crossover,
@@ -46,6 +45,11 @@ from jaxcompress.evolution.evosax_adapter import (
     EvosaxAdapter as EvosaxAdapter,
     supported as supported,
 )
+from jaxcompress.evolution.genetic import (
+    Genetic as Genetic,
+    GeneticParams as GeneticParams,
+    genetic_params as genetic_params,
+)
 from jaxcompress.evolution.genetic_algorithm import (
     GeneticAlgorithm as GeneticAlgorithm,
     roulette as roulette,
@@ -72,8 +76,6 @@ from jaxcompress.evolution.moead import (
     MOEADParams as MOEADParams,
 )
 from jaxcompress.evolution.mutation import (
-    change_one_gene as change_one_gene,
-    mutate as mutate,
     reset_mutation as reset_mutation,
     step_mutation as step_mutation,
 )
@@ -100,13 +102,19 @@ from jaxcompress.evolution.scalarize import (
     tchebycheff as tchebycheff,
     weighted_sum as weighted_sum,
 )
+from jaxcompress.evolution.seen import (
+    nothing_seen as nothing_seen,
+    recall as recall,
+    remember as remember,
+)
 from jaxcompress.evolution.selection import (
     Survivors as Survivors,
     survive as survive,
     tournament as tournament,
 )
 from jaxcompress.evolution.variation import (
-    GeneticParams as GeneticParams,
-    genetic_params as genetic_params,
-    vary as vary,
+    CROSSOVERS as CROSSOVERS,
+    change_one_gene as change_one_gene,
+    crossover as crossover,
+    mutate as mutate,
 )

@@ -4,12 +4,14 @@ Dimensions: p population, d genes, m objectives.
 """
 
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar, no_type_check
+from functools import cached_property
+from typing import Any, Generic, NamedTuple, TypeVar, no_type_check
 
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from jaxcompress.evolution.compiled import compiled
 from jaxcompress.evolution.grid import GridLike, as_grid
 
 State = TypeVar("State")
@@ -58,6 +60,14 @@ def sanitize(evaluation: Evaluation) -> tuple[Evaluation, Int[Array, ""]]:
     return clean, jnp.sum(~finite, dtype=jnp.int32)
 
 
+class Compiled(NamedTuple):
+    """The methods of an algorithm under `jax.jit`."""
+
+    init: Any
+    ask: Any
+    tell: Any
+
+
 class Algorithm(ABC, Generic[State, Params]):
     """A multi-objective algorithm on a grid of integers.
 
@@ -76,9 +86,7 @@ class Algorithm(ABC, Generic[State, Params]):
         ...     x, y = genotypes.T.astype(jnp.float32)
         ...     return Evaluation(jnp.stack([x, y - x], 1), violation=0 * x)
         >>> algorithm = NSGA2(population_size=4, grid=Grid([9, 9]), num_objectives=2)
-        >>> init, ask, tell = map(
-        ...     jax.jit, (algorithm.init, algorithm.ask, algorithm.tell)
-        ... )
+        >>> init, ask, tell = algorithm.compiled
         >>> params = algorithm.default_params
         >>> state = init(jax.random.key(0), params)
         >>> for key in jax.random.split(jax.random.key(1), 3):
@@ -101,6 +109,11 @@ class Algorithm(ABC, Generic[State, Params]):
         self.population_size = population_size
         self.grid = as_grid(grid)
         self.num_objectives = num_objectives
+
+    @cached_property
+    def compiled(self) -> Compiled:
+        """init, ask and tell under `jax.jit`, compiled once for this object."""
+        return Compiled(*map(compiled, (self.init, self.ask, self.tell)))
 
     @property
     @abstractmethod

@@ -5,10 +5,9 @@ Dimensions: n pairs, d genes. Row i of the children comes from row i of the pare
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxcompress.evolution.grid import WIDE, GridLike
+from jaxcompress.evolution.grid import GridLike
 
 Rate = float | Float[Array, ""]
 Pair = tuple[Int[Array, "n d"], Int[Array, "n d"]]
@@ -140,40 +139,3 @@ def sbx_crossover(
     child_a = jnp.where(active, child_a, first)
     child_b = jnp.where(active, child_b, second)
     return _swap(active & (exchange < 0.5), child_a, child_b)
-
-
-def crossover(
-    key: Key[Array, ""],
-    first: Int[Array, "n d"],
-    second: Int[Array, "n d"],
-    grid: GridLike,
-    rate: Rate = 0.9,
-    eta: Rate = 15.0,
-) -> Pair:
-    """Simulated binary crossover for wide ordered genes, uniform for all others.
-
-    Args:
-        key: random key, consumed.
-        first: int32 [n, d] in the grid.
-        second: int32 [n, d] in the grid.
-        grid: the grid of d genes; ordered ones with `WIDE` values or more are wide.
-        rate: probability that a pair is crossed at all, in [0, 1].
-        eta: distribution index of the wide genes, > 0.
-
-    Returns:
-        Two children for each pair, int32 [n, d] each, inside the grid.
-    """
-    key_pair, key_uniform, key_sbx = jax.random.split(key, 3)
-    wide = np.asarray(grid.ordered) & (np.asarray(grid.cardinality) >= WIDE)
-    children = uniform_crossover(key_uniform, first, second)
-    if wide.any():
-        blended = sbx_crossover(key_sbx, first, second, grid, eta)
-        mask = jnp.asarray(wide)[None, :]
-        children = tuple(
-            jnp.where(mask, *both) for both in zip(blended, children, strict=True)
-        )
-    crossed = jax.random.bernoulli(key_pair, rate, (first.shape[0], 1))
-    return (
-        jnp.where(crossed, children[0], first),
-        jnp.where(crossed, children[1], second),
-    )

@@ -17,6 +17,7 @@ from jaxcompress.evolution.directions import checked_directions, spread
 from jaxcompress.evolution.elitist import Elitist, ElitistState, Repair
 from jaxcompress.evolution.evosax_adapter import EvosaxAdapter
 from jaxcompress.evolution.grid import GridLike
+from jaxcompress.evolution.held import Held
 from jaxcompress.evolution.scalarize import tchebycheff
 
 # evosax begins with steps of about 1: here, a quarter of a gene's range.
@@ -30,12 +31,14 @@ class DecomposedMemory(struct.PyTreeNode):
     Attributes:
         runs: evosax's states, a leading axis of w each.
         vectors: float32 [w, q, d], what they asked for last.
+        held: the members that they hold, a leading axis of w each.
         ideal: float32 [m], the best value of each objective so far; +inf before any.
         worst: float32 [m], the worst of a feasible genotype so far; -inf before any.
     """
 
     runs: Any
     vectors: Float[Array, "w q d"]
+    held: Held
     ideal: Float[Array, " m"]
     worst: Float[Array, " m"]
 
@@ -44,7 +47,8 @@ class Decomposed(Elitist[Any]):
     """One evosax algorithm, run for w weight vectors side by side.
 
     A run minimises the Tchebycheff value of its weights, counted from the best values
-    seen so far and scaled by the range seen so far. It sees a relaxed genotype: one real
+    seen so far and scaled by the range seen so far; when these move, what it holds is
+    judged anew. It sees a relaxed genotype: one real
     number for each gene, of which [0, 4) is cut into as many equal parts as the gene has
     values; what lies outside counts as the nearest end. A nominal gene is relaxed just
     so, in the order of its values: algorithms that learn directions gain little there.
@@ -118,10 +122,16 @@ class Decomposed(Elitist[Any]):
         w, m = self.directions.shape
         q = self._evosax.population_size
         vectors = jnp.zeros((w, q, self.grid.cardinality.size), jnp.float32)
+        told = Evaluation(
+            objectives=jnp.full((w, q, m), jnp.inf, jnp.float32),
+            violation=jnp.full((w, q), jnp.inf, jnp.float32),
+        )
         fitness = jnp.zeros((w, q), jnp.float32)
+        runs = self._begun(key, vectors, fitness, params)
         return DecomposedMemory(
-            runs=self._begun(key, vectors, fitness, params),
+            runs=runs,
             vectors=vectors,
+            held=jax.vmap(Held.held_by)(jax.vmap(Held.of)(vectors, told), runs),
             ideal=jnp.full(m, jnp.inf, jnp.float32),
             worst=jnp.full(m, -jnp.inf, jnp.float32),
         )
@@ -165,26 +175,40 @@ class Decomposed(Elitist[Any]):
         worst = jnp.max(jnp.where(feasible, told.objectives, -jnp.inf), axis=0)
         ideal = jnp.minimum(memory.ideal, best)
         worst = jnp.maximum(memory.worst, worst)
-        fitness = self._fitness(told, ideal, worst)
+        weights = jnp.asarray(self.directions, jnp.float32)
+        w, q = memory.vectors.shape[:2]
+
+        def fitness_of(told: Evaluation, weight: Array) -> Array:
+            return _fitness(told, weight, ideal, worst)
 
         def begin(_):
             # The q best members of all, for each of the weights.
-            order = jnp.argsort(fitness, axis=1)[:, : self._evosax.population_size]
+            fitness = jax.vmap(fitness_of, (None, 0))(told, weights)
+            order = jnp.argsort(fitness, axis=1)[:, :q]
             vectors = self.relaxed(genotypes)[order]
             chosen = jnp.take_along_axis(fitness, order, axis=1)
-            return self._begun(key_runs, vectors, chosen, params)
+            first = jax.tree.map(lambda leaf: leaf[order], told)
+            runs = self._begun(key_runs, vectors, chosen, params)
+            return runs, jax.vmap(Held.held_by)(jax.vmap(Held.of)(vectors, first), runs)
 
         def go_on(_):
-            w, q = memory.vectors.shape[:2]
-            own = fitness.reshape(w, w, q)[jnp.arange(w), jnp.arange(w)]
+            own = jax.tree.map(lambda leaf: leaf.reshape(w, q, *leaf.shape[1:]), told)
             keys = jax.random.split(key_runs, w)
-            tell = jax.vmap(self._evosax.tell, (0, 0, 0, 0, None))
-            return tell(keys, memory.vectors, own, memory.runs, params)
 
-        runs = jax.lax.cond(state.generation == 0, begin, go_on, None)
+            def one(key, vectors, own, run, held, weight):
+                run = held.refreshed(run, lambda told: fitness_of(told, weight))
+                fitness = fitness_of(own, weight)
+                run = self._evosax.tell(key, vectors, fitness, run, params)
+                return run, Held.of(vectors, own).joined(held).held_by(run)
+
+            return jax.vmap(one)(
+                keys, memory.vectors, own, memory.runs, memory.held, weights
+            )
+
+        runs, held = jax.lax.cond(state.generation == 0, begin, go_on, None)
         lost = jnp.any(jnp.isnan(memory.vectors), axis=2)
         metrics["lost"] = jnp.sum(lost, dtype=jnp.int32)
-        memory = DecomposedMemory(runs, memory.vectors, ideal, worst)
+        memory = DecomposedMemory(runs, memory.vectors, held, ideal, worst)
         return new.replace(memory=memory), metrics
 
     def _begun(self, key: Array, vectors: Array, fitness: Array, params: Any) -> Any:
@@ -192,18 +216,21 @@ class Decomposed(Elitist[Any]):
         init = jax.vmap(self._evosax.init, (0, 0, 0, None))
         return init(keys, vectors, fitness, params)
 
-    def _fitness(
-        self, told: Evaluation, ideal: Float[Array, " m"], worst: Float[Array, " m"]
-    ) -> Float[Array, "w p"]:
-        """Returns each member's value for all weights, finite: evosax knows no other.
 
-        Feasible members have 0 to 1, infeasible ones 2 to 3, failed ones 4.
-        """
-        feasible = told.violation <= 0
-        span = jnp.where(worst > ideal, worst - ideal, 1.0)
-        base = jnp.where(feasible[:, None], told.objectives - ideal[None, :], 0.0)
-        weights = jnp.asarray(self.directions, jnp.float32)
-        values = tchebycheff((base / span[None, :])[None], weights[:, None, :])
-        excess = jnp.where(jnp.isfinite(told.violation), told.violation, 0.0)
-        values = jnp.where(feasible[None], values, (2.0 + excess / (1.0 + excess))[None])
-        return jnp.where(jnp.isinf(told.violation)[None], 4.0, values)
+def _fitness(
+    told: Evaluation,
+    weight: Float[Array, " m"],
+    ideal: Float[Array, " m"],
+    worst: Float[Array, " m"],
+) -> Float[Array, " n"]:
+    """Returns each member's value for some weights, finite: evosax knows no other.
+
+    Feasible members have 0 to 1, infeasible ones 2 to 3, failed ones 4.
+    """
+    feasible = told.violation <= 0
+    span = jnp.where(worst > ideal, worst - ideal, 1.0)
+    base = jnp.where(feasible[:, None], told.objectives - ideal[None, :], 0.0)
+    values = tchebycheff(base / span[None, :], weight[None, :])
+    excess = jnp.where(jnp.isfinite(told.violation), told.violation, 0.0)
+    values = jnp.where(feasible, values, 2.0 + excess / (1.0 + excess))
+    return jnp.where(jnp.isinf(told.violation), 4.0, values)

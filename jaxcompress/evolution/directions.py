@@ -10,6 +10,7 @@ from math import comb
 
 import numpy as np
 from jaxtyping import Array, Float
+from scipy.spatial import KDTree
 
 
 def das_dennis(
@@ -83,7 +84,7 @@ def spread(num_objectives: int, count: int) -> Float[np.ndarray, "r m"]:
         partitions += 1
     chosen = _lattice(m, partitions)
     finer = _lattice(m, partitions + 1)
-    distance = np.linalg.norm(finer[:, None] - chosen[None], axis=2).min(1)
+    distance = KDTree(chosen).query(finer)[0]
     while len(chosen) < count:
         farthest = finer[int(np.argmax(distance))]
         chosen = np.concatenate([chosen, farthest[None]])

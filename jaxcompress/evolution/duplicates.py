@@ -14,6 +14,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Int, Key, UInt32
 
 Mutate = Callable[[Array, Array], Array]
+Known = Callable[[Array], Array]
 
 
 def duplicate_mask(
@@ -37,7 +38,7 @@ def duplicate_mask(
     """
     n = genotypes.shape[0]
     rows = genotypes if against is None else jnp.concatenate([against, genotypes])
-    high, low = _hash_pair(rows)
+    high, low = hash_pair(rows)
     index = jnp.arange(rows.shape[0])
     high, low, order = lax.sort((high, low, index), num_keys=2, is_stable=True)
     ordered = rows[order]
@@ -61,6 +62,7 @@ def replace_duplicates(
     against: Int[Array, "k d"] | None,
     mutate: Mutate,
     rounds: int,
+    known: Known | None = None,
 ) -> Int[Array, "n d"]:
     """Mutates copies again and again until none is left, for some rounds.
 
@@ -70,6 +72,8 @@ def replace_duplicates(
         against: int32 [k, d], rows that must not come up either; None for none.
         mutate: (key, int32 [n, d]) -> int32 [n, d]; only its rows for copies are used.
         rounds: the most rounds; a crowded corner of the space may need several.
+        known: int32 [n, d] -> bool [n], for any n: which others must not come up; None
+            for none.
 
     Returns:
         int32 [n, d], equal to `genotypes` where these were no copies. Copies may be
@@ -87,7 +91,7 @@ def replace_duplicates(
 
     def replace(carry):
         count, rows, _ = carry
-        copies = duplicate_mask(rows, against)
+        copies = _unwanted(rows, against, known)
         again = jnp.any(copies)
 
         def fresh(rows):
@@ -105,6 +109,7 @@ def fill_unseen(
     genotypes: Int[Array, "n d"],
     against: Int[Array, "k d"] | None,
     candidates: Int[Array, "c d"],
+    known: Known | None = None,
 ) -> Int[Array, "n d"]:
     """Replaces copies by random candidates that nobody has: as many as there are.
 
@@ -116,25 +121,37 @@ def fill_unseen(
         genotypes: int32 [n, d].
         against: int32 [k, d], rows that must not come up either; None for none.
         candidates: int32 [c, d]; copies among them count once.
+        known: see `replace_duplicates`; a copy is replaced by what is known if nothing
+            else is left, for a known genotype is better than two of the same.
 
     Returns:
-        int32 [n, d], equal to `genotypes` where these were no copies, and free of
-        copies if enough candidates are free.
+        int32 [n, d], equal to `genotypes` where these were neither copies nor known, and
+        free of copies if enough candidates are free.
     """
     copies = duplicate_mask(genotypes, against)
+    old = jnp.zeros_like(copies) if known is None else known(genotypes) & ~copies
 
     def fill(_):
-        known = genotypes if against is None else jnp.concatenate([against, genotypes])
-        taken = duplicate_mask(candidates, known)
+        present = genotypes if against is None else jnp.concatenate([against, genotypes])
+        taken = duplicate_mask(candidates, present)
+        seen = jnp.zeros_like(taken) if known is None else known(candidates)
         score = jax.random.uniform(key, taken.shape)
-        order = jnp.argsort(jnp.where(taken, 2.0, score))
-        # The i-th copy gets the i-th free candidate.
-        turn = jnp.cumsum(copies) - 1
-        served = copies & (turn < jnp.sum(~taken))
+        order = jnp.lexsort((score, seen, taken))
+        # The i-th copy gets the i-th free candidate, then the known ones what is new.
+        turn = jnp.where(copies, jnp.cumsum(copies), jnp.sum(copies) + jnp.cumsum(old)) - 1
+        free = jnp.where(copies, jnp.sum(~taken), jnp.sum(~taken & ~seen))
+        served = (copies | old) & (turn < free)
         chosen = candidates[order[jnp.minimum(turn, taken.size - 1)]]
         return jnp.where(served[:, None], chosen, genotypes)
 
-    return lax.cond(jnp.any(copies), fill, lambda _: genotypes, None)
+    return lax.cond(jnp.any(copies | old), fill, lambda _: genotypes, None)
+
+
+def _unwanted(
+    rows: Int[Array, "n d"], against: Int[Array, "k d"] | None, known: Known | None
+) -> Bool[Array, " n"]:
+    copies = duplicate_mask(rows, against)
+    return copies if known is None else copies | known(rows)
 
 
 def _compare_all(rows: Int[Array, "n d"]) -> Bool[Array, " n"]:
@@ -149,7 +166,7 @@ def _compare_all(rows: Int[Array, "n d"]) -> Bool[Array, " n"]:
     return lax.map(seen_before, (rows, index))
 
 
-def _hash_pair(
+def hash_pair(
     rows: Int[Array, "n d"],
 ) -> tuple[UInt32[Array, " n"], UInt32[Array, " n"]]:
     """Two independent 32-bit hashes of each row."""

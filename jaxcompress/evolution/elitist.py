@@ -8,6 +8,7 @@ Dimensions: p population, d genes, m objectives, k initial genotypes, c all geno
 
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from math import prod
 from typing import Any, TypeVar, no_type_check
 
@@ -15,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from jaxcompress.evolution.algorithm import Algorithm, Evaluation, sanitize
 from jaxcompress.evolution.duplicates import (
@@ -24,9 +25,10 @@ from jaxcompress.evolution.duplicates import (
     replace_duplicates,
 )
 from jaxcompress.evolution.grid import Grid, GridLike, sample
-from jaxcompress.evolution.mutation import change_one_gene
 from jaxcompress.evolution.pareto import front_mask
+from jaxcompress.evolution.seen import nothing_seen, recall, remember
 from jaxcompress.evolution.selection import Survivors, survive
+from jaxcompress.evolution.variation import change_one_gene
 
 Params = TypeVar("Params")
 Repair = Callable[[Array], Array]
@@ -47,6 +49,7 @@ class ElitistState(struct.PyTreeNode):
         ranks: int32 [p], front of each member when it was selected, 0 is best.
         crowding: float32 [p], its crowding distance then; 0 if no one looks at it.
         generation: int32 [], how often `tell` was called.
+        seen: uint32 [s], a table of all genotypes told so far (see `recall`).
         memory: arrays that the algorithm remembers beside its population, if any.
     """
 
@@ -56,11 +59,16 @@ class ElitistState(struct.PyTreeNode):
     ranks: Int[Array, " p"]
     crowding: Float[Array, " p"]
     generation: Int[Array, ""]
+    seen: UInt32[Array, " s"]
     memory: Any = ()
 
 
 class Elitist(Algorithm[ElitistState, Params]):
     """A population whose best members, old or new, survive.
+
+    Nothing is asked for twice, as far as the space allows: neither a member of the
+    population nor what was told in an earlier generation (of very many, some are
+    forgotten), unless the subclass is one that `revisits`.
 
     A subclass says how offspring are made (`_offspring`), and may say who survives
     (`_survive`; by the rules of NSGA-II if it does not) and what is remembered.
@@ -78,6 +86,9 @@ class Elitist(Algorithm[ElitistState, Params]):
         ValueError: a size is too small, or `initial` does not fit the grid.
     """
 
+    # Whether what was told and dropped may be asked for again.
+    revisits = False
+
     def __init__(
         self,
         population_size: int,
@@ -91,7 +102,10 @@ class Elitist(Algorithm[ElitistState, Params]):
         name = type(self).__name__
         self._initial = _checked_initial(name, initial, population_size, self.grid)
         self._repair = getattr(grid, "repair", None) if repair is None else repair
-        self._all = _all_genotypes(self.grid, limit=max(1024, 16 * population_size))
+        self._all = None
+        # Where numbers of ones must be kept, no genotype may stand in for any other.
+        if self._repair is not None or (self.grid.exchange < 0).all():
+            self._all = _all_genotypes(self.grid, limit=max(1024, 16 * population_size))
 
     @abstractmethod
     def _offspring(
@@ -122,12 +136,13 @@ class Elitist(Algorithm[ElitistState, Params]):
 
     def init(self, key: Key[Array, ""], params: Params) -> ElitistState:
         p, grid = self.population_size, self.grid
-        key_sample, key_distinct = jax.random.split(key)
+        key_sample, key_distinct, key_memory = jax.random.split(key, 3)
         genotypes = sample(key_sample, grid, p)
         if self._initial is not None:
             given = jnp.asarray(self._initial)
             genotypes = genotypes.at[: given.shape[0]].set(given)
-        genotypes = self._distinct(key_distinct, genotypes, None)
+        seen = nothing_seen(p)
+        genotypes = self._distinct(key_distinct, genotypes, None, seen)
         return ElitistState(
             genotypes=genotypes,
             objectives=jnp.full((p, self.num_objectives), jnp.inf, jnp.float32),
@@ -135,7 +150,8 @@ class Elitist(Algorithm[ElitistState, Params]):
             ranks=jnp.zeros(p, jnp.int32),
             crowding=jnp.zeros(p, jnp.float32),
             generation=jnp.zeros((), jnp.int32),
-            memory=self._first_memory(jax.random.fold_in(key, 0), params),
+            seen=seen,
+            memory=self._first_memory(key_memory, params),
         )
 
     def ask(
@@ -144,7 +160,7 @@ class Elitist(Algorithm[ElitistState, Params]):
         def later(key):
             key_vary, key_distinct = jax.random.split(key)
             offspring = self._offspring(key_vary, state, params)
-            return self._distinct(key_distinct, offspring, state.genotypes)
+            return self._distinct(key_distinct, offspring, state.genotypes, state.seen)
 
         first = state.generation == 0
         genotypes = jax.lax.cond(first, lambda _: state.genotypes, later, key)
@@ -181,6 +197,7 @@ class Elitist(Algorithm[ElitistState, Params]):
             ranks=chosen.ranks,
             crowding=chosen.crowding,
             generation=state.generation + 1,
+            seen=remember(state.seen, genotypes),
             memory=memory,
         )
         feasible = state.violation <= 0
@@ -218,17 +235,19 @@ class Elitist(Algorithm[ElitistState, Params]):
         key: Key[Array, ""],
         genotypes: Int[Array, "p d"],
         against: Int[Array, "p d"] | None,
+        seen: UInt32[Array, " s"],
     ) -> Int[Array, "p d"]:
         """Repairs all, and replaces copies as long as the space has others."""
         genotypes = self._repaired(genotypes)
+        known = None if self.revisits else partial(recall, seen)
         if self._all is not None:
             everything = self._repaired(jnp.asarray(self._all))
-            return fill_unseen(key, genotypes, against, everything)
+            return fill_unseen(key, genotypes, against, everything, known)
 
         def change(key: Array, rows: Array) -> Array:
             return self._repaired(change_one_gene(key, rows, self.grid))
 
-        return replace_duplicates(key, genotypes, against, change, ROUNDS)
+        return replace_duplicates(key, genotypes, against, change, ROUNDS, known)
 
 
 def _checked_initial(

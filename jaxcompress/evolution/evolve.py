@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any, no_type_check
 
 import jax
+import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 from jaxcompress.evolution.algorithm import Algorithm, Evaluation
+from jaxcompress.evolution.epsilon_archive import EpsilonArchive, add_to_archive
 
 
 @no_type_check  # see `Evaluation`
@@ -22,12 +24,14 @@ class Evolved(struct.PyTreeNode):
         genotypes: int32 [g, p, d], everything that was asked for.
         evaluation: what it achieved, objectives [g, p, m] and violation [g, p].
         metrics: by name what each `tell` returned, [g] each.
+        archive: of everything, if one was given.
     """
 
     state: Any
     genotypes: Int[Array, "g p d"]
     evaluation: Evaluation
     metrics: dict[str, Array]
+    archive: EpsilonArchive | None = None
 
 
 def evolve(
@@ -36,6 +40,8 @@ def evolve(
     evaluate: Callable[[Array], Evaluation],
     generations: int,
     params: Any = None,
+    archive: EpsilonArchive | None = None,
+    epsilon: Float[Array, " m"] | None = None,
 ) -> Evolved:
     """Runs an algorithm for some generations, as one scan.
 
@@ -49,6 +55,8 @@ def evolve(
         evaluate: int32 [p, d] -> Evaluation of [p, m]; pure, can be traced.
         generations: g, the initial population included; at least 1.
         params: the rates; the algorithm's own if None.
+        archive: from `epsilon_archive`, to which everything evaluated is added.
+        epsilon: float32 [m], its boxes; see `add_to_archive`; all zero if None.
 
     Raises:
         ValueError: `generations` is below 1.
@@ -63,16 +71,21 @@ def evolve(
     if generations < 1:
         raise ValueError(f"evolve: generations is {generations}; allowed: 1 or more")
     params = algorithm.default_params if params is None else params
+    boxes = jnp.zeros(algorithm.num_objectives) if epsilon is None else epsilon
 
     def generation(carry: Any, _: None) -> tuple[Any, Any]:
-        key, state = carry
+        key, state, archive = carry
         key, ask_key, tell_key = jax.random.split(key, 3)
         genotypes, state = algorithm.ask(ask_key, state, params)
         told = evaluate(genotypes)
         state, metrics = algorithm.tell(tell_key, genotypes, told, state, params)
-        return (key, state), (genotypes, told, metrics)
+        if archive is not None:
+            archive = add_to_archive(archive, genotypes, told, boxes)
+        return (key, state, archive), (genotypes, told, metrics)
 
     key, start = jax.random.split(key)
-    first = (key, algorithm.init(start, params))
-    (_, state), seen = jax.lax.scan(generation, first, None, length=generations)
-    return Evolved(state, *seen)
+    first = (key, algorithm.init(start, params), archive)
+    last, seen = jax.lax.scan(generation, first, None, length=generations)
+    _, state, archive = last
+    genotypes, told, metrics = seen
+    return Evolved(state, genotypes, told, metrics, archive)

@@ -13,11 +13,11 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxcompress.evolution.algorithm import Evaluation
 from jaxcompress.evolution.duplicates import duplicate_mask
-from jaxcompress.evolution.elitist import Elitist, ElitistState, Repair
+from jaxcompress.evolution.elitist import ElitistState, Repair
+from jaxcompress.evolution.genetic import Genetic, GeneticParams, genetic_params
 from jaxcompress.evolution.grid import GridLike
 from jaxcompress.evolution.pareto import front_mask
 from jaxcompress.evolution.selection import Survivors, tournament
-from jaxcompress.evolution.variation import GeneticParams, genetic_params, vary
 
 Score = Callable[[Array], Array]
 
@@ -51,8 +51,11 @@ def roulette(
     return jax.random.categorical(key, jnp.log(share), shape=(winners,))
 
 
-class GeneticAlgorithm(Elitist[GeneticParams]):
+class GeneticAlgorithm(Genetic[GeneticParams]):
     """A genetic algorithm for one score of all objectives: one best genotype, no front.
+
+    The population stands in the order of its scores: `state.genotypes[0]` is the best of
+    it, and of all that was told if there are elites.
 
     Args:
         population_size: p, see `Elitist`, as for `grid`, `num_objectives`, `initial` and
@@ -62,6 +65,7 @@ class GeneticAlgorithm(Elitist[GeneticParams]):
         selection: of parents: "tournament" or "roulette".
         elites: how many of the old population survive if they are better than the rest,
             0 to p; p, where parents and offspring compete for all places, if None.
+        crossover: see `Genetic`.
 
     Raises:
         ValueError: as `Elitist`, or another argument does not fit.
@@ -84,11 +88,17 @@ class GeneticAlgorithm(Elitist[GeneticParams]):
         score: Score | None = None,
         selection: str = "tournament",
         elites: int | None = None,
+        crossover: str = "mixed",
         initial: Array | np.ndarray | None = None,
         repair: Repair | None = None,
     ) -> None:
         super().__init__(
-            population_size, grid, num_objectives, initial=initial, repair=repair
+            population_size,
+            grid,
+            num_objectives,
+            crossover=crossover,
+            initial=initial,
+            repair=repair,
         )
         self.elites = population_size if elites is None else elites
         if not 0 <= self.elites <= population_size:
@@ -127,14 +137,14 @@ class GeneticAlgorithm(Elitist[GeneticParams]):
     ) -> Int[Array, "p d"]:
         size = self.population_size
         count = size + size % 2
-        key_mate, *keys = jax.random.split(key, 3)
+        key_mate, key_vary = jax.random.split(key)
         if self.selection == "roulette":
             told = Evaluation(state.objectives, state.violation)
             parents = roulette(key_mate, self.scores(told), count)
         else:  # the population stands in the order of its scores
             order = jnp.arange(size, dtype=jnp.int32)
             parents = tournament(key_mate, order, state.crowding, count)
-        return vary(keys, state.genotypes[parents], self.grid, params, size)
+        return self._varied(key_vary, state.genotypes[parents], params)
 
     def _survive(
         self,

@@ -37,10 +37,36 @@ def exchange_mutation(
         >>> exchange_mutation(jax.random.key(0), jnp.array([[1, 0, 7]]), groups, 1.0)
         Array([[0, 1, 7]], dtype=int32)
     """
+    key_draw, key_exchange = jax.random.split(key)
+    shape = genotypes.shape[0], group_count(groups)
+    drawn = jax.random.bernoulli(key_draw, rate, shape)
+    return exchange_drawn(key_exchange, genotypes, groups, drawn)
+
+
+def group_count(groups: np.ndarray) -> int:
+    """Returns how many groups there are."""
+    return len(np.unique(groups[groups >= 0]))
+
+
+def exchange_drawn(
+    key: Key[Array, ""],
+    genotypes: Int[Array, "n d"],
+    groups: np.ndarray,
+    drawn: Bool[Array, "n groups"],
+) -> Int[Array, "n d"]:
+    """Turns a random 1 off and a random 0 on in the groups that are drawn.
+
+    Args:
+        key: random key, consumed.
+        genotypes: int32 [n, d], 0 or 1 where `groups` is not negative.
+        groups: int [d], static.
+        drawn: bool [n, groups], in the order of the groups' ids.
+
+    Returns:
+        int32 [n, d].
+    """
     member = _members(groups, genotypes.shape[1])
-    key_draw, key_one, key_zero = jax.random.split(key, 3)
-    n, count = genotypes.shape[0], member.shape[0]
-    drawn = jax.random.bernoulli(key_draw, rate, (n, count))
+    key_one, key_zero = jax.random.split(key)
 
     def pick(key: Array, wanted: Bool[Array, "n d"]) -> tuple[Array, Array]:
         # In each group one of the wanted genes, [n, groups, d], and if there is one.

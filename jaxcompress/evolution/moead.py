@@ -11,16 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, Key
+from scipy.spatial import KDTree
 
 from jaxcompress.evolution.algorithm import Evaluation
 from jaxcompress.evolution.directions import checked_directions, spread
 from jaxcompress.evolution.duplicates import duplicate_mask
-from jaxcompress.evolution.elitist import Elitist, ElitistState, Repair
+from jaxcompress.evolution.elitist import ElitistState, Repair
+from jaxcompress.evolution.genetic import Genetic, GeneticParams, genetic_params
 from jaxcompress.evolution.grid import GridLike
 from jaxcompress.evolution.pareto import front_mask
 from jaxcompress.evolution.scalarize import boundary_intersection, tchebycheff
 from jaxcompress.evolution.selection import Survivors
-from jaxcompress.evolution.variation import GeneticParams, genetic_params, vary
 
 
 @no_type_check  # see `Evaluation`
@@ -51,7 +52,7 @@ class MOEADMemory(struct.PyTreeNode):
     local: Bool[Array, " p"]
 
 
-class MOEAD(Elitist[MOEADParams]):
+class MOEAD(Genetic[MOEADParams]):
     """A multi-objective problem as p single ones that help their neighbours.
 
     Member i is the best known for the weights `directions[i]`. A generation is one child
@@ -59,9 +60,12 @@ class MOEAD(Elitist[MOEADParams]):
     and what they replace is settled so: each child is offered to those subproblems (its
     neighbours, in random order) where it is better than the member, to `replacements` of
     them at most; a subproblem takes the best of its offers, of equal ones that of the
-    lowest index. Objectives are scaled to the reach of the present front.
+    lowest index. Objectives are counted from the best values so far and scaled to the reach
+    of the front of old and new members.
 
-    Constraints: smaller violation first, then the scalar value.
+    Constraints: smaller violation first, then the scalar value. Every child is compared
+    with every subproblem: memory and time grow with p squared, so use `NSGA3` for
+    populations of many thousands.
 
     Args:
         population_size: p, see `Elitist`, as for `grid`, `num_objectives`, `initial` and
@@ -70,6 +74,7 @@ class MOEAD(Elitist[MOEADParams]):
         neighbours: t, how many subproblems are near one, itself included.
         replacements: how many members a child may replace, at least 1.
         scalarization: "tchebycheff" or "pbi".
+        crossover: see `Genetic`.
 
     Raises:
         ValueError: as `Elitist`, or another argument does not fit.
@@ -79,6 +84,9 @@ class MOEAD(Elitist[MOEADParams]):
         >>> algorithm.directions.shape
         (64, 2)
     """
+
+    # A child may be better than the members of more subproblems than take it at first.
+    revisits = True
 
     def __init__(
         self,
@@ -90,11 +98,17 @@ class MOEAD(Elitist[MOEADParams]):
         neighbours: int = 20,
         replacements: int = 2,
         scalarization: str = "tchebycheff",
+        crossover: str = "mixed",
         initial: Array | np.ndarray | None = None,
         repair: Repair | None = None,
     ) -> None:
         super().__init__(
-            population_size, grid, num_objectives, initial=initial, repair=repair
+            population_size,
+            grid,
+            num_objectives,
+            crossover=crossover,
+            initial=initial,
+            repair=repair,
         )
         if directions is None:
             directions = spread(num_objectives, population_size)
@@ -116,9 +130,9 @@ class MOEAD(Elitist[MOEADParams]):
             )
         self._scalar = functions[scalarization]
         self._replacements = replacements
-        gaps = np.linalg.norm(self.directions[:, None] - self.directions[None], axis=2)
-        nearest = np.argsort(gaps, axis=1, kind="stable")
-        self._near = nearest[:, : min(neighbours, population_size)].astype(np.int32)
+        count = min(neighbours, population_size)
+        _, nearest = KDTree(self.directions).query(self.directions, k=count)
+        self._near = np.asarray(nearest, np.int32)
 
     @property
     def default_params(self) -> MOEADParams:
@@ -141,13 +155,13 @@ class MOEAD(Elitist[MOEADParams]):
         self, key: Key[Array, ""], state: ElitistState, params: MOEADParams
     ) -> Int[Array, "p d"]:
         p, t = self._near.shape
-        key_near, key_far, *keys = jax.random.split(key, 4)
+        key_near, key_far, key_vary = jax.random.split(key, 3)
         # Two different mates: of all neighbours, or of all others.
         near = _two(key_near, p, t)
         near = jnp.take_along_axis(jnp.asarray(self._near), near, axis=1)
         mates = jnp.where(state.memory.local[:, None], near, _two(key_far, p, p))
         parents = state.genotypes[mates.T.reshape(-1)]
-        return vary(keys, parents, self.grid, params.variation, p)
+        return self._varied(key_vary, parents, params.variation)
 
     def _survive(
         self,

@@ -32,7 +32,7 @@ def reset_mutation(
     """
     key_draw, key_value = jax.random.split(key)
     drawn = jax.random.bernoulli(key_draw, rate, genotypes.shape)
-    return jnp.where(drawn, _other_value(key_value, genotypes, grid), genotypes)
+    return jnp.where(drawn, other_value(key_value, genotypes, grid), genotypes)
 
 
 def step_mutation(
@@ -65,75 +65,13 @@ def step_mutation(
     """
     key_draw, key_value = jax.random.split(key)
     drawn = jax.random.bernoulli(key_draw, rate, genotypes.shape)
-    return jnp.where(drawn, _near_value(key_value, genotypes, grid, eta), genotypes)
+    return jnp.where(drawn, near_value(key_value, genotypes, grid, eta), genotypes)
 
 
-def mutate(
-    key: Key[Array, ""],
-    genotypes: Int[Array, "n d"],
-    grid: GridLike,
-    rate: Rate,
-    eta: Rate = 20.0,
-    reset_share: Rate = 0.05,
-    edge_share: Rate = 0.0,
-) -> Int[Array, "n d"]:
-    """Steps for ordered genes, resets for the others, and a few resets for all.
-
-    Args:
-        key: random key, consumed.
-        genotypes: int32 [n, d] in the grid.
-        grid: the grid of d genes; its `ordered` decides between step and reset.
-        rate: probability that a gene is drawn, in [0, 1].
-        eta: distribution index of the steps, > 0.
-        reset_share: of the drawn ordered genes, the share that is reset, in [0, 1]: the
-            big jumps that small steps would never make.
-        edge_share: of the steps that would lead out of a wide gene (`WIDE`), the share
-            that is left out, in [0, 1]; the others turn inward. At 1 this is polynomial
-            mutation as published, which leaves genes at their bounds more often: good
-            where many of the best values are bounds.
-
-    Returns:
-        int32 [n, d] inside the grid; a drawn gene differs from before, unless its step
-        was left out.
-    """
-    key_draw, key_reset, key_step = jax.random.split(key, 3)
-    draw, kind = jax.random.uniform(key_draw, (2, *genotypes.shape))
-    nominal = ~jnp.asarray(grid.ordered)[None, :]
-    other = _other_value(key_reset, genotypes, grid)
-    near = _near_value(key_step, genotypes, grid, eta, edge_share)
-    moved = jnp.where(nominal | (kind < reset_share), other, near)
-    return jnp.where(draw < rate, moved, genotypes)
-
-
-def change_one_gene(
+def other_value(
     key: Key[Array, ""], genotypes: Int[Array, "n d"], grid: GridLike
 ) -> Int[Array, "n d"]:
-    """Gives one gene of every genotype another value, whatever the rates are.
-
-    Args:
-        key: random key, consumed.
-        genotypes: int32 [n, d] in the grid.
-        grid: the grid of d genes.
-
-    Returns:
-        int32 [n, d] inside the grid; each row differs from before in exactly one gene,
-        unless no gene has a second value.
-
-    Example:
-        >>> change_one_gene(jax.random.key(0), jnp.array([[0, 0]]), Grid([2, 1]))
-        Array([[1, 0]], dtype=int32)
-    """
-    key_gene, key_value = jax.random.split(key)
-    score = jax.random.uniform(key_gene, genotypes.shape)
-    free = jnp.asarray(grid.cardinality)[None, :] > 1
-    gene = jnp.argmax(jnp.where(free, score, -1.0), axis=1)
-    chosen = jnp.arange(genotypes.shape[1])[None, :] == gene[:, None]
-    return jnp.where(chosen, _other_value(key_value, genotypes, grid), genotypes)
-
-
-def _other_value(
-    key: Key[Array, ""], genotypes: Int[Array, "n d"], grid: GridLike
-) -> Int[Array, "n d"]:
+    """Returns for every gene one of its other values."""
     others = jnp.asarray(grid.cardinality, jnp.int32)[None, :] - 1
     drawn = jax.random.randint(key, genotypes.shape, 0, jnp.maximum(others, 1))
     drawn = drawn.astype(genotypes.dtype)
@@ -142,13 +80,14 @@ def _other_value(
     return jnp.where(others > 0, drawn, genotypes)
 
 
-def _near_value(
+def near_value(
     key: Key[Array, ""],
     genotypes: Int[Array, "n d"],
     grid: GridLike,
     eta: Rate,
     edge_share: Rate = 0.0,
 ) -> Int[Array, "n d"]:
+    """Returns for every gene a value a step away; see `step_mutation` and `mutate`."""
     way, u, rounding = jax.random.uniform(key, (3, *genotypes.shape))
     top = jnp.asarray(grid.cardinality, jnp.int32)[None, :] - 1
     up = ((way < 0.5) | (genotypes <= 0)) & (genotypes < top)

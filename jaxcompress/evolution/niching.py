@@ -14,6 +14,9 @@ from jaxcompress.evolution.algorithm import Evaluation
 from jaxcompress.evolution.pareto import nondominated_ranks
 from jaxcompress.evolution.selection import Survivors
 
+# In units of the front's reach, what counts as on an axis when extremes are looked for.
+NEAR = 1e-3
+
 
 @no_type_check  # see `Evaluation`
 class Hyperplane(struct.PyTreeNode):
@@ -42,8 +45,7 @@ def normalize(
 
     The intercepts of the hyperplane through the extreme points with the axes are 1
     (Deb and Jain 2014, section IV-C). The largest values of the front are 1 instead
-    where there is no such plane (equal extremes), where an intercept is not positive,
-    and in each objective where it lies beyond the front.
+    where there is no such plane (equal extremes) or where an intercept is not positive.
 
     Args:
         plane: of the last generation.
@@ -68,7 +70,9 @@ def normalize(
     )
     points = jnp.concatenate([kept, jnp.where(front[:, None], moved, jnp.inf)])
     scale = jnp.where(highest > 0, highest, 1.0)
-    reach = jnp.max((points / scale[None, :])[:, None, :] * weight[None, :, :], axis=2)
+    # Else a point next to the axis would lose to any that is nearer by a hair.
+    scaled = jnp.where(points < NEAR * scale[None, :], 0.0, points / scale[None, :])
+    reach = jnp.max(scaled[:, None, :] * weight[None, :, :], axis=2)
     extremes = points[jnp.argmin(reach, axis=0)]
 
     # In units of the front, so that one tolerance fits all objectives.
@@ -79,8 +83,7 @@ def normalize(
     sound = jnp.all(
         jnp.isfinite(inverse) & (inverse > 1e-6) & (inverse < 1e6) & (residual < 1e-3)
     )
-    # A flat plane meets an axis far beyond the front, where directions find nothing.
-    span = jnp.where(sound, jnp.minimum(intercepts, highest), highest)
+    span = jnp.where(sound, intercepts, highest)
     normalized = moved / jnp.where(span > 0, span, 1.0)[None, :]
     return normalized, Hyperplane(ideal, extremes + safe_ideal[None, :])
 

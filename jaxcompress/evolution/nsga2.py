@@ -6,16 +6,17 @@ Dimensions: p population, d genes.
 import jax
 from jaxtyping import Array, Int, Key
 
-from jaxcompress.evolution.elitist import Elitist, ElitistState
+from jaxcompress.evolution.elitist import ElitistState
+from jaxcompress.evolution.genetic import Genetic, GeneticParams, genetic_params
 from jaxcompress.evolution.selection import tournament
-from jaxcompress.evolution.variation import GeneticParams, genetic_params, vary
 
 
-class NSGA2(Elitist[GeneticParams]):
+class NSGA2(Genetic[GeneticParams]):
     """The elitist non-dominated sorting genetic algorithm.
 
     Constraints follow Deb's dominance; offspring are distinct from each other and from
-    their parents, as far as the space allows. See `Elitist` for the arguments.
+    all that were told before, as far as the space allows. See `Genetic` and `Elitist` for
+    the arguments.
 
     Example:
         >>> grid = Grid(np.full(8, 16))
@@ -35,6 +36,6 @@ class NSGA2(Elitist[GeneticParams]):
         self, key: Key[Array, ""], state: ElitistState, params: GeneticParams
     ) -> Int[Array, "p d"]:
         size = self.population_size
-        key_mate, *keys = jax.random.split(key, 3)
+        key_mate, key_vary = jax.random.split(key)
         parents = tournament(key_mate, state.ranks, state.crowding, size + size % 2)
-        return vary(keys, state.genotypes[parents], self.grid, params, size)
+        return self._varied(key_vary, state.genotypes[parents], params)

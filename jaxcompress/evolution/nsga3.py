@@ -13,14 +13,14 @@ from jaxtyping import Array, Int, Key
 from jaxcompress.evolution.algorithm import Evaluation
 from jaxcompress.evolution.directions import checked_directions, spread
 from jaxcompress.evolution.duplicates import duplicate_mask
-from jaxcompress.evolution.elitist import Elitist, ElitistState, Repair
+from jaxcompress.evolution.elitist import ElitistState, Repair
+from jaxcompress.evolution.genetic import Genetic, GeneticParams, genetic_params
 from jaxcompress.evolution.grid import GridLike
 from jaxcompress.evolution.niching import Hyperplane, niche_survive
 from jaxcompress.evolution.selection import Survivors, tournament
-from jaxcompress.evolution.variation import GeneticParams, genetic_params, vary
 
 
-class NSGA3(Elitist[GeneticParams]):
+class NSGA3(Genetic[GeneticParams]):
     """NSGA-II with niches around reference directions instead of crowding.
 
     For three objectives and more, where crowding says little. Parents mate at random,
@@ -29,6 +29,7 @@ class NSGA3(Elitist[GeneticParams]):
     Args:
         population_size: p, see `Elitist`, as for `grid`, `num_objectives`, `initial` and
             `repair`.
+        crossover: see `Genetic`.
         directions: real [r, m], weights that point at where members of the front are
             wanted, not negative; r at most p. p well spread ones if None (see `spread`);
             `das_dennis` makes the usual ones.
@@ -49,11 +50,17 @@ class NSGA3(Elitist[GeneticParams]):
         num_objectives: int,
         *,
         directions: Array | np.ndarray | None = None,
+        crossover: str = "mixed",
         initial: Array | np.ndarray | None = None,
         repair: Repair | None = None,
     ) -> None:
         super().__init__(
-            population_size, grid, num_objectives, initial=initial, repair=repair
+            population_size,
+            grid,
+            num_objectives,
+            crossover=crossover,
+            initial=initial,
+            repair=repair,
         )
         if directions is None:
             directions = spread(num_objectives, population_size)
@@ -79,10 +86,10 @@ class NSGA3(Elitist[GeneticParams]):
         self, key: Key[Array, ""], state: ElitistState, params: GeneticParams
     ) -> Int[Array, "p d"]:
         size = self.population_size
-        key_mate, *keys = jax.random.split(key, 3)
+        key_mate, key_vary = jax.random.split(key)
         infeasible = (state.violation > 0).astype(jnp.int32)
         parents = tournament(key_mate, infeasible, -state.violation, size + size % 2)
-        return vary(keys, state.genotypes[parents], self.grid, params, size)
+        return self._varied(key_vary, state.genotypes[parents], params)
 
     def _survive(
         self,

@@ -5,11 +5,12 @@ Zitzler 2005) on a fine grid, and two integer problems whose front is found by t
 everything: more genotypes than a search of 20,000 evaluations sees.
 
 A gene with n values stands for k / (n - 1), so both bounds are on the grid, as they are in
-the real problem. The usual n is 1025: then k / 1024 and 1 - k / 1024 are exact in float32.
-All formulas are written so that what is 0 in exact arithmetic is 0 in float32. In
-particular cos(pi/2 x) is taken as sin(pi/2 (1 - x)): the cosine of float32's pi/2 is
--4e-8, and a coordinate (1 + g) * -4e-8 is the better the *further* a point is from the
-front, so that points on the edge of DTLZ2 would never be dominated.
+the real problem. The usual n is 1025, where k / 1024 is exact in float32.
+All formulas are written so that what is 0 in exact arithmetic is 0 in float32. A
+coordinate (1 + g) * -4e-8 is the better the *further* a point is from the front: points
+on the edge would never be dominated, and no algorithm gets past them. So 1 - x is taken
+as (n - 1 - k) / (n - 1), for a compiler may multiply by 1 / (n - 1) and leave x above 1,
+and cos(pi/2 x) as sin(pi/2 (1 - x)), for the cosine of float32's pi/2 is -4e-8.
 
 Dimensions: n genotypes, d genes, m objectives, f points of a front.
 """
@@ -142,7 +143,8 @@ def _zdt(
 ) -> Problem:
     """f1(x_1) against g(x_2, ...) * ratio(f1, g); the front has g = 1."""
 
-    def objectives(x: Values) -> Objectives:
+    def objectives(x: Values, remaining: Values) -> Objectives:
+        del remaining
         f1, rest = first(x[:, 0]), g(x[:, 1:])
         return jnp.stack([f1, rest * ratio(f1, rest)], axis=1)
 
@@ -154,13 +156,13 @@ def dtlz1(num_objectives: int = 3, cardinality: int = CARDINALITY) -> Problem:
     """A plane as front behind 11**5 - 1 local ones, m + 4 genes."""
     m = num_objectives
 
-    def objectives(x: Values) -> Objectives:
+    def objectives(x: Values, remaining: Values) -> Objectives:
         rest = x[:, m - 1 :] - 0.5
         # 1 - cos(20 pi x), without cancellation
         each = rest**2 + 2.0 * jnp.sin(10.0 * pi * rest) ** 2
         g = 100.0 * jnp.sum(each, axis=1, keepdims=True)
-        lead = x[:, : m - 1]
-        return 0.5 * (1.0 + g) * _corners(lead, 1.0 - lead)
+        corners = _corners(x[:, : m - 1], remaining[:, : m - 1])
+        return 0.5 * (1.0 + g) * corners
 
     reference = np.full(m, 0.55)
     volume = 0.55**m - 0.5**m / factorial(m)
@@ -171,10 +173,9 @@ def dtlz2(num_objectives: int = 3, cardinality: int = CARDINALITY) -> Problem:
     """An eighth of a sphere as front, m + 9 genes."""
     m = num_objectives
 
-    def objectives(x: Values) -> Objectives:
+    def objectives(x: Values, remaining: Values) -> Objectives:
         g = jnp.sum((x[:, m - 1 :] - 0.5) ** 2, axis=1, keepdims=True)
-        lead = x[:, : m - 1]
-        cosine, sine = jnp.sin(0.5 * pi * (1.0 - lead)), jnp.sin(0.5 * pi * lead)
+        sine, cosine = (jnp.sin(0.5 * pi * v[:, : m - 1]) for v in (x, remaining))
         return (1.0 + g) * _corners(cosine, sine)
 
     ball = pi ** (m / 2) / gamma(m / 2 + 1) / 2**m
@@ -186,7 +187,8 @@ def dtlz7(num_objectives: int = 3, cardinality: int = CARDINALITY) -> Problem:
     """A front of 2**(m - 1) pieces, m + 19 genes."""
     m = num_objectives
 
-    def objectives(x: Values) -> Objectives:
+    def objectives(x: Values, remaining: Values) -> Objectives:
+        del remaining
         lead = x[:, : m - 1]
         g = 2.0 + 9.0 * jnp.mean(x[:, m - 1 :], axis=1, keepdims=True)
         each = lead / g * (1.0 + jnp.sin(3.0 * pi * lead))
@@ -213,13 +215,16 @@ def _on_grid(
     name: str,
     genes: int,
     cardinality: int,
-    objectives: Callable[[Array], Array],
+    objectives: Callable[[Array, Array], Array],
     reference: Float[np.ndarray, " m"],
     hypervolume: float,
 ) -> Problem:
+    """Makes a problem of objectives in x = k / (n - 1) and 1 - x."""
+    top = cardinality - 1
+
     def function(genotypes: Int[Array, "n d"]) -> Evaluation:
-        values = objectives(genotypes.astype(jnp.float32) / (cardinality - 1))
-        return Evaluation(values, jnp.zeros(genotypes.shape[0]))
+        x, remaining = (k.astype(jnp.float32) / top for k in (genotypes, top - genotypes))
+        return Evaluation(objectives(x, remaining), jnp.zeros(genotypes.shape[0]))
 
     grid = Grid(np.full(genes, cardinality))
     m = reference.size
@@ -313,7 +318,7 @@ def _front(points: np.ndarray) -> Float[np.ndarray, "f m"]:
     return points[moocore.is_nondominated(points)]
 
 
-PROBLEMS: dict[str, Callable[[], Problem]] = {
+PROBLEMS: dict[str, Callable[..., Problem]] = {
     "zdt1": zdt1,
     "zdt2": zdt2,
     "zdt3": zdt3,

@@ -1,113 +1,162 @@
-"""Crossover, then mutation: how the genetic algorithms make offspring.
+"""Crossover and mutation of whole genotypes: each gene by an operator of its kind.
 
-Dimensions: n offspring, d genes.
+Dimensions: n pairs or genotypes, d genes.
 """
-
-from collections.abc import Sequence
-from typing import no_type_check
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import struct
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Int, Key
 
-from jaxcompress.evolution.crossover import crossover
-from jaxcompress.evolution.grid import Grid
-from jaxcompress.evolution.masks import exchange_crossover, exchange_mutation
-from jaxcompress.evolution.mutation import mutate
+from jaxcompress.evolution.crossover import (
+    Pair,
+    one_point_crossover,
+    sbx_crossover,
+    two_point_crossover,
+    uniform_crossover,
+)
+from jaxcompress.evolution.differential import differential_variation
+from jaxcompress.evolution.grid import WIDE, Grid
+from jaxcompress.evolution.masks import (
+    exchange_crossover,
+    exchange_drawn,
+    exchange_mutation,
+    group_count,
+)
+from jaxcompress.evolution.mutation import Rate, near_value, other_value
 
-
-@no_type_check  # see `Evaluation`
-class GeneticParams(struct.PyTreeNode):
-    """The rates of a genetic algorithm, float32 [] each.
-
-    Attributes:
-        crossover_rate: probability that a pair of parents is crossed, in [0, 1].
-        crossover_eta: distribution index of the crossover of wide ordered genes, > 0;
-            larger keeps children closer to their parents.
-        mutation_rate: probability that a gene mutates, in [0, 1].
-        mutation_eta: distribution index of mutation steps, > 0; larger is shorter.
-        reset_share: of the mutations of ordered genes, the share that jumps anywhere
-            instead of making a step, in [0, 1].
-        edge_share: of the steps that would lead out of a wide ordered gene, the share
-            that is left out instead of turned inward, in [0, 1].
-    """
-
-    crossover_rate: Float[Array, ""]
-    crossover_eta: Float[Array, ""]
-    mutation_rate: Float[Array, ""]
-    mutation_eta: Float[Array, ""]
-    reset_share: Float[Array, ""]
-    edge_share: Float[Array, ""]
+CROSSOVERS = ("mixed", "uniform", "one_point", "two_point", "differential")
 
 
-def genetic_params(
-    grid: Grid, crossover_rate: float, crossover_eta: float, edge_share: float = 0.0
-) -> GeneticParams:
-    """Returns rates by which one gene in a genotype mutates on average.
-
-    Args:
-        grid: of d genes; those with a single value do not count.
-        crossover_rate: see `GeneticParams`.
-        crossover_eta: see `GeneticParams`.
-        edge_share: see `GeneticParams`.
-    """
-    genes = max(1, int(np.sum(grid.cardinality > 1)))
-    return GeneticParams(
-        crossover_rate=jnp.float32(crossover_rate),
-        crossover_eta=jnp.float32(crossover_eta),
-        mutation_rate=jnp.float32(1.0 / genes),
-        mutation_eta=jnp.float32(20.0),
-        reset_share=jnp.float32(0.05),
-        edge_share=jnp.float32(edge_share),
-    )
-
-
-def vary(
-    keys: Sequence[Key[Array, ""]],
-    parents: Int[Array, "c d"],
+def crossover(
+    key: Key[Array, ""],
+    first: Int[Array, "n d"],
+    second: Int[Array, "n d"],
     grid: Grid,
-    params: GeneticParams,
-    size: int,
-) -> Int[Array, "n d"]:
-    """Crosses the first half of the parents with the second, and mutates the children.
+    rate: Rate = 0.9,
+    eta: Rate = 15.0,
+    how: str = "mixed",
+) -> Pair:
+    """Makes two children of two parents, most like the first and most like the second.
 
     Args:
-        keys: two random keys, consumed: of crossover and of mutation.
-        parents: int32 [c, d] for an even c: row i is crossed with row i + c / 2.
-        grid: the grid of d genes.
-        params: the rates.
-        size: n, how many children are wanted, at most c.
+        key: random key, consumed.
+        first: int32 [n, d] in the grid.
+        second: int32 [n, d] in the grid.
+        grid: the grid of d genes; those of an `exchange` group are always shared out
+            among the children so that each keeps its parent's number of ones.
+        rate: probability that a pair is crossed at all, in [0, 1].
+        eta: distribution index, > 0, of simulated binary crossover.
+        how: "mixed" is simulated binary crossover for ordered genes of `WIDE` values or
+            more and uniform crossover for the others; "uniform", "one_point" and
+            "two_point" treat all alike; "differential" moves each parent by differences
+            of other parents (see `differential_variation`).
 
     Returns:
-        int32 [n, d] inside the grid, first the children that resemble the first half.
+        Two children for each pair, int32 [n, d] each, inside the grid.
     """
-    pairs = parents.shape[0] // 2
-    first, second = parents[:pairs], parents[pairs:]
-    crossed = crossover(
-        keys[0], first, second, grid, params.crossover_rate, params.crossover_eta
+    key_pair, key_plain, key_wide, key_group = jax.random.split(key, 4)
+    if how == "one_point":
+        children = one_point_crossover(key_plain, first, second)
+    elif how == "two_point":
+        children = two_point_crossover(key_plain, first, second)
+    elif how == "differential":
+        parents = jnp.concatenate([first, second])
+        moved = differential_variation(key_plain, parents, parents, grid)
+        children = moved[: first.shape[0]], moved[first.shape[0] :]
+    else:
+        children = uniform_crossover(key_plain, first, second)
+    wide = grid.ordered & (grid.cardinality >= WIDE)
+    if how == "mixed" and wide.any():
+        blended = sbx_crossover(key_wide, first, second, grid, eta)
+        children = _where(wide, blended, children)
+    grouped = grid.exchange >= 0
+    if grouped.any():
+        shared = exchange_crossover(key_group, first, second, grid.exchange)
+        children = _where(grouped, shared, children)
+    crossed = jax.random.bernoulli(key_pair, rate, (first.shape[0], 1))
+    return (
+        jnp.where(crossed, children[0], first),
+        jnp.where(crossed, children[1], second),
     )
-    exchanged = (grid.exchange >= 0)[None, :]
-    if exchanged.any():
-        key = jax.random.fold_in(keys[0], 1)
-        swapped = exchange_crossover(key, first, second, grid.exchange)
-        crossed = tuple(
-            jnp.where(exchanged, a, b) for a, b in zip(swapped, crossed, strict=True)
-        )
-    children = jnp.concatenate(crossed)[:size]
-    mutated = mutate(
-        keys[1],
-        children,
-        grid,
-        params.mutation_rate,
-        params.mutation_eta,
-        params.reset_share,
-        params.edge_share,
-    )
-    if exchanged.any():
-        rate = 1.0 / len(np.unique(grid.exchange[grid.exchange >= 0]))
-        key = jax.random.fold_in(keys[1], 1)
-        moved = exchange_mutation(key, children, grid.exchange, rate)
-        mutated = jnp.where(exchanged, moved, mutated)
-    return mutated
+
+
+def mutate(
+    key: Key[Array, ""],
+    genotypes: Int[Array, "n d"],
+    grid: Grid,
+    rate: Rate,
+    eta: Rate = 20.0,
+    reset_share: Rate = 0.05,
+    edge_share: Rate = 0.0,
+) -> Int[Array, "n d"]:
+    """Steps for ordered genes, resets for the others, and a few resets for all.
+
+    Args:
+        key: random key, consumed.
+        genotypes: int32 [n, d] in the grid.
+        grid: the grid of d genes; its `ordered` decides between step and reset. In an
+            `exchange` group a 1 and a 0 change places.
+        rate: probability that a gene, or an `exchange` group, is drawn, in [0, 1].
+        eta: distribution index of the steps, > 0.
+        reset_share: of the drawn ordered genes, the share that is reset, in [0, 1]: the
+            big jumps that small steps would never make.
+        edge_share: of the steps that would lead out of a wide gene (`WIDE`), the share
+            that is left out, in [0, 1]; the others turn inward. At 1 this is polynomial
+            mutation as published, which leaves genes at their bounds more often: good
+            where many of the best values are bounds.
+
+    Returns:
+        int32 [n, d] inside the grid; a drawn gene differs from before, unless its step
+        was left out.
+    """
+    key_draw, key_reset, key_step, key_group = jax.random.split(key, 4)
+    draw, kind = jax.random.uniform(key_draw, (2, *genotypes.shape))
+    nominal = ~jnp.asarray(grid.ordered)[None, :]
+    other = other_value(key_reset, genotypes, grid)
+    near = near_value(key_step, genotypes, grid, eta, edge_share)
+    moved = jnp.where(nominal | (kind < reset_share), other, near)
+    mutated = jnp.where(draw < rate, moved, genotypes)
+    grouped = grid.exchange >= 0
+    if not grouped.any():
+        return mutated
+    exchanged = exchange_mutation(key_group, genotypes, grid.exchange, rate)
+    return jnp.where(jnp.asarray(grouped)[None, :], exchanged, mutated)
+
+
+def change_one_gene(
+    key: Key[Array, ""], genotypes: Int[Array, "n d"], grid: Grid
+) -> Int[Array, "n d"]:
+    """Changes one gene of every genotype, or one `exchange` group, whatever the rates are.
+
+    Args:
+        key: random key, consumed.
+        genotypes: int32 [n, d] in the grid.
+        grid: the grid of d genes.
+
+    Returns:
+        int32 [n, d] inside the grid; each row differs from before in exactly one gene, or
+        in two of one group; in none if there is no second value, or a group is all alike.
+
+    Example:
+        >>> change_one_gene(jax.random.key(0), jnp.array([[0, 0]]), Grid([2, 1]))
+        Array([[1, 0]], dtype=int32)
+    """
+    key_unit, key_value, key_group = jax.random.split(key, 3)
+    n, d = genotypes.shape
+    groups = group_count(grid.exchange)
+    free = np.append((grid.cardinality > 1) & (grid.exchange < 0), np.full(groups, True))
+    score = jax.random.uniform(key_unit, (n, d + groups))
+    unit = jnp.argmax(jnp.where(free[None, :], score, -1.0), axis=1)
+    chosen = jnp.arange(d + groups)[None, :] == unit[:, None]
+    other = other_value(key_value, genotypes, grid)
+    changed = jnp.where(chosen[:, :d], other, genotypes)
+    if groups:
+        changed = exchange_drawn(key_group, changed, grid.exchange, chosen[:, d:])
+    return changed
+
+
+def _where(mask: np.ndarray, chosen: Pair, others: Pair) -> Pair:
+    line = jnp.asarray(mask)[None, :]
+    first, second = zip(chosen, others, strict=True)
+    return jnp.where(line, *first), jnp.where(line, *second)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray
 
-from jaxcompress.evolution import Algorithm, Evaluation, compiled
+from jaxcompress.evolution import Algorithm, Evaluation
 from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.measure import Measure
@@ -23,7 +23,8 @@ class Generation:
         generation: counted from 1.
         evaluations: genotypes evaluated so far, known ones not counted again.
         asked: genotypes asked for so far.
-        failed: of those evaluated, how many had an objective that is not finite.
+        failed: of those evaluated, how many had an objective or a violation that is not
+            finite.
         best: by objective name the smallest value of a feasible genotype so far.
         hypervolume: of everything evaluated so far (see `Measure`).
         rate: evaluations a second in this generation.
@@ -115,9 +116,9 @@ def search(
         raise ValueError(f"search: generations is {generations}; allowed: 1 or more")
     archive = empty_archive(evaluate)
     params = algorithm.default_params
-    ask, tell = compiled(algorithm.ask), compiled(algorithm.tell)
+    init, ask, tell = algorithm.compiled
     key, start = jax.random.split(key)
-    state = compiled(algorithm.init)(start, params)
+    state = init(start, params)
     history: list[Generation] = []
     asked, began = 0, time.perf_counter()
     for number in range(1, generations + 1):
@@ -195,7 +196,7 @@ def _generation(
     began: float,
 ) -> Generation:
     objectives, now = archive.objectives, time.perf_counter()
-    finite = np.isfinite(objectives).all(1)
+    finite = np.isfinite(objectives).all(1) & np.isfinite(archive.violation)
     usable = finite & (archive.violation <= 0)
     smallest: Any = objectives[usable].min(0) if usable.any() else [np.inf] * len(names)
     return Generation(

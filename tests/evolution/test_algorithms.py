@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import moocore
 import numpy as np
 import pytest
 
@@ -19,6 +20,7 @@ from jaxcompress.evolution import (
     GeneticAlgorithm,
     Grid,
     RandomSearch,
+    epsilon_archive,
     evolve,
 )
 
@@ -87,6 +89,10 @@ def test_asked_genotypes_are_in_the_grid_and_repeat_themselves(compiled):
     assert asked.shape == (2, GENERATIONS, P, 6) and asked.dtype == np.int32
     assert np.all((asked >= 0) & (asked < GRID.cardinality))
     assert not np.array_equal(asked[0], asked[1])
+    if not isinstance(compiled.algorithm, Decomposed | MOEAD):
+        for seed in range(2):  # nothing is asked for twice, in all generations
+            distinct = np.unique(asked[seed].reshape(-1, 6), axis=0)
+            assert len(distinct) == GENERATIONS * P
     again = compiled.run(seeds(1), Troubles())
     jax.tree.map(np.testing.assert_array_equal, (found, front), again)
     assert not np.array_equal(asked, compiled.run(seeds(2), Troubles())[0].genotypes)
@@ -150,6 +156,57 @@ def test_an_infeasible_population_becomes_feasible(compiled):
     assert not np.asarray(mask).any()
     least = np.asarray(found.evaluation.violation).min(axis=(1, 2))
     np.testing.assert_array_equal(np.asarray(found.state.violation).min(axis=1), least)
+
+
+@pytest.mark.parametrize("kind", [NSGA2, MOEAD])
+def test_numbers_of_ones_are_kept_without_a_repair(kind):
+    """Of a plain grid: by crossover, mutation, and what replaces copies."""
+    groups = np.array([0] * 6 + [1] * 4 + [-1])
+    grid = Grid([2] * 10 + [9], exchange=groups)
+    given = np.zeros((8, 11), np.int64)
+    given[:, :3] = given[:, 6] = 1  # eight copies
+
+    def evaluate(rows):
+        f = jnp.sum(rows * jnp.arange(11), axis=1).astype(jnp.float32)
+        return Evaluation(jnp.stack([f, -f], axis=1), jnp.zeros(8))
+
+    algorithm = kind(8, grid, 2, initial=given)
+    asked = quick(lambda key: evolve(key, algorithm, evaluate, 6))(KEY).genotypes
+    rows = np.asarray(asked).reshape(-1, 11)
+    assert np.all(rows[:, :6].sum(axis=1) == 3)
+    assert np.all(rows[:, 6:10].sum(axis=1) == 1)
+    assert len(np.unique(rows, axis=0)) > 30  # of 48
+
+
+def test_everything_evaluated_goes_into_the_archive():
+    archive = epsilon_archive(64, 6, 2)
+    found = quick(
+        lambda key: evolve(
+            key,
+            MAKE["nsga2"](),
+            lambda rows: evaluated(rows, Troubles()),
+            GENERATIONS,
+            archive=archive,
+        )
+    )(KEY)
+    kept = np.asarray(found.archive.objectives)[np.asarray(found.archive.mask)]
+    asked = np.asarray(found.evaluation.objectives, np.float64).reshape(-1, 2)
+    best = np.unique(asked[moocore.is_nondominated(asked)], axis=0)
+    np.testing.assert_array_equal(np.unique(kept, axis=0), best)
+
+
+def test_ask_and_tell_are_compiled_once_for_an_object():
+    algorithm = MAKE["nsga2"]()
+    assert algorithm.compiled is algorithm.compiled
+    params = algorithm.default_params
+    init, ask, tell = algorithm.compiled
+    state = init(KEY, params)
+    for number in range(3):
+        genotypes, state = ask(jax.random.key(number), state, params)
+        told = evaluated(genotypes, Troubles())
+        state, _ = tell(jax.random.key(number), genotypes, told, state, params)
+    for method in (init, ask, tell):
+        assert method._cache_size() == 1
 
 
 def test_initial_genotypes_come_first_and_repair_is_applied():

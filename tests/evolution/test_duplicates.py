@@ -49,7 +49,7 @@ def test_equal_hashes_of_different_rows_are_not_confused(monkeypatch, weak):
         total = total.astype(jnp.uint32)
         return total, total
 
-    monkeypatch.setattr(duplicates, "_hash_pair", hash_pair)
+    monkeypatch.setattr(duplicates, "hash_pair", hash_pair)
     rng = np.random.default_rng(0)
     exact = quick(lambda rows: duplicate_mask(rows[4:], rows[:4]))
     # A, B, A with equal hashes: comparing neighbours alone would miss the second A.
@@ -68,7 +68,7 @@ def test_the_hash_spreads_regular_rows():
     ladder = np.zeros((4096, 12), np.int64)
     ladder[:, 5] = np.arange(4096)
     for rows in (binary, ladder):
-        for half in duplicates._hash_pair(jnp.asarray(rows, jnp.int32)):
+        for half in duplicates.hash_pair(jnp.asarray(rows, jnp.int32)):
             assert len(np.unique(half)) >= 4095
 
 

@@ -9,10 +9,16 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from jaxcompress.evolution import (
+    CROSSOVERS,
+    NSGA2,
     Grid,
+    change_one_gene,
+    crossover,
     differential_variation,
     exchange_crossover,
     exchange_mutation,
+    genetic_params,
+    mutate,
     one_point_crossover,
 )
 
@@ -135,7 +141,52 @@ def test_differences_are_reflected_at_the_bounds():
     np.testing.assert_array_equal(found, 8)
 
 
+KINDS = Grid([2, 2, 2, 1001, 7, 2, 2], True, np.array([0, 0, 0, -1, -1, 5, 5]))
+crossed = {
+    how: quick(lambda key, a, b, rate, how=how: crossover(key, a, b, KINDS, rate, how=how))
+    for how in CROSSOVERS
+}
+
+
+@pytest.mark.parametrize("how", CROSSOVERS)
+def test_every_crossover_keeps_to_the_grid_the_rate_and_the_numbers_of_ones(how):
+    rng = np.random.default_rng(0)
+    first, second = (
+        jnp.asarray(rng.integers(0, KINDS.cardinality, (500, 7)), jnp.int32) for _ in "ab"
+    )
+    unchanged = []
+    for rate in (0.0, 0.5, 1.0):
+        children = crossed[how](KEY, first, second, rate)
+        for child, parent in zip(children, (first, second), strict=True):
+            genes = np.asarray(child)
+            assert np.all((genes >= 0) & (genes < KINDS.cardinality))
+            for group in (slice(0, 3), slice(5, 7)):
+                sums = [np.asarray(rows)[:, group].sum(1) for rows in (child, parent)]
+                np.testing.assert_array_equal(*sums)
+        unchanged.append(np.mean((np.asarray(children[0]) == first).all(1)))
+    assert unchanged[0] == 1 and unchanged[2] < 0.4
+    # Half the pairs are crossed, of which some stay as they are by chance.
+    assert abs(unchanged[1] - (1 + unchanged[2]) / 2) < 5 * np.sqrt(2 / 4 / 500)
+
+
+def test_one_gene_mutates_on_average_and_a_group_counts_as_one():
+    params = genetic_params(KINDS, 0.9, 15.0)
+    assert params.mutation_rate == 0.25  # two genes and two groups
+    rows = jnp.tile(jnp.array([[1, 0, 1, 500, 3, 0, 1]], jnp.int32), (4000, 1))
+    operate = quick(lambda rate: mutate(KEY, rows, KINDS, rate))
+    changed = np.asarray(operate(params.mutation_rate) != rows)
+    units = [changed[:, :3].any(1), changed[:, 3], changed[:, 4], changed[:, 5:].any(1)]
+    assert np.all(np.abs(np.mean(units, axis=1) - 0.25) < 5 * np.sqrt(3 / 16 / 4000))
+    np.testing.assert_array_equal(operate(jnp.float32(0)), rows)
+    moved = quick(lambda: change_one_gene(KEY, rows, KINDS))() != rows
+    moved = np.asarray(moved)
+    units = [moved[:, :3].any(1), moved[:, 3], moved[:, 4], moved[:, 5:].any(1)]
+    np.testing.assert_array_equal(np.sum(units, axis=0), 1)
+
+
 def test_wrong_arguments_are_refused():
+    with pytest.raises(ValueError, match="crossover is 'three'; allowed"):
+        NSGA2(8, KINDS, 2, crossover="three")
     rows = jnp.zeros((2, 3), jnp.int32)
     with pytest.raises(ValueError, match="one integer for each of 3 genes"):
         exchange_mutation(KEY, rows, np.zeros(2, int), 1.0)

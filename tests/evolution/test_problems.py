@@ -41,6 +41,22 @@ def test_values_are_those_of_pymoo_also_on_the_bounds(name):
     assert np.all(found[expected >= 0] >= 0)
 
 
+@pytest.mark.parametrize("make", [problems.dtlz1, problems.dtlz2])
+@pytest.mark.parametrize("cardinality", [3, 1000, 999_983, 1_000_000])
+def test_an_edge_of_the_front_is_exactly_zero_on_any_grid(make, cardinality):
+    """A compiled division may round k / k up: then the worse a point the better it is."""
+    problem = make(cardinality=cardinality)
+    top = cardinality - 1
+    rows = np.random.default_rng(0).integers(
+        0, cardinality, (64, problem.grid.ordered.size)
+    )
+    rows[:, 0] = top
+    found = jax.jit(problem)(jnp.asarray(rows, jnp.int32)).objectives
+    zero = 0 if problem.name == "dtlz2" else 2  # cos(pi/2), and 1 - 1
+    np.testing.assert_array_equal(found[:, zero], 0)
+    assert np.all(np.asarray(found) >= 0)
+
+
 @pytest.mark.parametrize("make", [problems.dtlz1, problems.dtlz2, problems.dtlz7])
 def test_any_number_of_objectives(make):
     m = 4

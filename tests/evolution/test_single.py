@@ -1,6 +1,7 @@
 """Scalarisations, the genetic algorithm, MOEA/D and evosax's algorithms by themselves."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +16,11 @@ from jaxcompress.evolution import (
     EvosaxAdapter,
     GeneticAlgorithm,
     Grid,
+    RandomSearch,
     boundary_intersection,
+    compiled,
     evolve,
+    hypervolume_host,
     problems,
     roulette,
     supported,
@@ -125,23 +129,55 @@ def test_the_state_of_every_evosax_algorithm_can_be_scanned(name):
         assert not leaf.weak_type
 
 
+WIDE_GRID = Grid([65] * 6)
+
+
+def far(rows) -> Evaluation:
+    """Two paraboloids around (8, ..., 8) and (16, ..., 16), in a corner of the grid."""
+    ends = [jnp.sum((rows - end) ** 2, axis=1) for end in (8, 16)]
+    objectives = jnp.stack(ends, axis=1).astype(jnp.float32)
+    return Evaluation(objectives, jnp.zeros(rows.shape[0]))
+
+
+def offspring_of(algorithm: Any) -> tuple[Any, np.ndarray]:
+    """Returns a search, and the hypervolumes of the last 10 of 25 generations."""
+    found = quick(lambda key: evolve(key, algorithm, far, 25))(KEY)
+    last = np.asarray(found.evaluation.objectives)[-10:]
+    return found, np.array([hypervolume_host(f, np.array([4e3, 4e3])) for f in last])
+
+
 def searched(name: str) -> None:
-    algorithm = Decomposed(12, GRID, 2, algorithm=name, directions=3)
-    found = quick(lambda key: evolve(key, algorithm, two, 12))(KEY)
+    """Its own offspring, not what survives, must be better than chance."""
+    algorithm = Decomposed(24, WIDE_GRID, 2, algorithm=name, directions=3)
+    found, volumes = offspring_of(algorithm)
     genotypes = np.asarray(found.genotypes)
-    assert np.all((genotypes >= 0) & (genotypes < 9))
-    assert len(np.unique(genotypes[1:].reshape(-1, 3), axis=0)) > 1
-    _, objectives, mask = algorithm.front(found.state)
-    front = np.asarray(objectives)[np.asarray(mask)]
-    assert np.all(np.isfinite(front)) and len(front) > 2
-    first = np.asarray(found.evaluation.objectives)[0]
+    assert np.all((genotypes >= 0) & (genotypes < 65))
     np.testing.assert_array_equal(found.metrics["lost"], 0)
-    assert np.all(front.min(axis=0) <= first.min(axis=0))
+    _, random = offspring_of(RandomSearch(24, WIDE_GRID, 2))
+    assert volumes.mean() > random.mean() + 2 * random.std()
 
 
-def test_a_distribution_searches():
-    # A population (SimpleGA) does in the tests of all algorithms.
-    searched("CMA_ES")
+@pytest.mark.parametrize("name", ["CMA_ES", "DifferentialEvolution"])
+def test_a_distribution_and_a_population_search(name):
+    searched(name)
+
+
+@pytest.mark.parametrize("name", ["DifferentialEvolution", "PSO"])
+def test_what_a_run_holds_is_judged_on_the_present_scale(name):
+    algorithm = Decomposed(12, WIDE_GRID, 2, algorithm=name, directions=2)
+    found, _ = offspring_of(algorithm)
+    memory = found.state.memory
+    asked = np.asarray(found.evaluation.objectives).reshape(-1, 2)
+    ideal = asked.min(axis=0)
+    span = asked.max(axis=0) - ideal
+    assert not np.array_equal(ideal, asked[:12].min(axis=0))  # it has moved
+    best = name == "PSO"
+    vectors = memory.runs.population_best if best else memory.runs.population
+    fitness = memory.runs.fitness_best if best else memory.runs.fitness
+    for weight, own, told in zip(algorithm.directions, vectors, fitness, strict=True):
+        values = np.asarray(far(algorithm.decoded(own)).objectives)
+        expected = np.max(weight * (values - ideal) / span, axis=1)
+        np.testing.assert_allclose(told, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -198,7 +234,8 @@ def test_wrong_arguments_are_refused(make, words):
 def test_nsga2_finds_the_exact_front_of_the_integer_problems(make):
     problem = make()
     algorithm = NSGA2(100, problem.grid, 2)
-    found = quick(lambda key: evolve(key, algorithm, problem, 200))(KEY)
-    _, objectives, mask = algorithm.front(found.state)
-    front = np.unique(np.asarray(objectives)[np.asarray(mask)], axis=0)
-    np.testing.assert_array_equal(front, problem.front)
+    run = compiled(lambda key: algorithm.front(evolve(key, algorithm, problem, 200).state))
+    for seed in range(3):
+        _, objectives, mask = run(jax.random.key(seed))
+        front = np.unique(np.asarray(objectives)[np.asarray(mask)], axis=0)
+        np.testing.assert_array_equal(front, problem.front)
