@@ -29,8 +29,8 @@ class GeneticParams(struct.PyTreeNode):
             larger keeps children closer to their parents.
         mutation_rate: probability that a gene mutates, in [0, 1].
         mutation_eta: distribution index of mutation steps, > 0; larger is shorter.
-        reset_share: of the mutations of ordered genes, the share that jumps anywhere
-            instead of making a step, in [0, 1].
+        reset_share: of the mutations of ordered genes that are not wide, the share that
+            jumps anywhere instead of making a step, in [0, 1].
         edge_share: of the steps that would lead out of a wide ordered gene, the share
             that is left out instead of turned inward, in [0, 1].
     """

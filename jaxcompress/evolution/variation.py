@@ -90,7 +90,7 @@ def mutate(
     reset_share: Rate = 0.05,
     edge_share: Rate = 0.0,
 ) -> Int[Array, "n d"]:
-    """Steps for ordered genes, resets for the others, and a few resets for all.
+    """Steps for ordered genes, resets for the others, and a few for ordered ones as well.
 
     Args:
         key: random key, consumed.
@@ -99,8 +99,9 @@ def mutate(
             `exchange` group a 1 and a 0 change places.
         rate: probability that a gene, or an `exchange` group, is drawn, in [0, 1].
         eta: distribution index of the steps, > 0.
-        reset_share: of the drawn ordered genes, the share that is reset, in [0, 1]: the
-            big jumps that small steps would never make.
+        reset_share: of the drawn ordered genes with fewer than `WIDE` values, the share
+            that is reset, in [0, 1]: jumps that their steps would hardly ever make, while
+            among those of wide genes there are long ones.
         edge_share: of the steps that would lead out of a wide gene (`WIDE`), the share
             that is left out, in [0, 1]; the others turn inward. At 1 this is polynomial
             mutation as published, which leaves genes at their bounds more often: good
@@ -113,9 +114,11 @@ def mutate(
     key_draw, key_reset, key_step, key_group = jax.random.split(key, 4)
     draw, kind = jax.random.uniform(key_draw, (2, *genotypes.shape))
     nominal = ~jnp.asarray(grid.ordered)[None, :]
+    narrow = jnp.asarray(grid.cardinality < WIDE)[None, :]
     other = other_value(key_reset, genotypes, grid)
     near = near_value(key_step, genotypes, grid, eta, edge_share)
-    moved = jnp.where(nominal | (kind < reset_share), other, near)
+    jumps = nominal | (narrow & (kind < reset_share))
+    moved = jnp.where(jumps, other, near)
     mutated = jnp.where(draw < rate, moved, genotypes)
     grouped = grid.exchange >= 0
     if not grouped.any():

@@ -162,18 +162,20 @@ def test_steps_scale_with_the_grid_and_go_both_ways():
         assert abs(np.mean(moved > 0) - 0.5) < 0.05
 
 
-def test_mutate_resets_names_and_a_share_of_ordered_genes():
-    grid = Grid([1001, 1001], [True, False])
-    genotypes = jnp.full((40000, 2), 500)
+def test_mutate_resets_names_and_a_share_of_narrow_ordered_genes():
+    grid = Grid([1001, 1001, 31], [True, False, True])
+    middle, away = np.array([500, 500, 15]), np.array([300, 300, 9])
+    genotypes = jnp.tile(jnp.asarray(middle, jnp.int32), (40000, 1))
     operate = quick(lambda share: mutate(KEY, genotypes, grid, 1.0, reset_share=share))
 
     def far(share):
-        return np.mean(np.abs(np.asarray(operate(share)) - 500) > 300, axis=0)
+        return np.mean(np.abs(np.asarray(operate(share)) - middle) > away, axis=0)
 
-    # Of the resets 400 in 1000 go that far, and of the steps 0.7 ** 21 (Deb and Goyal).
+    # Of the resets 400 in 1000 or 12 in 30 go that far, and of the steps 0.7 ** 21 (Deb
+    # and Goyal); of the narrow ones (20 + r) / 30 to the 21st for a rounding r.
+    narrow = 30 / 22 * ((21 / 30) ** 22 - (20 / 30) ** 22)
     for share in (0.0, 0.05, 0.5):
-        ordered = share * 0.4 + (1 - share) * 0.7**21
-        expected = np.array([ordered, 0.4])
+        expected = np.array([0.7**21, 0.4, share * 0.4 + (1 - share) * narrow])
         error = np.sqrt(expected * (1 - expected) / 40000)
         assert np.all(np.abs(far(share) - expected) <= 5 * error)
 
