@@ -5,8 +5,8 @@ python scripts/compare_evolution.py [--problems zdt1 ...] [--algorithms nsga2 ns
 
 Both get the same budget: a population of 100, 200 generations, 20,000 evaluations. pymoo
 keeps its defaults; on the integer problems it rounds (RoundingRepair). Problems that are
-not named stay in the JSON file as they are. So do results of pymoo of its present version,
-unless --fresh is given.
+not named stay in the JSON file as they are. So do results of pymoo if all packages
+have the versions of then, unless --fresh is given.
 """
 
 import argparse
@@ -128,11 +128,15 @@ def compared(
         entry["fine"] = ours(algorithm, PROBLEMS[name](cardinality=FINE), seeds)
     old = known["pymoo"][:seeds] if known else []
     new = [theirs(algorithm, problem, seed) for seed in range(len(old), seeds)]
-    packages = ("jax", "jaxlib", "moocore", "numpy", "pymoo")
     entry["pymoo"] = old + new
-    entry["versions"] = {"python": platform.python_version()}
-    entry["versions"] |= {package: version(package) for package in packages}
+    entry["versions"] = versions()
     return entry
+
+
+def versions() -> dict[str, str]:
+    packages = ("jax", "jaxlib", "moocore", "numpy", "pymoo")
+    known = {package: version(package) for package in packages}
+    return {"python": platform.python_version()} | known
 
 
 def difference(ours: list[float], theirs: list[float]) -> str:
@@ -223,7 +227,7 @@ def main() -> None:
             if algorithm == "nsga3" and not name.startswith("dtlz"):
                 continue
             old = entries.get((name, algorithm))
-            if arguments.fresh or not old or old["versions"]["pymoo"] != version("pymoo"):
+            if arguments.fresh or (old and old["versions"] != versions()):
                 old = None
             entries[name, algorithm] = compared(name, algorithm, arguments.seeds, old)
             print(row(entries[name, algorithm]), flush=True)

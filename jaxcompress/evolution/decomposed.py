@@ -47,8 +47,9 @@ class Decomposed(Elitist[Any]):
     """One evosax algorithm, run for w weight vectors side by side.
 
     A run minimises the Tchebycheff value of its weights, counted from the best values
-    seen so far and scaled by the range seen so far; when these move, what it holds is
-    judged anew. It sees a relaxed genotype: one real
+    seen so far and scaled by the range seen so far; when these move, the fitness of the
+    members it holds is computed anew (but for CMA_Anchored_LES's `epoch_best_fitness`).
+    It sees a relaxed genotype: one real
     number for each gene, of which [0, 4) is cut into as many equal parts as the gene has
     values; what lies outside counts as the nearest end. A nominal gene is relaxed just
     so, in the order of its values: algorithms that learn directions gain little there.
@@ -76,6 +77,8 @@ class Decomposed(Elitist[Any]):
         (8, 2)
     """
 
+    revisits = True
+
     def __init__(
         self,
         population_size: int,
@@ -90,9 +93,10 @@ class Decomposed(Elitist[Any]):
         super().__init__(
             population_size, grid, num_objectives, initial=initial, repair=repair
         )
-        if isinstance(directions, int):
-            directions = spread(num_objectives, directions)
-        self.directions = checked_directions("Decomposed", directions, num_objectives)
+        rows = np.asarray(directions)
+        if rows.ndim == 0:
+            rows = spread(num_objectives, int(rows))
+        self.directions = checked_directions("Decomposed", rows, num_objectives)
         count = len(self.directions)
         if population_size % count:
             raise ValueError(

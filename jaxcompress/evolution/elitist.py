@@ -49,7 +49,8 @@ class ElitistState(struct.PyTreeNode):
         ranks: int32 [p], front of each member when it was selected, 0 is best.
         crowding: float32 [p], its crowding distance then; 0 if no one looks at it.
         generation: int32 [], how often `tell` was called.
-        seen: uint32 [s], a table of all genotypes told so far (see `recall`).
+        seen: uint32 [s], a table of all genotypes told so far (see `recall`); [0] where
+            the algorithm `revisits`.
         memory: arrays that the algorithm remembers beside its population, if any.
     """
 
@@ -67,8 +68,8 @@ class Elitist(Algorithm[ElitistState, Params]):
     """A population whose best members, old or new, survive.
 
     Nothing is asked for twice, as far as the space allows: neither a member of the
-    population nor what was told in an earlier generation (of very many, some are
-    forgotten), unless the subclass is one that `revisits`.
+    population nor, unless the subclass `revisits`, what was told in an earlier generation
+    (a few in a hundred of many thousands are forgotten, see `seen.py`).
 
     A subclass says how offspring are made (`_offspring`), and may say who survives
     (`_survive`; by the rules of NSGA-II if it does not) and what is remembered.
@@ -79,8 +80,8 @@ class Elitist(Algorithm[ElitistState, Params]):
         num_objectives: m.
         initial: int [k, d] with k <= p, genotypes to begin with; random ones fill up.
         repair: int32 [n, d] -> int32 [n, d] for any n, pure; applied to every genotype
-            before `ask` returns it. It must stay in the grid. If None, that of the
-            grid, where it has one.
+            before `ask` returns it, and before the grid's own repair, where it has one. It
+            must stay in the grid.
 
     Raises:
         ValueError: a size is too small, or `initial` does not fit the grid.
@@ -101,10 +102,11 @@ class Elitist(Algorithm[ElitistState, Params]):
         super().__init__(population_size, grid, num_objectives)
         name = type(self).__name__
         self._initial = _checked_initial(name, initial, population_size, self.grid)
-        self._repair = getattr(grid, "repair", None) if repair is None else repair
+        own = getattr(grid, "repair", None)
+        self._repairs = [one for one in (repair, own) if one is not None]
         self._all = None
         # Where numbers of ones must be kept, no genotype may stand in for any other.
-        if self._repair is not None or (self.grid.exchange < 0).all():
+        if own is not None or (self.grid.exchange < 0).all():
             self._all = _all_genotypes(self.grid, limit=max(1024, 16 * population_size))
 
     @abstractmethod
@@ -141,7 +143,7 @@ class Elitist(Algorithm[ElitistState, Params]):
         if self._initial is not None:
             given = jnp.asarray(self._initial)
             genotypes = genotypes.at[: given.shape[0]].set(given)
-        seen = nothing_seen(p)
+        seen = jnp.zeros(0, jnp.uint32) if self.revisits else nothing_seen(p)
         genotypes = self._distinct(key_distinct, genotypes, None, seen)
         return ElitistState(
             genotypes=genotypes,
@@ -197,7 +199,7 @@ class Elitist(Algorithm[ElitistState, Params]):
             ranks=chosen.ranks,
             crowding=chosen.crowding,
             generation=state.generation + 1,
-            seen=remember(state.seen, genotypes),
+            seen=state.seen if self.revisits else remember(state.seen, genotypes),
             memory=memory,
         )
         feasible = state.violation <= 0
@@ -219,16 +221,16 @@ class Elitist(Algorithm[ElitistState, Params]):
         return state.genotypes, state.objectives, mask
 
     def _repaired(self, genotypes: Array) -> Array:
-        if self._repair is None:
-            return genotypes
-        repaired = self._repair(genotypes)
-        if repaired.shape != genotypes.shape or repaired.dtype != genotypes.dtype:
-            raise ValueError(
-                f"{type(self).__name__}: repair made {repaired.dtype} "
-                f"{repaired.shape} of {genotypes.dtype} {genotypes.shape}; it must "
-                "keep shape and dtype for any number of rows."
-            )
-        return repaired
+        for repair in self._repairs:
+            repaired = repair(genotypes)
+            if repaired.shape != genotypes.shape or repaired.dtype != genotypes.dtype:
+                raise ValueError(
+                    f"{type(self).__name__}: repair made {repaired.dtype} "
+                    f"{repaired.shape} of {genotypes.dtype} {genotypes.shape}; it must "
+                    "keep shape and dtype for any number of rows."
+                )
+            genotypes = repaired
+        return genotypes
 
     def _distinct(
         self,

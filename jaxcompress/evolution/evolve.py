@@ -59,7 +59,7 @@ def evolve(
         epsilon: float32 [m], its boxes; see `add_to_archive`; all zero if None.
 
     Raises:
-        ValueError: `generations` is below 1.
+        ValueError: `generations` is below 1, or archive and epsilon do not fit.
 
     Example:
         >>> problem = problems.knapsack(items=4)
@@ -71,7 +71,19 @@ def evolve(
     if generations < 1:
         raise ValueError(f"evolve: generations is {generations}; allowed: 1 or more")
     params = algorithm.default_params if params is None else params
-    boxes = jnp.zeros(algorithm.num_objectives) if epsilon is None else epsilon
+    m, width = algorithm.num_objectives, algorithm.grid.cardinality.size
+    boxes = jnp.zeros(m, jnp.float32) if epsilon is None else epsilon
+    if boxes.shape != (m,) or (archive is None and epsilon is not None):
+        raise ValueError(
+            f"evolve: epsilon has shape {boxes.shape}; it must be ({m},), beside an archive"
+        )
+    if archive is not None:
+        shapes = archive.genotypes.shape[1:], archive.objectives.shape[1:]
+        if shapes != ((width,), (m,)):
+            raise ValueError(
+                f"evolve: the archive has {shapes} genes and objectives; make it by "
+                f"epsilon_archive(capacity, {width}, {m})"
+            )
 
     def generation(carry: Any, _: None) -> tuple[Any, Any]:
         key, state, archive = carry

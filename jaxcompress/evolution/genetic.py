@@ -56,7 +56,7 @@ def genetic_params(
         edge_share: see `GeneticParams`.
     """
     single = (grid.cardinality > 1) & (grid.exchange < 0)
-    genes = max(1, int(np.sum(single)) + group_count(grid.exchange))
+    genes = max(1, int(np.sum(single)) + group_count(grid.exchange, least=2))
     return GeneticParams(
         crossover_rate=jnp.float32(crossover_rate),
         crossover_eta=jnp.float32(crossover_eta),
@@ -95,6 +95,11 @@ class Genetic(Elitist[Params]):
         if crossover not in CROSSOVERS:
             raise ValueError(
                 f"{type(self).__name__}: crossover is {crossover!r}; allowed: {CROSSOVERS}"
+            )
+        if crossover == "differential" and population_size < 3:
+            raise ValueError(
+                f"{type(self).__name__}: population_size is {population_size}; crossover "
+                "'differential' needs 3 or more."
             )
         self.crossover = crossover
 

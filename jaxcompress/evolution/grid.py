@@ -88,12 +88,24 @@ class Grid:
             )
         exchange = np.full(cardinality.shape, -1, np.int32)
         if self.exchange is not None:
-            exchange = np.asarray(self.exchange).astype(np.int32)
-        grouped = exchange >= 0
-        if exchange.shape != cardinality.shape or (cardinality[grouped] != 2).any():
+            exchange = np.asarray(self.exchange)
+            if (
+                exchange.shape != cardinality.shape
+                or not np.issubdtype(exchange.dtype, np.integer)
+                or (exchange >= 2**31).any()
+            ):
+                raise ValueError(
+                    f"Grid: exchange has dtype {exchange.dtype} and shape "
+                    f"{exchange.shape}; it must be int32 of shape {cardinality.shape}: the "
+                    "id of each gene's group, -1 for none."
+                )
+            exchange = exchange.astype(np.int32)
+        wrong = np.flatnonzero((exchange >= 0) & (cardinality != 2))
+        if wrong.size:
+            gene = int(wrong[0])
             raise ValueError(
-                f"Grid: exchange has shape {exchange.shape}; it must be {cardinality.shape}"
-                ", and name groups for genes of two values only: give others -1."
+                f"Grid: gene {gene} has cardinality {cardinality[gene]} and is in exchange "
+                f"group {exchange[gene]}; only genes of two values can be: give it -1."
             )
         # Copies: a caller that changes its array later must not change the grid.
         cardinality = cardinality.astype(np.int32)

@@ -19,8 +19,13 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 from jaxcompress.evolution.algorithm import Evaluation
 from jaxcompress.evolution.duplicates import hash_pair
 
-# The fields of evosax's states that belong together.
-FIELDS = (("population", "fitness"), ("population_best", "fitness_best"))
+# The fields of evosax's states that belong together: vectors, or one, and their fitness.
+FIELDS = (
+    ("population", "fitness"),
+    ("population_best", "fitness_best"),
+    ("best_solution_shaped", "best_fitness_shaped"),
+    ("mean", "fitness"),  # of SimulatedAnnealing, which holds one vector
+)
 
 
 @no_type_check  # see `Evaluation`
@@ -46,11 +51,13 @@ class Held(struct.PyTreeNode):
 
     def held_by(self, run: Any) -> "Held":
         """Returns of these members those that an evosax state holds, in its order."""
-        populations = [getattr(run, name) for name, _ in FIELDS if hasattr(run, name)]
-        if not populations:
+        vectors = [jnp.atleast_2d(getattr(run, name)) for name, _ in _fields(run)]
+        if not vectors:
             return jax.tree.map(lambda leaf: leaf[:0], self)
-        place, _ = self.find(jnp.concatenate(populations))
-        return jax.tree.map(lambda leaf: leaf[place], self)
+        place, found = self.find(jnp.concatenate(vectors))
+        held = jax.tree.map(lambda leaf: leaf[place], self)
+        # What is not known must not be taken for the member in its place.
+        return held.replace(marks=jnp.where(found[:, None], held.marks, 0))
 
     def find(
         self, vectors: Float[Array, "q d"]
@@ -66,13 +73,24 @@ class Held(struct.PyTreeNode):
             run: the state; what it holds and is not known here keeps its fitness.
             fitness_of: objectives [n, m] and violation [n] -> float32 [n].
         """
-        for population, fitness in FIELDS:
-            if hasattr(run, population) and hasattr(run, fitness):
-                place, found = self.find(getattr(run, population))
-                now = fitness_of(jax.tree.map(lambda leaf, at=place: leaf[at], self.told))
-                now = jnp.where(found, now, getattr(run, fitness))
-                run = run.replace(**{fitness: now})
+        for name, fitness in _fields(run):
+            before = getattr(run, fitness)
+            place, found = self.find(jnp.atleast_2d(getattr(run, name)))
+            now = fitness_of(jax.tree.map(lambda leaf, at=place: leaf[at], self.told))
+            now = jnp.where(found, now, before).reshape(jnp.shape(before))
+            run = run.replace(**{fitness: now})
         return run
+
+
+def _fields(run: Any) -> list[tuple[str, str]]:
+    """Returns those of `FIELDS` that a state has, with a fitness for each vector."""
+    return [
+        (name, fitness)
+        for name, fitness in FIELDS
+        if hasattr(run, name)
+        and hasattr(run, fitness)
+        and jnp.ndim(getattr(run, fitness)) == jnp.ndim(getattr(run, name)) - 1
+    ]
 
 
 def marks_of(vectors: Float[Array, "q d"]) -> UInt32[Array, "q 2"]:

@@ -43,9 +43,18 @@ def exchange_mutation(
     return exchange_drawn(key_exchange, genotypes, groups, drawn)
 
 
-def group_count(groups: np.ndarray) -> int:
-    """Returns how many groups there are."""
-    return len(np.unique(groups[groups >= 0]))
+def group_count(groups: np.ndarray, least: int = 1) -> int:
+    """Returns how many groups there are with `least` members or more."""
+    return int(np.sum(np.unique(groups[groups >= 0], return_counts=True)[1] >= least))
+
+
+def group_is_mixed(
+    genotypes: Int[Array, "n d"], groups: np.ndarray
+) -> Bool[Array, "n groups"]:
+    """Returns which groups have both a 1 and a 0, in the order of the groups' ids."""
+    member = _members(groups, genotypes.shape[1])[None]
+    ones = (genotypes == 1)[:, None, :]
+    return jnp.any(member & ones, axis=2) & jnp.any(member & ~ones, axis=2)
 
 
 def exchange_drawn(
@@ -106,16 +115,23 @@ def exchange_crossover(
         parents.
     """
     member = _members(groups, first.shape[1])
-    differs = (first != second)[:, None, :] & member[None]
+    number = jnp.argmax(member, axis=0)  # of each gene's group; any where it has none
+    inside = jnp.any(member, axis=0)[None, :]
+    differs = (first != second) & inside
     score = jax.random.uniform(key, first.shape)
-    order = jnp.argsort(jnp.where(differs, score[:, None, :], 2.0), axis=2)
-    place = jnp.argsort(order, axis=2)  # of each gene among the differing of its group
-    wanted = jnp.sum(differs & (first == 1)[:, None, :], axis=2, keepdims=True)
+    # Group by group, those in which the parents differ first, in random order.
+    group = jnp.broadcast_to(
+        jnp.where(inside, number[None, :], member.shape[0]), score.shape
+    )
+    order = jnp.lexsort((score, ~differs, group), axis=1)
+    sizes = jnp.sum(member, axis=1)
+    place = jnp.argsort(order, axis=1) - (jnp.cumsum(sizes) - sizes)[number][None, :]
+    given = jnp.where(differs, first, 0).astype(jnp.float32) @ member.T.astype(jnp.float32)
+    wanted = given.astype(jnp.int32)[:, number]
     # What the first child does not take, the second does: then its number is right too.
-    taken = jnp.any(differs & (place < wanted), axis=1)
-    free = jnp.any(differs, axis=1)
-    child_a = jnp.where(free, taken.astype(first.dtype), first)
-    child_b = jnp.where(free, (~taken).astype(first.dtype), second)
+    taken = place < wanted
+    child_a = jnp.where(differs, taken.astype(first.dtype), first)
+    child_b = jnp.where(differs, (~taken).astype(first.dtype), second)
     return child_a, child_b
 
 

@@ -132,7 +132,11 @@ class MOEAD(Genetic[MOEADParams]):
         self._replacements = replacements
         count = min(neighbours, population_size)
         _, nearest = KDTree(self.directions).query(self.directions, k=count)
-        self._near = np.asarray(nearest, np.int32)
+        nearest, own = np.asarray(nearest, np.int32), np.arange(population_size)[:, None]
+        # Of equal directions any may have been found: a subproblem is its own neighbour.
+        missing = ~(nearest == own).any(axis=1)
+        nearest[missing, -1] = own[missing, 0]
+        self._near = nearest
 
     @property
     def default_params(self) -> MOEADParams:

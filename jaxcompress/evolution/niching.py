@@ -14,8 +14,9 @@ from jaxcompress.evolution.algorithm import Evaluation
 from jaxcompress.evolution.pareto import nondominated_ranks
 from jaxcompress.evolution.selection import Survivors
 
-# In units of the front's reach, what counts as on an axis when extremes are looked for.
-NEAR = 1e-3
+# In units of the front's reach: what counts as on an axis when extremes are looked for,
+# and where a plane meets an axis so far out that the directions would find nothing there.
+NEAR, FAR = 1e-3, 10.0
 
 
 @no_type_check  # see `Evaluation`
@@ -45,7 +46,9 @@ def normalize(
 
     The intercepts of the hyperplane through the extreme points with the axes are 1
     (Deb and Jain 2014, section IV-C). The largest values of the front are 1 instead
-    where there is no such plane (equal extremes) or where an intercept is not positive.
+    where there is no such plane (equal extremes) or where an intercept is not positive or
+    more than `FAR` times the front's reach. Beyond the paper, values below `NEAR` of the
+    reach count as 0 in the search for extreme points.
 
     Args:
         plane: of the last generation.
@@ -81,7 +84,7 @@ def normalize(
     residual = jnp.abs(jnp.sum(matrix * inverse[None, :], axis=1) - 1.0)
     intercepts = scale / jnp.where(inverse > 0, inverse, 1.0)
     sound = jnp.all(
-        jnp.isfinite(inverse) & (inverse > 1e-6) & (inverse < 1e6) & (residual < 1e-3)
+        jnp.isfinite(inverse) & (inverse > 1 / FAR) & (inverse < 1e6) & (residual < 1e-3)
     )
     span = jnp.where(sound, intercepts, highest)
     normalized = moved / jnp.where(span > 0, span, 1.0)[None, :]

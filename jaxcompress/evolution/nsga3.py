@@ -73,7 +73,8 @@ class NSGA3(Genetic[GeneticParams]):
 
     @property
     def default_params(self) -> GeneticParams:
-        """The settings of the paper; one gene in a genotype mutates on average."""
+        """Those of the paper; one gene in a genotype mutates on average, and of narrow
+        ordered genes a share is reset."""
         return genetic_params(
             self.grid, crossover_rate=1.0, crossover_eta=30.0, edge_share=1.0
         )

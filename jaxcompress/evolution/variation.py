@@ -22,6 +22,7 @@ from jaxcompress.evolution.masks import (
     exchange_drawn,
     exchange_mutation,
     group_count,
+    group_is_mixed,
 )
 from jaxcompress.evolution.mutation import Rate, near_value, other_value
 
@@ -37,7 +38,7 @@ def crossover(
     eta: Rate = 15.0,
     how: str = "mixed",
 ) -> Pair:
-    """Makes two children of two parents, most like the first and most like the second.
+    """Makes two children of two parents, one in the place of each.
 
     Args:
         key: random key, consumed.
@@ -49,8 +50,8 @@ def crossover(
         eta: distribution index, > 0, of simulated binary crossover.
         how: "mixed" is simulated binary crossover for ordered genes of `WIDE` values or
             more and uniform crossover for the others; "uniform", "one_point" and
-            "two_point" treat all alike; "differential" moves each parent by differences
-            of other parents (see `differential_variation`).
+            "two_point" treat all alike; "differential" replaces most genes of each parent
+            by `x1 + F (x2 - x3)` of any three (`differential_variation`, 2 pairs or more).
 
     Returns:
         Two children for each pair, int32 [n, d] each, inside the grid.
@@ -139,7 +140,8 @@ def change_one_gene(
 
     Returns:
         int32 [n, d] inside the grid; each row differs from before in exactly one gene, or
-        in two of one group; in none if there is no second value, or a group is all alike.
+        in two of one group; in none if no gene has a second value and no group both a 1
+        and a 0.
 
     Example:
         >>> change_one_gene(jax.random.key(0), jnp.array([[0, 0]]), Grid([2, 1]))
@@ -148,10 +150,14 @@ def change_one_gene(
     key_unit, key_value, key_group = jax.random.split(key, 3)
     n, d = genotypes.shape
     groups = group_count(grid.exchange)
-    free = np.append((grid.cardinality > 1) & (grid.exchange < 0), np.full(groups, True))
-    score = jax.random.uniform(key_unit, (n, d + groups))
-    unit = jnp.argmax(jnp.where(free[None, :], score, -1.0), axis=1)
-    chosen = jnp.arange(d + groups)[None, :] == unit[:, None]
+    free = jnp.asarray((grid.cardinality > 1) & (grid.exchange < 0))
+    free = jnp.broadcast_to(free[None, :], (n, d))
+    if groups:
+        movable = group_is_mixed(genotypes, grid.exchange)
+        free = jnp.concatenate([free, movable], axis=1)
+    score = jnp.where(free, jax.random.uniform(key_unit, free.shape), -1.0)
+    unit = jnp.argmax(score, axis=1)
+    chosen = free & (jnp.arange(d + groups)[None, :] == unit[:, None])
     other = other_value(key_value, genotypes, grid)
     changed = jnp.where(chosen[:, :d], other, genotypes)
     if groups:

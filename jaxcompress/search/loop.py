@@ -29,6 +29,7 @@ class Generation:
         hypervolume: of everything evaluated so far (see `Measure`).
         rate: evaluations a second in this generation.
         seconds: since the search began.
+        metrics: what the algorithm says of its generation (see its `tell`).
     """
 
     generation: int
@@ -39,6 +40,7 @@ class Generation:
     hypervolume: float
     rate: float
     seconds: float
+    metrics: dict[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +92,7 @@ def search(
     *,
     generations: int,
     measure: Measure | None = None,
+    params: Any = None,
     on_generation: Callable[[Generation], None] | None = None,
 ) -> Result:
     """Runs an algorithm for some generations and returns the front it found.
@@ -103,7 +106,8 @@ def search(
         evaluate: gives objectives to genotypes.
         generations: how many, the initial population included; at least 1.
         measure: for the hypervolume; all objectives against the worst of the first
-            generation if None.
+            generation in which something is feasible if None.
+        params: the algorithm's rates; its `default_params` if None.
         on_generation: called after each generation.
 
     Returns:
@@ -115,7 +119,7 @@ def search(
     if generations < 1:
         raise ValueError(f"search: generations is {generations}; allowed: 1 or more")
     archive = empty_archive(evaluate)
-    params = algorithm.default_params
+    params = algorithm.default_params if params is None else params
     init, ask, tell = algorithm.compiled
     key, start = jax.random.split(key)
     state = init(start, params)
@@ -130,13 +134,21 @@ def search(
         evaluated(archive, evaluate, rows)
         objectives, violation = archive.lookup(rows)
         evaluation = Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
-        state, _ = tell(tell_key, genotypes, evaluation, state, params)
+        state, metrics = tell(tell_key, genotypes, evaluation, state, params)
         asked += len(rows)
-        if measure is None:
+        if measure is None and archive.front().size:
             measure = Measure.worst(archive.objectives)
         history.append(
             _generation(
-                number, archive, evaluate.names, measure, asked, before, tick, began
+                number,
+                archive,
+                evaluate.names,
+                measure,
+                asked,
+                before,
+                tick,
+                began,
+                {name: int(value) for name, value in metrics.items()},
             )
         )
         if on_generation is not None:
@@ -189,11 +201,12 @@ def _generation(
     number: int,
     archive: Archive,
     names: tuple[str, ...],
-    measure: Measure,
+    measure: Measure | None,
     asked: int,
     before: int,
     tick: float,
     began: float,
+    metrics: dict[str, int],
 ) -> Generation:
     objectives, now = archive.objectives, time.perf_counter()
     finite = np.isfinite(objectives).all(1) & np.isfinite(archive.violation)
@@ -205,7 +218,8 @@ def _generation(
         asked=asked,
         failed=int((~finite).sum()),
         best={n: float(v) for n, v in zip(names, smallest, strict=True)},
-        hypervolume=measure(objectives[archive.front()]),
+        hypervolume=measure(objectives[archive.front()]) if measure else 0.0,
         rate=(len(archive) - before) / max(now - tick, 1e-9),
         seconds=now - began,
+        metrics=metrics,
     )

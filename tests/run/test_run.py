@@ -130,8 +130,9 @@ def test_help_names_every_option(tmp_path: Path) -> None:
 
 def test_the_readme_example_runs(tmp_path: Path) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
-    code = readme.partition("```python\n")[2].partition("```")[0]
-    assert "jc.search" in code
+    blocks = [part.partition("```")[0] for part in readme.split("```python\n")[1:]]
+    code = "\n".join(blocks)
+    assert "jc.search" in code and "algorithm.compiled" in code
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
