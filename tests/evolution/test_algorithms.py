@@ -170,7 +170,7 @@ def test_numbers_of_ones_are_kept_without_a_repair(kind):
         f = jnp.sum(rows * jnp.arange(11), axis=1).astype(jnp.float32)
         return Evaluation(jnp.stack([f, -f], axis=1), jnp.zeros(8))
 
-    algorithm = kind(8, grid, 2, initial=given)
+    algorithm = kind(8, grid, 2, initial=given, repair=lambda rows: rows)
     asked = quick(lambda key: evolve(key, algorithm, evaluate, 6))(KEY).genotypes
     rows = np.asarray(asked).reshape(-1, 11)
     assert np.all(rows[:, :6].sum(axis=1) == 3)
@@ -237,6 +237,17 @@ def test_wrong_shapes_are_refused(name):
         MAKE[name](initial=np.full((1, 6), 6))
 
 
-def test_evolve_refuses_no_generation():
+def test_evolve_refuses_what_does_not_fit():
+    def run(**options):
+        return evolve(
+            KEY, MAKE["nsga2"](), lambda rows: evaluated(rows, Troubles()), 2, **options
+        )
+
+    with pytest.raises(ValueError, match="beside an archive"):
+        run(epsilon=jnp.zeros(2))
+    with pytest.raises(ValueError, match=r"epsilon has shape \(7,\)"):
+        run(archive=epsilon_archive(4, 6, 2), epsilon=jnp.zeros(7))
+    with pytest.raises(ValueError, match=r"epsilon_archive\(capacity, 6, 2\)"):
+        run(archive=epsilon_archive(4, 5, 2))
     with pytest.raises(ValueError, match="generations is 0"):
         evolve(KEY, MAKE["nsga2"](), lambda rows: evaluated(rows, Troubles()), 0)

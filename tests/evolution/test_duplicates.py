@@ -107,6 +107,18 @@ def test_filling_takes_what_is_free_and_only_that():
     assert filled[0] == 0
     assert filled[3] == 5
     assert {int(filled[1, 0]), int(filled[2, 0])} == {3, 4}
+    # What is known comes after what is new, and is replaced by new ones only: of the free
+    # 3 and 4, 4 was seen; 5 was seen too, and gives way to nothing.
+    known = quick(
+        lambda rows: fill_unseen(
+            jax.random.key(0), rows, against, candidates, lambda rows: rows[:, 0] >= 4
+        )
+    )
+    assert np.asarray(known(genotypes))[:, 0].tolist() == [0, 3, 4, 5]
+    one = jnp.array([[0], [0], [3], [5]], jnp.int32)  # nothing new is left
+    assert np.asarray(known(one))[:, 0].tolist() == [0, 4, 3, 5]
+    one = jnp.array([[0], [4], [4], [5]], jnp.int32)  # copies first: 3 is for the second 4
+    assert np.asarray(known(one))[:, 0].tolist() == [0, 4, 3, 5]
     # One free candidate for two copies: one is served, the other stays.
     filled = np.asarray(fill(jax.random.key(0), genotypes, against, candidates[:4]))
     assert filled[:, 0].tolist() == [0, 3, 0, 5]

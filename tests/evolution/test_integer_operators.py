@@ -184,7 +184,25 @@ def test_one_gene_mutates_on_average_and_a_group_counts_as_one():
     np.testing.assert_array_equal(np.sum(units, axis=0), 1)
 
 
+def test_groups_that_cannot_move_are_left_out():
+    grid = Grid([2, 2, 2, 2, 1001], True, np.array([0, 0, 3, 1, -1]))
+    assert genetic_params(grid, 0.9, 15.0).mutation_rate == 0.5  # one group and one gene
+    rows = jnp.tile(jnp.array([[1, 1, 1, 0, 7]], jnp.int32), (200, 1))
+    changed = quick(lambda: change_one_gene(KEY, rows, grid))() != rows
+    np.testing.assert_array_equal(np.asarray(changed)[:, :4], False)
+    assert np.asarray(changed)[:, 4].all()
+    full = Grid([2, 2], True, np.array([0, 0]))
+    np.testing.assert_array_equal(change_one_gene(KEY, rows[:, :2], full), rows[:, :2])
+
+
 def test_wrong_arguments_are_refused():
+    for exchange in ([0.9, -0.5], [True, False], [2**31, 0]):
+        with pytest.raises(ValueError, match="exchange has dtype"):
+            Grid([2, 2], exchange=np.asarray(exchange))
+    with pytest.raises(ValueError, match="gene 1 has cardinality 3 and is in exchange"):
+        Grid([2, 3], exchange=np.array([0, 0]))
+    with pytest.raises(ValueError, match="'differential' needs 3 or more"):
+        NSGA2(2, KINDS, 2, crossover="differential")
     with pytest.raises(ValueError, match="crossover is 'three'; allowed"):
         NSGA2(8, KINDS, 2, crossover="three")
     rows = jnp.zeros((2, 3), jnp.int32)

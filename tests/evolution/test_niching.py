@@ -99,6 +99,34 @@ def test_the_plane_through_the_extremes_gives_the_intercepts():
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
 
 
+def test_intercepts_may_lie_beyond_the_front_but_not_far():
+    extremes = np.array([[0.9, 0.1, 0.05], [0.1, 0.8, 0.1], [0.05, 0.1, 0.85]])
+    lowest = np.array([[0.0, 0.7, 0.5], [0.7, 0.0, 0.5], [0.6, 0.6, 0.0]])
+    moved = np.concatenate([extremes, lowest])
+    everyone = jnp.ones(6, bool)
+    scaled = quick(normalize)
+    found, _ = scaled(Hyperplane.unknown(3), jnp.asarray(moved, jnp.float32), everyone)
+    intercepts = 1 / np.linalg.solve(extremes, np.ones(3))
+    assert np.all(intercepts > moved.max(0))
+    np.testing.assert_allclose(found, moved / intercepts, rtol=1e-4, atol=1e-6)
+    # The plane through (1, 0, .5), (0, 1, .5) and (a, a, 1) is the flatter the nearer a
+    # is to a half; its third intercept is then far out.
+    for a, near in ((0.3, True), (0.4999, False)):
+        rows = np.array([[1, 0, 0.5], [0, 1, 0.5], [a, a, 1], [0.7, 0.7, 0]])
+        padded = np.concatenate([rows, rows[:2]]).astype(np.float32)
+        found, _ = scaled(Hyperplane.unknown(3), jnp.asarray(padded), everyone)
+        plane = 1 / np.linalg.solve(rows[:3], np.ones(3))
+        span = plane if near else rows.max(0)
+        np.testing.assert_allclose(found[:4], rows / span, rtol=1e-3, atol=1e-6)
+
+
+def test_an_extreme_point_is_not_chosen_by_a_hair():
+    rows = [[1, 1e-5, 0], [1.5, 1e-6, 0], [0, 1, 0], [0, 0, 1], [0.4, 0.4, 0.4], [0, 1, 0]]
+    points = jnp.asarray(rows, jnp.float32)
+    _, plane = quick(normalize)(Hyperplane.unknown(3), points, jnp.ones(6, bool))
+    np.testing.assert_allclose(plane.extremes[0], rows[0])
+
+
 @pytest.mark.parametrize(
     "points",
     [

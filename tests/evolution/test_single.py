@@ -162,7 +162,7 @@ def test_a_distribution_and_a_population_search(name):
     searched(name)
 
 
-@pytest.mark.parametrize("name", ["DifferentialEvolution", "PSO"])
+@pytest.mark.parametrize("name", ["DifferentialEvolution", "PSO", "HillClimbing"])
 def test_what_a_run_holds_is_judged_on_the_present_scale(name):
     algorithm = Decomposed(12, WIDE_GRID, 2, algorithm=name, directions=2)
     found, _ = offspring_of(algorithm)
@@ -171,11 +171,14 @@ def test_what_a_run_holds_is_judged_on_the_present_scale(name):
     ideal = asked.min(axis=0)
     span = asked.max(axis=0) - ideal
     assert not np.array_equal(ideal, asked[:12].min(axis=0))  # it has moved
-    best = name == "PSO"
-    vectors = memory.runs.population_best if best else memory.runs.population
-    fitness = memory.runs.fitness_best if best else memory.runs.fitness
+    fields = {
+        "DifferentialEvolution": ("population", "fitness"),
+        "PSO": ("population_best", "fitness_best"),
+        "HillClimbing": ("best_solution_shaped", "best_fitness_shaped"),
+    }[name]
+    vectors, fitness = (getattr(memory.runs, field) for field in fields)
     for weight, own, told in zip(algorithm.directions, vectors, fitness, strict=True):
-        values = np.asarray(far(algorithm.decoded(own)).objectives)
+        values = np.asarray(far(algorithm.decoded(jnp.atleast_2d(own))).objectives)
         expected = np.max(weight * (values - ideal) / span, axis=1)
         np.testing.assert_allclose(told, expected, rtol=1e-5, atol=1e-6)
 
