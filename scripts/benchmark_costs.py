@@ -103,7 +103,7 @@ def report(
     began = time.perf_counter()
     jax.block_until_ready(run(genotypes))
     compiled = time.perf_counter() - began
-    plan = 1e3 * fastest([lambda: run(genotypes)])[0] / len(genotypes)
+    plan = 1e3 * fastest([lambda: run(genotypes)], repeats=5)[0] / len(genotypes)
     figures = f"{plan:.4f} ms a plan, compiled in {compiled:.1f} s"
     print(f"{name}, {label}: {figures}", flush=True)
 

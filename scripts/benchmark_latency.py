@@ -1,6 +1,6 @@
 """Compares predicted with measured latency of compact networks, on one core or one GPU.
 
-python scripts/benchmark_latency.py [--plans 12] [--batch-size 1]
+python scripts/benchmark_latency.py [--model mlperf_resnet8] [--plans 12] [--batch-size 1]
 """
 
 import argparse

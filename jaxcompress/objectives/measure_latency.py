@@ -84,18 +84,21 @@ def measure_latency(
     return {"device": device, "batch_size": batch_size, "layers": layers}
 
 
-def fastest(calls: Sequence[Callable[[], Any]]) -> list[float]:
+def fastest(calls: Sequence[Callable[[], Any]], repeats: int = REPEATS) -> list[float]:
     """Returns how long a call of each takes, seconds: the least of many measurements.
 
     They are short and go round all calls, so that a machine which is busy for a while
     disturbs none in particular.
+
+    Args:
+        repeats: how many measurements of each; fewer of calls that take seconds.
     """
     counts = []
     for call in calls:
         _timed(call, 1)  # compiles
         counts.append(ceil(LEAST / _timed(call, 1)))
     best = [inf] * len(calls)
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         for i, call in enumerate(calls):
             best[i] = min(best[i], _timed(call, counts[i]) / counts[i])
     return best
