@@ -1,8 +1,10 @@
 """Whether a plan fits a network: made by hand it may be anything."""
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
@@ -29,11 +31,12 @@ STATIC = {
 
 
 def check_plan(network: Network, plan: Plan) -> None:
-    """Checks names and shapes, and the values too unless they are being traced.
+    """Checks names, shapes and types, and the values too unless they are being traced.
 
     Raises:
-        ValueError: the plan names what is not there, removes what must stay or a whole
-            group, or has bits that are not allowed.
+        ValueError: the plan names what is not there, has masks or numbers of another
+            shape or type, removes what must stay or a whole group, or has bits that are
+            not allowed.
     """
     for name, allowed in STATIC.items():
         if getattr(plan, name) not in allowed:
@@ -44,10 +47,10 @@ def check_plan(network: Network, plan: Plan) -> None:
     _check_names("channel group", plan.channels, groups)
     for name, kept in plan.channels.items():
         group = groups[name]
-        if np.shape(kept) != (group.size,):
+        if not _is(kept, np.bool_, (group.size,)):
             raise ValueError(
-                f"plan: group {name!r} has {group.size} channels, its mask has shape "
-                f"{np.shape(kept)}"
+                f"plan: group {name!r} has {group.size} channels, its mask is "
+                f"{_described(kept)}; give an array, bool of shape ({group.size},)"
             )
         if not _known(kept):
             continue
@@ -57,14 +60,18 @@ def check_plan(network: Network, plan: Plan) -> None:
             raise ValueError(f"plan: no channel of group {name!r} is left; keep one")
     _check_names("block", plan.blocks, [block.name for block in network.blocks])
     for name, kept in plan.blocks.items():
-        if np.shape(kept) != ():
+        if not _is(kept, np.bool_, ()):
             raise ValueError(
-                f"plan: block {name!r} is kept or not, one bool; got shape {np.shape(kept)}"
+                f"plan: block {name!r} is kept or not, one bool; got {_described(kept)}"
             )
     _check_weights(network, plan)
     layers = [layer.name for layer in network.layers]
     _check_names("layer", plan.activation_bits, layers)
-    for name, bits in {**plan.weight_bits, **plan.activation_bits}.items():
+    for name, bits in chain(plan.weight_bits.items(), plan.activation_bits.items()):
+        if not _is(bits, np.integer, ()):
+            raise ValueError(
+                f"plan: the bits of {name!r} are one integer; got {_described(bits)}"
+            )
         if _known(bits) and int(bits) not in ALLOWED_BITS:
             raise ValueError(
                 f"plan: {name!r} has {int(bits)} bits; allowed: {ALLOWED_BITS}"
@@ -86,7 +93,7 @@ def _check_weights(network: Network, plan: Plan) -> None:
         _check_names("layer's weight", [path], weights)
         bits = plan.weight_bits.get(path)
         exact = coded_paths(Plan(weight_bits=plan.weight_bits)) == coded_paths(plan)
-        exact = exact and bits is not None and _known(bits) and int(bits) == 32
+        exact = exact and _is(bits, np.integer, ()) and _known(bits) and int(bits) == 32
         if leaves[path].dtype != np.float32 and not exact:
             raise ValueError(
                 f"plan: {path!r} is {leaves[path].dtype}; only float32 weights are coded"
@@ -99,10 +106,10 @@ def _check_weights(network: Network, plan: Plan) -> None:
                 f"once; such are {list(bases(network))}"
             )
         full = bases(network)[path].full
-        if np.shape(ranks) != (len(full),):
+        if not _is(ranks, np.integer, (len(full),)):
             raise ValueError(
-                f"plan: {path!r} has ranks of shape {np.shape(ranks)}; wanted "
-                f"{len(full)} numbers, each from 1 to {full}"
+                f"plan: {path!r} has ranks, {_described(ranks)}; wanted {len(full)} "
+                f"integers in an array, each from 1 to {full}"
             )
         if _known(ranks) and not all(1 <= r <= f for r, f in zip(ranks, full, strict=True)):
             raise ValueError(
@@ -121,14 +128,24 @@ def _check_weights(network: Network, plan: Plan) -> None:
                 "share the values of a codebook: choose one of the two"
             )
     for path, size in plan.codebook_sizes.items():
+        if not _is(size, np.integer, ()):
+            raise ValueError(
+                f"plan: the size of the codebook of {path!r} is one integer; got "
+                f"{_described(size)}"
+            )
         allowed = (CODEBOOK_SIZES[0], CODEBOOK_SIZES[-1])
         if _known(size) and not allowed[0] <= int(size) <= allowed[1]:
             raise ValueError(
                 f"plan: the codebook of {path!r} has {int(size)} values; allowed: "
                 f"{allowed[0]} to {allowed[1]}"
             )
-    for path, share in {**plan.kernel_sparsity, **plan.sparsity}.items():
-        if np.shape(share) != () or (_known(share) and not 0 <= float(share) < 1):
+    for path, share in chain(plan.kernel_sparsity.items(), plan.sparsity.items()):
+        if not _is(share, np.number, ()):
+            raise ValueError(
+                f"plan: the share of {path!r} that is to be zero is one number; got "
+                f"{_described(share)}"
+            )
+        if _known(share) and not 0 <= float(share) < 1:
             raise ValueError(
                 f"plan: a share of {share} of {path!r} is to be zero; allowed: [0, 1)"
             )
@@ -141,6 +158,18 @@ def _check_weights(network: Network, plan: Plan) -> None:
 
 def _known(value: Any) -> bool:
     return not isinstance(value, Tracer)
+
+
+def _is(value: Any, kind: type, shape: tuple[int, ...]) -> bool:
+    """Returns whether a value is an array (or a scalar) of a kind of numbers."""
+    dtype = getattr(value, "dtype", type(value))
+    return bool(jnp.issubdtype(dtype, kind)) and np.shape(value) == shape
+
+
+def _described(value: Any) -> str:
+    if not hasattr(value, "dtype"):
+        return f"a {type(value).__name__}"
+    return f"{value.dtype} of shape {np.shape(value)}"
 
 
 def _ordered(span: Any) -> bool:

@@ -6,6 +6,7 @@ from math import prod
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
+from jaxcompress.compress.check import check_plan
 from jaxcompress.compress.parts import (
     Part,
     coded_paths,
@@ -43,7 +44,12 @@ class Count:
 
 
 def counts(network: Network, plan: Plan) -> list[Count]:
-    """Returns what is stored of every parameter (traceable)."""
+    """Returns what is stored of every parameter (traceable).
+
+    Raises:
+        ValueError: the plan does not fit the network.
+    """
+    check_plan(network, plan)
     alive = network.alive(plan.channels, plan.blocks)
     coded = parts_of(network, plan)
     named = {*coded_paths(plan)}

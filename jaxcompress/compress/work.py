@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from jaxcompress.compress.check import check_plan
 from jaxcompress.network import Column, Layer, Network
 from jaxcompress.network.blocks import needed_each
 from jaxcompress.space import Plan
@@ -85,6 +86,9 @@ def work(network: Network, plan: Plan) -> list[Work]:
 
     A weight that several layers use is in the work of each.
 
+    Raises:
+        ValueError: the plan does not fit the network.
+
     Example:
         >>> import jax.numpy as jnp
         >>> import jaxcompress as jc
@@ -95,6 +99,7 @@ def work(network: Network, plan: Plan) -> list[Work]:
         >>> dense.macs.tolist()
         [32.0, 16.0]
     """
+    check_plan(network, plan)
     alive = network.alive(plan.channels, plan.blocks)
     shapes = [_shape(network, layer) for layer in network.layers]
     arrays = [shape[name] for name in SHAPES for shape in shapes]

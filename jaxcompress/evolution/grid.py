@@ -117,10 +117,19 @@ class Grid:
         object.__setattr__(self, "exchange", exchange)
 
 
-def as_grid(grid: GridLike) -> Grid:
-    """Returns `grid` as a checked, static `Grid`."""
+def as_grid(grid: object) -> Grid:
+    """Returns `grid` as a checked, static `Grid`.
+
+    Raises:
+        ValueError: it is neither a grid nor anything like one.
+    """
     if isinstance(grid, Grid):
         return grid
+    if not isinstance(grid, GridLike):
+        raise ValueError(
+            f"grid is a {type(grid).__name__}; it must have `cardinality` and `ordered`: "
+            "pass a search space, or Grid(...) of the cardinalities."
+        )
     exchange = getattr(grid, "exchange", None)
     return Grid(np.asarray(grid.cardinality), np.asarray(grid.ordered), exchange)
 

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from math import ceil
+from functools import partial
+from math import ceil, inf
 from typing import Any
 
 import jax
@@ -15,9 +16,9 @@ from jaxcompress.network.primitives import rule_of
 from jaxcompress.network.sizes import Sizes
 from jaxcompress.space import Plan
 
-WIDTHS = (0.125, 0.25, 0.5, 1.0)
-LEAST = 0.01  # seconds of a measurement, the best of some
-REPEATS = 5
+WIDTHS = (0.25, 0.5, 0.75, 1.0)
+LEAST = 0.001  # seconds of a measurement; a long one seldom has a machine for itself
+REPEATS = 100
 
 
 def measure_latency(
@@ -60,7 +61,7 @@ def measure_latency(
     counted = jax.jit(lambda plan: _channels(network, plan))
     plans = [Plan(channels=_kept(network, dict.fromkeys(groups, s))) for s in widths]
     channels = [counted(plan) for plan in plans]
-    known: dict[Any, float] = {}
+    runs: dict[Any, Callable[[], Any]] = {}
     layers = {}
     for layer in network.layers:
         rows, inputs = _distinct([float(each[layer.name][0]) for each in channels])
@@ -69,49 +70,65 @@ def measure_latency(
         if tied:
             rows, inputs = rows[-1:], inputs[-1:]
 
-        def measured(row: int, column: int, layer: Layer = layer, tied: bool = tied):
+        def prepared(row: int, column: int, layer: Layer = layer, tied: bool = tied) -> Any:
             shares = dict.fromkeys(layer.groups_in, widths[column if tied else row])
             shares |= dict.fromkeys(layer.groups_out, widths[column])
-            return _milliseconds(network, layer, shares, batch_size, known)
+            return _prepared(network, layer, shares, batch_size, runs)
 
-        times = [[measured(row, column) for column in columns] for row in rows]
-        layers[layer.name] = {"inputs": inputs, "outputs": outputs, "ms": times}
+        keys = [[prepared(row, column) for column in columns] for row in rows]
+        layers[layer.name] = {"inputs": inputs, "outputs": outputs, "ms": keys}
+    seconds = dict(zip(runs, fastest(list(runs.values())), strict=True))
+    for each in layers.values():
+        each["ms"] = [[1e3 * seconds[key] for key in row] for row in each["ms"]]
     device = jax.devices()[0].device_kind
     return {"device": device, "batch_size": batch_size, "layers": layers}
 
 
-def seconds(run: Callable[..., Any], *operands: Any) -> float:
-    """Returns the time of one call, the best of some, compilation left out."""
+def fastest(calls: Sequence[Callable[[], Any]], repeats: int = REPEATS) -> list[float]:
+    """Returns how long a call of each takes, seconds: the least of many measurements.
 
-    def calls(count: int) -> float:
-        began = time.perf_counter()
-        results = [run(*operands) for _ in range(count)]
-        jax.block_until_ready(results)
-        return time.perf_counter() - began
+    They are short and go round all calls, so that a machine which is busy for a while
+    disturbs none in particular.
 
-    calls(1)
-    count = ceil(LEAST / calls(1))
-    return min(calls(count) for _ in range(REPEATS)) / count
+    Args:
+        repeats: how many measurements of each; fewer of calls that take seconds.
+    """
+    counts = []
+    for call in calls:
+        _timed(call, 1)  # compiles
+        counts.append(ceil(LEAST / _timed(call, 1)))
+    best = [inf] * len(calls)
+    for _ in range(repeats):
+        for i, call in enumerate(calls):
+            best[i] = min(best[i], _timed(call, counts[i]) / counts[i])
+    return best
 
 
-def _milliseconds(
+def _timed(call: Callable[[], Any], count: int) -> float:
+    began = time.perf_counter()
+    results = [call() for _ in range(count)]
+    jax.block_until_ready(results)
+    return time.perf_counter() - began
+
+
+def _prepared(
     network: Network,
     layer: Layer,
     shares: Mapping[str, float],
     batch_size: int,
-    known: dict[Any, float],
-) -> float:
+    runs: dict[Any, Callable[[], Any]],
+) -> Any:
+    """Adds the call of a layer, unless a like one is there, and returns its key."""
     step = network.contraction_at[layer.step].step
     sizes = Sizes(network.layout, network.alive_on_host(_kept(network, shares)), batch_size)
     shapes = tuple(sizes.shape(axes) for axes in step.ins)
     dtype = network.leaves()[layer.weight].dtype
     key = (step.primitive.name, str(step.params), shapes, dtype)
-    if key not in known:
+    if key not in runs:
         rebuild = rule_of(step.primitive.name).rebuild
         run = jax.jit(lambda *operands: rebuild(sizes, step, list(operands)))
-        operands = [jnp.asarray(np.ones(shape), dtype) for shape in shapes]
-        known[key] = 1e3 * seconds(run, *operands)
-    return known[key]
+        runs[key] = partial(run, *(jnp.asarray(np.ones(shape), dtype) for shape in shapes))
+    return key
 
 
 def _kept(network: Network, shares: Mapping[str, float]) -> dict[str, np.ndarray]:

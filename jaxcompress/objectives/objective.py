@@ -39,7 +39,11 @@ class Cost(ABC):
 
     @abstractmethod
     def __call__(self, network: Network, plan: Plan) -> Float[Array, ""]:
-        """Returns the cost of a plan, float32."""
+        """Returns the cost of a plan, float32.
+
+        Raises:
+            ValueError: the plan does not fit the network (`compress.check_plan`).
+        """
 
     def __le__(self, limit: float) -> Constraint:
         """Returns the constraint that the cost is at most `limit`."""

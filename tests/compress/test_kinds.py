@@ -156,7 +156,7 @@ def test_one_threshold_for_the_whole_network() -> None:
         ({"codebook_kind": "median"}, "'median'; allowed: .'uniform'"),
         ({"ranks": {"b": [1, 1]}, "kernel_sparsity": {"b": 0.5}}, "choose one of the two"),
         ({"weight_bits": {"b": 4}, "codebook_sizes": {"b": 4}}, "choose one of the two"),
-        ({"ranks": {"b": [1]}}, "wanted 2 numbers"),
+        ({"ranks": {"b": [1]}}, "wanted 2 integers"),
         ({"ranks": {"b": [7, 1]}}, r"from 1 to \(6, 8\)"),
         ({"ranks": {"c": [0]}}, r"from 1 to \(7,\)"),
         ({"sparsity": {"b": 1.0}}, r"allowed: \[0, 1\)"),

@@ -20,6 +20,7 @@ from jaxcompress.evolution import (
     two_point_crossover,
     uniform_crossover,
 )
+from jaxcompress.evolution.grid import as_grid
 
 CARDINALITY = np.array([1, 2, 3, 5, 33, 1001, 2**24, 8])
 ORDERED = np.array([1, 1, 1, 1, 1, 1, 1, 0], bool)
@@ -242,3 +243,10 @@ def test_grid_copies_its_arguments():
 def test_a_wrong_grid_is_refused(cardinality, ordered, message):
     with pytest.raises(ValueError, match=message):
         Grid(cardinality, ordered)
+
+
+@pytest.mark.parametrize("other", [[3, 3], np.asarray([3, 3]), None, 3])
+def test_what_is_no_grid_is_refused(other):
+    words = f"grid is a {type(other).__name__}; it must have `cardinality` and `ordered`"
+    with pytest.raises(ValueError, match=words):
+        as_grid(other)

@@ -214,7 +214,10 @@ def test_the_table_lists_blocks() -> None:
     ("blocks", "words"),
     [
         ({"x": np.asarray(True)}, "no block 'x'; there are .'a', 'b'."),
-        ({"a": np.ones(2, bool)}, "block 'a' is kept or not, one bool; got shape .2,."),
+        (
+            {"a": np.ones(2, bool)},
+            "block 'a' is kept or not, one bool; got bool of shape .2,.",
+        ),
     ],
 )
 def test_bad_blocks_are_refused(blocks: dict[str, Any], words: str) -> None:

@@ -26,15 +26,17 @@ KINDS = [
 NAMES = ["resnet_padded", "mobilenet", "resnext", "depth_multiplier", "vit", "gru"]
 
 
+RANGE = np.asarray([-1.0, 1.0], np.float32)
+
+
 def coded(network: jc.Network, seed: int, paths: Any) -> jc.Plan:
     rng = np.random.default_rng(seed)
+    names = [layer.name for layer in network.layers][::2]
     return jc.Plan(
         weight_bits={p: jnp.int32(rng.choice([1, 3, 8, 32])) for p in paths},
         sparsity={p: jnp.float32(rng.random()) for p in paths},
-        activation_bits={
-            name: jnp.int32(rng.choice([2, 8]))
-            for name in [layer.name for layer in network.layers][::2]
-        },
+        activation_bits={name: jnp.int32(rng.choice([2, 8])) for name in names},
+        activation_ranges=dict.fromkeys(names, RANGE),
     )
 
 
@@ -92,6 +94,7 @@ def test_work_by_hand() -> None:
         channels={group.name: jnp.asarray([True, False, True, True])},
         weight_bits={"b": jnp.int32(3)},
         activation_bits={"c": jnp.int32(5)},
+        activation_ranges={"c": RANGE},
     )
     works = work(network, plan)
     assert [each.kind for each in works] == ["convolution", "depthwise", "dense"]
@@ -116,6 +119,7 @@ def test_attention_has_bit_operations_of_floats() -> None:
     plan = jc.Plan(
         weight_bits={path: jnp.int32(1) for path in paths},
         activation_bits={layer.name: jnp.int32(1) for layer in network.layers},
+        activation_ranges={layer.name: RANGE for layer in network.layers},
     )
     layers = sum(layer.macs for layer in network.layers)
     assert 0 < layers < network.macs
