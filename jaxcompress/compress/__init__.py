@@ -5,7 +5,7 @@ from jaxcompress.compress.check import check_plan
 from jaxcompress.compress.code import Coded, code, compress
 from jaxcompress.compress.coding import Coding
 from jaxcompress.compress.compact import coded_parameters, compact, verify
-from jaxcompress.compress.counts import Count, counts
+from jaxcompress.compress.counts import Counts, counts
 from jaxcompress.compress.factored_work import work
 from jaxcompress.compress.forward import compiled_forward, forward, masked
 from jaxcompress.compress.parts import coded_paths
@@ -21,7 +21,7 @@ __all__ = [
     "FLOAT_BITS",
     "Coded",
     "Coding",
-    "Count",
+    "Counts",
     "Numbers",
     "Work",
     "calibrate",

@@ -91,7 +91,7 @@ def _check_weights(network: Network, plan: Plan) -> None:
     leaves = network.leaves()
     for path in coded_paths(plan):
         _check_names("layer's weight", [path], weights)
-        bits = plan.weight_bits.get(path)
+        bits: Any = plan.weight_bits.get(path)
         exact = coded_paths(Plan(weight_bits=plan.weight_bits)) == coded_paths(plan)
         exact = exact and _is(bits, np.integer, ()) and _known(bits) and int(bits) == 32
         if leaves[path].dtype != np.float32 and not exact:

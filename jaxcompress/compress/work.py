@@ -117,8 +117,8 @@ def work(network: Network, plan: Plan) -> list[Work]:
             zip(SHAPES, entries[:, np.asarray(places)], strict=True)
         )
         steps = [network.contraction_at[layer.step].step for layer in layers]
-        zeros = _chosen(plan.sparsity, paths, 0.0)
-        zero_kernels = _chosen(plan.kernel_sparsity, paths, 0.0)
+        zeros = chosen(plan.sparsity, paths, 0.0)
+        zero_kernels = chosen(plan.kernel_sparsity, paths, 0.0)
         works.append(
             Work(
                 layers=names,
@@ -127,8 +127,8 @@ def work(network: Network, plan: Plan) -> list[Work]:
                 kernel=kernel,
                 repeats=np.asarray([step.repeats for step in steps], np.float32),
                 **numbers,
-                weight_bits=_chosen(plan.weight_bits, paths, FLOAT_BITS),
-                activation_bits=_chosen(plan.activation_bits, names, FLOAT_BITS),
+                weight_bits=chosen(plan.weight_bits, paths, FLOAT_BITS),
+                activation_bits=chosen(plan.activation_bits, names, FLOAT_BITS),
                 density=(1.0 - zeros) * (1.0 - zero_kernels),
                 runs=runs[np.asarray(places)],
             )
@@ -153,13 +153,16 @@ def total(works: Sequence[Work], cost: Callable[[Work], Numbers]) -> Float[Array
     return result
 
 
-def _chosen(values: Mapping[str, Any], names: Sequence[str], default: float) -> Numbers:
-    """Returns what a plan chooses for each name, where it chooses anything."""
-    if not any(name in values for name in names):
+def chosen(values: Mapping[str, Any], names: Sequence[str], default: float) -> Numbers:
+    """Returns what a plan chooses for each name, float32; a default where it does not."""
+    named = [place for place, name in enumerate(names) if name in values]
+    if not named:
         return np.full(len(names), default, np.float32)
-    return jnp.stack(
-        [jnp.asarray(values.get(name, default)).astype(jnp.float32) for name in names]
-    )
+    found = jnp.stack([jnp.asarray(values[names[place]]) for place in named])
+    found = found.astype(jnp.float32)
+    if len(named) == len(names):
+        return found
+    return jnp.full(len(names), default, jnp.float32).at[np.asarray(named)].set(found)
 
 
 def _kernel(network: Network, layer: Layer) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from jaxcompress.network.axes import Axes
 from jaxcompress.network.nodes import Nodes
@@ -35,6 +35,8 @@ class Column:
 
     def one_example(self) -> "Column":
         """Returns the column of one example, where the batch is part of the axis."""
+        if self.batch == 1:
+            return self
         units = tuple(line[self.first] for line in self.units)
         return Column(self.size // self.batch, 1, units)
 
@@ -98,35 +100,43 @@ class Layout:
         """
         columns = list(dict.fromkeys(column for axes in arrays for column in axes))
         places = {column: place for place, column in enumerate(columns)}
-        most = max(map(len, arrays), default=0)
-        rows = [
-            [places[column] for column in axes] + [len(columns)] * (most - len(axes))
-            for axes in arrays
-        ]
-        lengths = jnp.append(self._lengths(columns, alive), 1.0)
-        return lengths[np.asarray(rows, int).reshape(len(rows), most)].prod(axis=1)
+        lengths = self.lengths([column.one_example() for column in columns], alive)
+        rows = [[places[column] for column in axes] for axes in arrays]
+        return products(lengths.astype(jnp.float32), rows)
 
-    def _lengths(
+    def lengths(
         self, columns: Sequence[Column], alive: Bool[Array, " units"]
-    ) -> Float[Array, " columns"]:
+    ) -> Int[Array, " columns"]:
+        """Returns how many indices of each axis survive, int32 (traceable)."""
         times = np.zeros((len(columns), self.count + 1), np.int32)
         several = {}
         for place, column in enumerate(columns):
-            one = column.one_example() if column.batch > 1 else column
-            if len(one.units) > 1:
-                several[place] = self.mask(one, alive).sum(dtype=jnp.float32)
+            if len(column.units) > 1:
+                several[place] = self.mask(column, alive).sum(dtype=jnp.int32)
             else:
-                units = one.units[0] if one.units else np.full(one.size, ALWAYS)
+                units = column.units[0] if column.units else np.full(column.size, ALWAYS)
                 times[place] = np.bincount(units + 1, minlength=self.count + 1)
-        lengths = jnp.asarray(times[:, 0], jnp.float32)
+        lengths = jnp.asarray(times[:, 0])
         if self.count:
             # Units that all axes hold equally often are summed once.
             alike, kind = np.unique(times[:, 1:], axis=1, return_inverse=True)
-            sums = jax.ops.segment_sum(alive.astype(jnp.float32), kind, alike.shape[1])
-            lengths = lengths + (alike.astype(np.float32) * sums).sum(axis=1)
+            sums = jax.ops.segment_sum(alive.astype(jnp.int32), kind, alike.shape[1])
+            lengths = lengths + (alike * sums).sum(axis=1, dtype=jnp.int32)
         for place, length in several.items():
             lengths = lengths.at[place].set(length)
         return lengths
+
+
+def products(
+    numbers: Shaped[Array, " n"], rows: Sequence[Sequence[int]]
+) -> Shaped[Array, " rows"]:
+    """Returns for each row the product of the numbers at its places (traceable)."""
+    most = max(map(len, rows), default=0)
+    one = len(numbers)
+    padded = [[*row, *[one] * (most - len(row))] for row in rows]
+    numbers = jnp.append(numbers, jnp.ones(1, numbers.dtype))
+    places = np.asarray(padded, int).reshape(len(rows), most)
+    return numbers[places].prod(axis=1, dtype=numbers.dtype)
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,18 @@ channels that it keeps. A scale over survivors alone would be another one, by so
 that the size of the file does not show it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
 
-from jaxcompress.compress import Count
+from jaxcompress.compress import Counts
+from jaxcompress.compress.parts import Part, grid
 from jaxcompress.network import Network
-from jaxcompress.space import Plan
 from jaxcompress.transforms import quantize
 
 WIDTH = 1024  # symbols of a histogram; of larger alphabets the low bits are left out
@@ -72,26 +74,36 @@ _SHIFT = np.asarray([max(b - 10, 0) for b in range(17)] + [0] * 16, np.int32)
 ALPHABET = np.asarray([1, 2] + [2**b - 1 for b in range(2, 17)] + [1] * 16, np.int32)
 
 
-def from_table(
-    network: Network, plan: Plan, count: Count, rows: np.ndarray, alive: Array
-) -> Float[Array, " WIDTH"]:
-    """Returns the histogram of a tensor under a plan from its table."""
-    part = count.part
-    columns = network.columns(part.path)
-    kept = jnp.ones((), bool)
-    for axis in part.out_axes:
-        line = network.layout.mask(columns[axis], alive)
-        kept = (kept[..., None] & line).reshape(-1)
-    kept = kept.reshape(-1).astype(jnp.float32)
-    summed = kept @ jnp.asarray(rows)
-    start = jnp.asarray(_START)[count.bits]
-    found = jax.lax.dynamic_slice(summed, (start,), (WIDTH,))
-    found = jnp.where(jnp.arange(WIDTH) < jnp.asarray(_SIZE)[count.bits], found, 0.0)
+def from_tables(
+    network: Network,
+    counts: Counts,
+    tables: Sequence[np.ndarray],
+    alive: Bool[Array, " units"],
+) -> Float[Array, "tensors WIDTH"]:
+    """Returns the histograms of tensors under a plan from their tables."""
+    starts = jnp.unstack(jnp.asarray(_START)[counts.bits])
+    found = jnp.stack(
+        [
+            lax.dynamic_slice(_kept(network, part, alive) @ rows, (start,), (WIDTH,))
+            for part, rows, start in zip(counts.parts, tables, starts, strict=True)
+        ]
+    )
+    inside = jnp.arange(WIDTH) < jnp.asarray(_SIZE)[counts.bits][:, None]
+    found = jnp.where(inside, found, 0.0)
     # Of each output channel as large a share is left as of all.
-    share = count.entries.astype(jnp.float32) / jnp.maximum(found.sum(), 1.0)
-    return found * share
+    share = counts.entries.astype(jnp.float32) / jnp.maximum(found.sum(axis=1), 1.0)
+    return found * share[:, None]
 
 
-def alphabet(bits: Int[Array, ""]) -> Int[Array, ""]:
+def _kept(
+    network: Network, part: Part, alive: Bool[Array, " units"]
+) -> Float[Array, " rows"]:
+    """Returns 1 for each output channel of a tensor that survives, 0 for others."""
+    columns = network.columns(part.path)
+    lines = [network.layout.mask(columns[axis], alive) for axis in part.out_axes]
+    return grid(lines).reshape(-1).astype(jnp.float32)
+
+
+def alphabet(bits: Int[Array, "*n"]) -> Int[Array, "*n"]:
     """Returns how many symbols a grid has; 1 for plain values."""
     return jnp.asarray(ALPHABET)[bits]

@@ -24,5 +24,4 @@ class Parameters(Cost):
 
     def __call__(self, network: Network, plan: Plan) -> Float[Array, ""]:
         found = counts(network, plan)
-        entries = jnp.stack([count.entries for count in found]).astype(jnp.float32)
-        return jnp.where(jnp.stack([count.stored for count in found]), entries, 0.0).sum()
+        return jnp.where(found.stored, found.entries.astype(jnp.float32), 0.0).sum()

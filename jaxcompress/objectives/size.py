@@ -1,5 +1,6 @@
 """Cost: the bytes of a file's parameter part."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -7,16 +8,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxcompress.codings import CODINGS, coded_bits, escapes, histogram
-from jaxcompress.compress import Coded, Coding, Count, code, coded_paths, counts
+from jaxcompress.compress import Coded, Coding, Counts, code, coded_paths, counts
 from jaxcompress.compress.manifest import entry, header_bytes, manifest
 from jaxcompress.network import Network
 from jaxcompress.objectives.histograms import (
     WIDTH,
     alphabet,
-    from_table,
+    from_tables,
     symbol,
     table,
 )
@@ -54,76 +55,62 @@ class Size(Cost):
 
     def __call__(self, network: Network, plan: Plan) -> Float[Array, ""]:
         tensors = counts(network, plan)
-        total = jnp.asarray(overhead(network, plan, self.coding), jnp.float32)
         paths = coded_paths(plan)
-        coded = [count for count in tensors if count.part.path in paths]
-        for count in tensors:
-            if count.part.path not in paths:
-                plain = 4.0 * count.entries.astype(jnp.float32)
-                total = total + jnp.where(count.stored, plain, 0.0)
+        places = [i for i, part in enumerate(tensors.parts) if part.path in paths]
+        coded = tensors.of(places)
         if self.coding == "dense" and not plan.codebook_sizes:
-            sizes = [_dense(count) for count in coded]
+            sizes = _dense(coded)
         else:
             sizes = self._by_histogram(network, plan, coded)
-        for count, size in zip(coded, sizes, strict=True):
-            total = total + jnp.where(count.stored, size, 0.0)
-        return total
+        plain = 4.0 * tensors.entries.astype(jnp.float32)
+        sizes = plain.at[np.asarray(places, int)].set(sizes)
+        each = jnp.unstack(jnp.where(tensors.stored, sizes, 0.0))
+        # One after the other: the same to the last bit however many plans there are.
+        return sum(each, jnp.asarray(overhead(network, plan, self.coding), jnp.float32))
 
     def _by_histogram(
-        self, network: Network, plan: Plan, coded: list[Count]
-    ) -> list[Float[Array, ""]]:
-        if not coded:
-            return []
-        found = self._histograms(network, plan, coded)
-        sizes = []
-        for masked in (False, True):
-            chosen = [i for i, item in enumerate(found) if item.masked == masked]
-            if not chosen:
-                continue
-            columns = [
-                jnp.stack([getattr(found[i], name) for i in chosen])
-                for name in ("histogram", "total", "alphabet")
-            ]
-            gaps = [item.escapes for item in found if item.escapes is not None]
-            if gaps:
-                columns.append(jnp.stack([jnp.asarray(found[i].escapes) for i in chosen]))
+        self, network: Network, plan: Plan, coded: Counts
+    ) -> Float[Array, " tensors"]:
+        sizes = jnp.zeros(len(coded.parts), jnp.float32)
+        for places, found in self._symbols(network, plan, coded):
+            columns = [found.histogram, found.total, found.alphabet]
+            if found.escapes is not None:
+                columns.append(found.escapes)
             tried = {self.coding}
             if self.coding in ENTROPY:
                 tried.add("dense")
             bits = [
-                jax.vmap(partial(_bits, how, masked))(*columns) for how in sorted(tried)
+                jax.vmap(partial(_bits, how, found.masked))(*columns)
+                for how in sorted(tried)
             ]
             least = jnp.min(jnp.stack(bits), axis=0)
-            sizes += zip(chosen, least, strict=True)
-        order = dict(sizes)
-        return [
-            jnp.where(item.plain, 0.0, order[i] / 8.0) + item.extra
-            for i, item in enumerate(found)
-        ]
+            size = jnp.where(found.plain, 0.0, least / 8.0) + found.extra
+            sizes = sizes.at[np.asarray(places, int)].set(size)
+        return sizes
 
-    def _histograms(
-        self, network: Network, plan: Plan, coded: list[Count]
-    ) -> "list[_Symbols]":
-        only_bits = not (
-            plan.codebook_sizes or plan.sparsity or plan.kernel_sparsity or plan.ranks
-        )
-        if only_bits:
+    def _symbols(
+        self, network: Network, plan: Plan, coded: Counts
+    ) -> "list[tuple[Sequence[int], _Symbols]]":
+        """Returns the symbols of tensors that are alike, and which tensors those are."""
+        if not coded.parts:
+            return []
+        if not (plan.codebook_sizes or plan.sparsity or plan.kernel_sparsity or plan.ranks):
             alive = network.alive(plan.channels, plan.blocks)
             tables = self._prepared(network, plan)
-            return [
-                _from_grid(
-                    count,
-                    _without_zero(
-                        count,
-                        from_table(network, plan, count, tables[count.part.path], alive),
-                        self.coding,
-                    ),
-                    self.coding,
-                )
-                for count in coded
-            ]
+            rows = [tables[part.path] for part in coded.parts]
+            found = from_tables(network, coded, rows, alive)
+            found = _without_zero(coded, found, self.coding)
+            return [(range(len(coded.parts)), _from_grid(coded, found, self.coding))]
         exact = code(network, plan, self.params)
-        return [_exact(plan, count, exact[count.part.name], self.coding) for count in coded]
+        alike: dict[tuple[bool, bool], list[int]] = {}
+        for place, part in enumerate(coded.parts):
+            shared = exact[part.name].codebook is not None
+            zeros = part.path in plan.sparsity or part.path in plan.kernel_sparsity
+            alike.setdefault((shared, zeros), []).append(place)
+        return [
+            (places, _exact(plan, coded.of(places), exact, zeros, self.coding))
+            for (_, zeros), places in alike.items()
+        ]
 
     def _prepared(self, network: Network, plan: Plan) -> dict[str, np.ndarray]:
         key = (network, plan.granularity, plan.scale_by)
@@ -139,10 +126,10 @@ class Size(Cost):
 
 @dataclass(frozen=True, eq=False)
 class _Symbols:
-    """The symbols of one tensor.
+    """The symbols of some tensors; vectors over them.
 
     Attributes:
-        histogram: of the kept positions' symbols, float32 [WIDTH].
+        histogram: of the kept positions' symbols, float32 [tensors, WIDTH].
         total: positions; alphabet: how many symbols there are.
         masked: whether some positions may have no symbol.
         plain: whether there are no symbols to store.
@@ -150,23 +137,23 @@ class _Symbols:
         extra: bytes of scales, codebook or plain values.
     """
 
-    histogram: Array
-    total: Array
-    alphabet: Array
+    histogram: Float[Array, "tensors WIDTH"]
+    total: Float[Array, " tensors"]
+    alphabet: Int[Array, " tensors"]
     masked: bool
-    plain: Array
-    extra: Array
-    escapes: Array | None = None
+    plain: Bool[Array, " tensors"]
+    extra: Float[Array, " tensors"]
+    escapes: Float[Array, "tensors 7"] | None = None
 
 
 def _from_grid(
-    count: Count,
-    found: Float[Array, " WIDTH"],
+    counts: Counts,
+    found: Float[Array, "tensors WIDTH"],
     coding: str,
     zeros: bool = False,
-    gaps: Float[Array, "7"] | None = None,
+    gaps: Float[Array, "tensors 7"] | None = None,
 ) -> _Symbols:
-    """Describes the symbols of a grid; of one of 32 bits, the places of its values.
+    """Describes the symbols of grids; of those of 32 bits, the places of their values.
 
     Args:
         found: of all entries; of "csr" and "coo" without those that are zero.
@@ -174,50 +161,62 @@ def _from_grid(
     """
     sparse = coding in SPARSE
     zeros = zeros and coding != "dense"  # there plain zeros are stored like any number
-    exact = count.bits >= 32
-    entries = count.entries.astype(jnp.float32)
-    nonzero = count.nonzero.astype(jnp.float32)
+    exact = counts.bits >= 32
+    entries = counts.entries.astype(jnp.float32)
+    nonzero = counts.nonzero.astype(jnp.float32)
     if zeros:  # of plain values only the positions are symbols
-        places = jnp.zeros(WIDTH, jnp.float32).at[0].set(nonzero)
-        found = jnp.where(exact, places, found)
+        places = jnp.zeros_like(found).at[:, 0].set(nonzero)
+        found = jnp.where(exact[:, None], places, found)
     values = 4.0 * (nonzero if zeros else entries)
-    extra = jnp.where(exact, values, 4.0 * count.scales.astype(jnp.float32))
-    plain = exact & (count.nonzero == count.entries) if zeros else exact
-    symbols = alphabet(count.bits)
+    extra = jnp.where(exact, values, 4.0 * counts.scales.astype(jnp.float32))
+    plain = exact & (counts.nonzero == counts.entries) if zeros else exact
+    symbols = alphabet(counts.bits)
     return _Symbols(found, entries, symbols, sparse or zeros, plain, extra, gaps)
 
 
 def _without_zero(
-    count: Count, found: Float[Array, " WIDTH"], coding: str
-) -> Float[Array, " WIDTH"]:
-    """Leaves a grid's zero out, a position without a symbol, where that is so stored."""
+    counts: Counts, found: Float[Array, "tensors WIDTH"], coding: str
+) -> Float[Array, "tensors WIDTH"]:
+    """Leaves the zeros of grids out where these are positions without a symbol."""
     if coding not in SPARSE:
         return found
     # Of 16 bits a zero shares its place with others, and hardly ever occurs.
-    middle = jnp.where((count.bits > 1) & (count.bits <= 10), alphabet(count.bits) // 2, -1)
-    return jnp.where(jnp.arange(WIDTH) == middle, 0.0, found)
+    bits = counts.bits
+    middle = jnp.where((bits > 1) & (bits <= 10), alphabet(bits) // 2, -1)
+    return jnp.where(jnp.arange(WIDTH) == middle[:, None], 0.0, found)
 
 
-def _exact(plan: Plan, count: Count, coded: Coded, coding: str) -> _Symbols:
-    path = count.part.path
-    zeros = path in plan.sparsity or path in plan.kernel_sparsity
-    kept, gaps = coded.nonzero, None
-    if coded.codebook is None and coding in SPARSE:
-        kept = kept & ((coded.codes != 0) | (count.bits >= 32))
-    if coding == "csr":
-        gaps = escapes(kept.ravel(), coded.alive.ravel())
-    if coded.codebook is not None and coded.used is not None:
-        found = histogram(coded.codes, kept, WIDTH)
-        book = 4.0 * coded.used.astype(jnp.float32)
-        if plan.codebook_scope == "network" and path != next(iter(plan.codebook_sizes)):
-            book = jnp.zeros((), jnp.float32)  # the one codebook is charged once
-        total = count.entries.astype(jnp.float32)
-        never = jnp.zeros((), bool)
-        return _Symbols(found, total, coded.used, zeros, never, book, gaps)
-    symbols = symbol(coded.codes, count.bits)
-    counted = kept if coding in SPARSE else coded.alive
-    found = histogram(symbols, counted, WIDTH)
-    return _from_grid(count, found, coding, zeros, gaps)
+def _exact(
+    plan: Plan, counts: Counts, exact: Mapping[str, Coded], zeros: bool, coding: str
+) -> _Symbols:
+    """Counts the symbols of tensors that all have codebooks, or all grids."""
+    coded = [exact[part.name] for part in counts.parts]
+    histograms, gaps = [], []
+    for each, bits in zip(coded, jnp.unstack(counts.bits), strict=True):
+        kept = each.nonzero
+        if each.codebook is not None:
+            symbols, counted = each.codes, kept
+        else:
+            if coding in SPARSE:
+                kept = kept & ((each.codes != 0) | (bits >= 32))
+            symbols = symbol(each.codes, bits)
+            counted = kept if coding in SPARSE else each.alive
+        histograms.append(histogram(symbols, counted, WIDTH))
+        if coding == "csr":
+            gaps.append(escapes(kept.ravel(), each.alive.ravel()))
+    found = jnp.stack(histograms)
+    escaped = jnp.stack(gaps) if gaps else None
+    used = [each.used for each in coded if each.used is not None]
+    if not used:
+        return _from_grid(counts, found, coding, zeros, escaped)
+    sizes = jnp.stack(used)
+    book = 4.0 * sizes.astype(jnp.float32)
+    if plan.codebook_scope == "network":  # the one codebook is charged once
+        first = next(iter(plan.codebook_sizes))
+        book = jnp.where(np.asarray([p.path == first for p in counts.parts]), book, 0.0)
+    total = counts.entries.astype(jnp.float32)
+    never = jnp.zeros(len(coded), bool)
+    return _Symbols(found, total, sizes, zeros, never, book, escaped)
 
 
 def _bits(
@@ -226,11 +225,11 @@ def _bits(
     return coded_bits(how, found, total, symbols, masked, *gaps)
 
 
-def _dense(count: Count) -> Float[Array, ""]:
-    entries = count.entries.astype(jnp.float32)
-    codes = jnp.ceil(entries * count.bits.astype(jnp.float32) / 8.0)
-    scales = 4.0 * count.scales.astype(jnp.float32)
-    return jnp.where(count.bits >= 32, 4.0 * entries, codes + scales)
+def _dense(counts: Counts) -> Float[Array, " tensors"]:
+    entries = counts.entries.astype(jnp.float32)
+    codes = jnp.ceil(entries * counts.bits.astype(jnp.float32) / 8.0)
+    scales = 4.0 * counts.scales.astype(jnp.float32)
+    return jnp.where(counts.bits >= 32, 4.0 * entries, codes + scales)
 
 
 def overhead(network: Network, plan: Plan, how: str = "range") -> int:

@@ -7,7 +7,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 
-def kept_count(share: Float[Array, ""], count: Int[Array, ""]) -> Int[Array, ""]:
+def kept_count(share: Float[Array, "*n"], count: Int[Array, "*n"]) -> Int[Array, "*n"]:
     """Returns how many of `count` entries stay when a share of them is zero, int32.
 
     The zeros are rounded to the nearest integer, halves up. Counts below 2^24 are exact.

@@ -170,8 +170,10 @@ def test_channels_are_counted_once_and_zeros_are_a_density() -> None:
     found = 100 * np.asarray(costs(network, [Energy(d) for d in DATAFLOWS])(plan))
     expected = [one_memory(layers, dataflow, 0.3, 4) for dataflow in DATAFLOWS]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-    kernels = uniform(network, 0.6, 4).replace(
-        kernel_sparsity=dict.fromkeys(plan.sparsity, jnp.float32(0.5)), channels=halves
+    convolutions = [layer.weight for layer in network.layers if layer.kernel_axes]
+    kernels = plan.replace(
+        kernel_sparsity=dict.fromkeys(convolutions, jnp.float32(0.5)),
+        sparsity={**plan.sparsity, **dict.fromkeys(convolutions, jnp.float32(0.4))},
     )
     again = 100 * np.asarray(costs(network, [Energy()])(kernels))
     np.testing.assert_allclose(again, expected[:1], rtol=1e-5)
