@@ -71,7 +71,8 @@ def replace_duplicates(
         genotypes: int32 [n, d].
         against: int32 [k, d], rows that must not come up either; None for none.
         mutate: (key, int32 [n, d]) -> int32 [n, d]; only its rows for copies are used.
-        rounds: the most rounds; a crowded corner of the space may need several.
+        rounds: the most rounds; a crowded corner of the space may need several. After
+            them as many more are for copies alone, should known rows be left.
         known: int32 [n, d] -> bool [n], for any n: which others must not come up; None
             for none.
 
@@ -87,11 +88,13 @@ def replace_duplicates(
 
     def go_on(carry):
         count, _, again = carry
-        return (count < rounds) & again
+        return (count < (rounds if known is None else 2 * rounds)) & again
 
     def replace(carry):
         count, rows, _ = carry
-        copies = _unwanted(rows, against, known)
+        copies = duplicate_mask(rows, against)
+        if known is not None:
+            copies |= known(rows) & (count < rounds)
         again = jnp.any(copies)
 
         def fresh(rows):
@@ -145,13 +148,6 @@ def fill_unseen(
         return jnp.where(served[:, None], chosen, genotypes)
 
     return lax.cond(jnp.any(copies | old), fill, lambda _: genotypes, None)
-
-
-def _unwanted(
-    rows: Int[Array, "n d"], against: Int[Array, "k d"] | None, known: Known | None
-) -> Bool[Array, " n"]:
-    copies = duplicate_mask(rows, against)
-    return copies if known is None else copies | known(rows)
 
 
 def _compare_all(rows: Int[Array, "n d"]) -> Bool[Array, " n"]:

@@ -167,7 +167,7 @@ def test_numbers_of_ones_are_kept_without_a_repair(kind):
     given[:, :3] = given[:, 6] = 1  # eight copies
 
     def evaluate(rows):
-        f = jnp.sum(rows * jnp.arange(11), axis=1).astype(jnp.float32)
+        f = jnp.sum(rows * jnp.arange(11)[None, :], axis=1).astype(jnp.float32)
         return Evaluation(jnp.stack([f, -f], axis=1), jnp.zeros(8))
 
     algorithm = kind(8, grid, 2, initial=given, repair=lambda rows: rows)

@@ -23,7 +23,7 @@ def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
         ("serch: {}", "unknown key serch; allowed: name, seed"),
         ("search: {population: 3}", "search: population = 3: input should be greater"),
         ("search: {population: many}", "population = 'many'"),
-        ("search: {size: 3}", "search: unknown key size; allowed: algorithm, population"),
+        ("search: {size: 3}", "search: unknown key size; allowed: algorithm, crossover, "),
         ("search: {algorithm: nsga4}", "algorithm = 'nsga4': input should be 'nsga2', 'ns"),
         (
             "search: {algorithm: decomposed, population: 36}",
