@@ -75,7 +75,8 @@ def evolve(
     boxes = jnp.zeros(m, jnp.float32) if epsilon is None else epsilon
     if boxes.shape != (m,) or (archive is None and epsilon is not None):
         raise ValueError(
-            f"evolve: epsilon has shape {boxes.shape}; it must be ({m},), beside an archive"
+            f"evolve: epsilon has shape {boxes.shape}; give it with an archive only, of "
+            f"shape ({m},)"
         )
     if archive is not None:
         shapes = archive.genotypes.shape[1:], archive.objectives.shape[1:]

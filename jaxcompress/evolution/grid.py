@@ -46,7 +46,9 @@ class Grid:
         ordered: bool [d], True where neighbouring values are alike (bits, counts) and
             a small step makes sense, False for names; one bool stands for all genes.
         exchange: int32 [d], -1, or the id of a group of binary genes whose number of
-            ones crossover and mutation keep; None: no gene is in one.
+            ones crossover and mutation keep, whatever it is in the parents: random ones
+            have any number, so give a `repair`, or as many `initial` ones as members. None:
+            no gene is in one.
 
     Raises:
         ValueError: the arrays have wrong shapes, types or values.

@@ -243,7 +243,7 @@ def test_evolve_refuses_what_does_not_fit():
             KEY, MAKE["nsga2"](), lambda rows: evaluated(rows, Troubles()), 2, **options
         )
 
-    with pytest.raises(ValueError, match="beside an archive"):
+    with pytest.raises(ValueError, match="with an archive only"):
         run(epsilon=jnp.zeros(2))
     with pytest.raises(ValueError, match=r"epsilon has shape \(7,\)"):
         run(archive=epsilon_archive(4, 6, 2), epsilon=jnp.zeros(7))
