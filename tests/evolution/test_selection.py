@@ -174,3 +174,19 @@ def test_ranks_of_survivors_are_those_of_the_merged_members():
     ranks = moocore.pareto_rank(objectives)
     np.testing.assert_array_equal(chosen.ranks, ranks[chosen.indices])
     assert np.all(np.diff(chosen.ranks) >= 0)
+
+
+def test_the_ends_stay_where_nothing_is_dominated_and_no_place_is_left():
+    """Of six trade-offs the ends and the loneliest; then the front that fits exactly."""
+    x = np.array([0.0, 1.0, 2.0, 3.0, 6.0, 10.0])
+    objectives = np.stack([x, 10 - x], axis=1)
+    worse = objectives + 20
+    told = Evaluation(
+        jnp.asarray(np.concatenate([objectives, worse]), jnp.float32), jnp.zeros(12)
+    )
+    unique = jnp.zeros(12, bool)
+    # Crowding of the inner ones: 4, 4, 8 and 14 tenths.
+    best = jax.jit(survive, static_argnums=3)(jax.random.key(0), unique, told, 3)
+    assert set(np.asarray(best.indices).tolist()) == {0, 4, 5}
+    whole = jax.jit(survive, static_argnums=3)(jax.random.key(0), unique, told, 6)
+    assert set(np.asarray(whole.indices).tolist()) == set(range(6))
