@@ -13,16 +13,10 @@ stands in the JSON file and is not named stays there. Data: see CONTRIBUTING.md.
 """
 
 import argparse
-import json
-import os
-import platform
 import shlex
 import sys
-import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,62 +24,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from published_networks import (
+    DATA,
+    NETWORKS,
+    RESULTS,
+    Images,
+    correct,
+    earlier,
+    published,
+    saved,
+    versions,
+    write,
+)
 
 import jaxcompress as jc
 from jaxcompress import codings, data
 from jaxcompress.compress import code
-from jaxcompress.models import as_function
-from jaxcompress.models.published import PUBLISHED, load
 from jaxcompress.objectives import Cost
 from jaxcompress.transforms import CODEBOOK_SIZES, MERGE_ORDERS, merge_neighbours
 
-SHARED = Path(__file__).parents[2] / "shared/data"
-WEIGHTS = os.environ.get("JAXCOMPRESS_WEIGHTS") or SHARED / "weights"
-DATA = os.environ.get("TFDS_DATA_DIR") or SHARED / "tfds"
-NETWORKS = ("resnet20_cifar10", "resnet56_cifar10")
 PAPER = "13.72x to 14.98x"  # on CIFAR-10, from its abstract
-BATCH = 500
-
-
-class Images:
-    """Labelled images in batches; those that fill the last one have the label -1."""
-
-    def __init__(self, inputs: np.ndarray, targets: np.ndarray) -> None:
-        self.count = len(targets)
-        rows = np.arange(-(-self.count // BATCH) * BATCH)
-        labels = np.where(rows < self.count, targets[rows % self.count], -1)
-        self.inputs = inputs[rows % self.count].reshape(-1, BATCH, *inputs.shape[1:])
-        self.targets = labels.reshape(-1, BATCH)
-
-
-def correct(
-    run: Callable[[np.ndarray], jax.Array], images: Images, at_least: float = 0.0
-) -> int:
-    """Returns how many images are classified correctly.
-
-    Stops where it is certain that there are fewer than `at_least`, and returns a number
-    below it. With the hardest images first this is soon, and changes no decision.
-    """
-    possible = images.count
-    for x, labels in zip(images.inputs, images.targets, strict=True):
-        wrong = np.asarray(run(x).argmax(-1)) != labels
-        possible -= int((wrong & (labels >= 0)).sum())
-        if possible < at_least:
-            break
-    return possible
-
-
-def hardest_first(
-    run: Callable[[np.ndarray], jax.Array], inputs: np.ndarray, targets: np.ndarray
-) -> Images:
-    """Returns images in ascending order of their margin."""
-    rows = np.arange(len(targets))
-    batches = [np.asarray(run(x)) for x in Images(inputs, targets).inputs]
-    logits = np.concatenate(batches)[: len(targets)]
-    own = logits[rows, targets]
-    logits[rows, targets] = -np.inf
-    order = np.argsort(own - logits.max(1), kind="stable")
-    return Images(inputs[order], targets[order])
 
 
 @dataclass(frozen=True)
@@ -106,8 +64,7 @@ def found_by_search(
     count = arguments.population
     sizes = np.geomspace(4, CODEBOOK_SIZES[-1], count).round().astype(np.int32)
     initial = (sizes - CODEBOOK_SIZES[0])[:, None]
-    x = images.inputs.reshape(-1, *images.inputs.shape[2:])[: images.count]
-    y = images.targets.ravel()[: images.count]
+    x, y = images.first(images.count)
     objectives = (jc.objectives.Error(), Values())
     # One at a time: a larger chunk is filled up with copies where few are new.
     evaluate = jc.Evaluator(network, space, objectives, inputs=x, targets=y, chunk=1)
@@ -161,8 +118,8 @@ def row(
         member = replace(small, params=params, coding=small.coding | coding)
         symbols = codings.encode("huffman", places[line].astype(np.int64), len(book))
         bits = 8 * len(symbols)
-        dense, _ = saved(network)
-        parameters, file = saved(member)
+        dense, _ = saved(network, "huffman")
+        parameters, file = saved(member, "huffman")
         return {
             "values": len(book),
             "validation": score(book[places], 0.0) / validation.count,
@@ -183,34 +140,17 @@ def row(
     return found
 
 
-def saved(network: jc.Network) -> tuple[int, jc.Artifact]:
-    """Returns the bytes of the parameter part of a network's file, and the file loaded."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "network.jcz"
-        return jc.save(path, network, coding="huffman").parameters, jc.load(path)
-
-
 def entry(name: str, dataset: data.Dataset, arguments: argparse.Namespace) -> Any:
     """Returns the results of one network."""
-    print(name, flush=True)
     began = time.process_time()
-    how = PUBLISHED[name]
-    dataset = replace(dataset, mean=how.mean, std=how.std)
-    apply, params = as_function(load(name, WEIGHTS))
-    network = jc.trace(apply, params, jnp.zeros((2, *dataset.input_shape)))
+    given = published(name, dataset, arguments.validation, arguments.test)
+    network, validation, test, dense = (
+        given.network,
+        given.validation,
+        given.test,
+        given.dense,
+    )
     space = jc.Space(network, (jc.genes.Codebook(),))
-    run = jax.jit(lambda x: network.apply(network.params, x))
-
-    def some(split: data.Split, count: int | None) -> tuple[np.ndarray, np.ndarray]:
-        return np.asarray(dataset.normalize(split.inputs[:count])), split.targets[:count]
-
-    validation = hardest_first(run, *some(dataset.validation, arguments.validation))
-    test = Images(*some(dataset.test, arguments.test))
-    dense = {
-        "validation": correct(run, validation) / validation.count,
-        "test": correct(run, test) / test.count,
-    }
-    print(f"  dense: {dense}", flush=True)
     result = found_by_search(network, space, validation, arguments)
     errors, values = result.objectives.T
     rows = []
@@ -299,8 +239,8 @@ def page(results: dict[str, Any]) -> str:
     for found in results["entries"]:
         for one in found["rows"]:
             lines += lines_of(found["network"], one)
-    versions = ", ".join(f"{name} {number}" for name, number in setting["versions"].items())
-    return "\n".join([*lines, "", f"{versions}."]) + "\n"
+    text = ", ".join(f"{name} {number}" for name, number in setting["versions"].items())
+    return "\n".join([*lines, "", f"{text}."]) + "\n"
 
 
 def main() -> None:
@@ -313,31 +253,22 @@ def main() -> None:
     parser.add_argument("--order", choices=MERGE_ORDERS, default=MERGE_ORDERS[0])
     parser.add_argument("--validation", type=int, help="images; all held-out ones if None")
     parser.add_argument("--test", type=int, help="images; all if None")
-    results = Path("docs/results")
-    parser.add_argument("--json", type=Path, default=results / "weight_sharing.json")
-    parser.add_argument("--table", type=Path, default=results / "weight_sharing.md")
+    parser.add_argument("--json", type=Path, default=RESULTS / "weight_sharing.json")
+    parser.add_argument("--table", type=Path, default=RESULTS / "weight_sharing.md")
     arguments = parser.parse_args()
-    entries = {}
-    if arguments.json.exists():
-        old = json.loads(arguments.json.read_text())["entries"]
-        entries = {found["network"]: found for found in old}
+    entries = earlier(arguments.json)
     dataset = data.load("cifar10", data_dir=DATA)
     for name in arguments.networks:
         entries[name] = entry(name, dataset, arguments)
-    packages = ("jax", "jaxlib", "numpy")
     setting = {
         "command": shlex.join(["python", "scripts/weight_sharing.py", *sys.argv[1:]]),
         "order": arguments.order,
         "losses": arguments.losses,
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in packages},
+        "versions": versions(),
     }
     ordered = [entries[name] for name in NETWORKS if name in entries]
     found = {"setting": setting, "entries": ordered}
-    for path in (arguments.json, arguments.table):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(found, indent=1) + "\n")
-    arguments.table.write_text(page(found))
+    write(arguments.json, found, arguments.table, page(found))
 
 
 if __name__ == "__main__":

@@ -14,25 +14,31 @@ are read once for each row, by the loaded file. Data: see CONTRIBUTING.md.
 """
 
 import argparse
-import json
-import platform
-import tempfile
+import shlex
+import sys
 import time
 from collections.abc import Iterable
-from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from weight_sharing import DATA, NETWORKS, WEIGHTS, Images, correct, hardest_first
+from published_networks import (
+    DATA,
+    NETWORKS,
+    RESULTS,
+    Images,
+    Published,
+    correct,
+    earlier,
+    published,
+    saved,
+    versions,
+    write,
+)
 
 import jaxcompress as jc
 from jaxcompress import data
-from jaxcompress.models import as_function
-from jaxcompress.models.published import PUBLISHED, load
 from jaxcompress.search import ladder
 
 SIZES = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32, 48, 64, 96, 128)
@@ -41,9 +47,7 @@ SIZES = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32, 48, 64, 96, 128)
 def searched(
     network: jc.Network, space: jc.Space, images: Images, arguments: argparse.Namespace
 ) -> jc.Result:
-    count = arguments.images
-    x = images.inputs.reshape(-1, *images.inputs.shape[2:])[:count]
-    y = images.targets.ravel()[:count]
+    x, y = images.first(arguments.images)
     objectives = (jc.objectives.Error(), jc.objectives.Size("range"))
     evaluate = jc.Evaluator(network, space, objectives, inputs=x, targets=y, chunk=1)
     initial = ladder(space, (len(SIZES),))[-arguments.population :]
@@ -60,11 +64,9 @@ def searched(
 class Judge:
     """All validation images, and files; every genotype is measured once."""
 
-    def __init__(
-        self, network: jc.Network, space: jc.Space, validation: Images, test: Images
-    ) -> None:
-        self.network, self.space = network, space
-        self.validation, self.test = validation, test
+    def __init__(self, given: Published, space: jc.Space) -> None:
+        self.network, self.space = given.network, space
+        self.validation, self.test = given.validation, given.test
         self._known: dict[bytes, float] = {}
 
     def accuracy(self, genotype: np.ndarray) -> float:
@@ -84,11 +86,8 @@ class Judge:
 
     def row(self, genotype: np.ndarray, dense: int) -> dict[str, Any]:
         plan = self.space.decode(genotype)
-        with tempfile.TemporaryDirectory() as directory:
-            path = Path(directory) / "network.jcz"
-            small = jc.compact(self.network, plan)
-            size = jc.save(path, small, coding="range").parameters
-            hits = correct(jc.load(path), self.test)
+        size, file = saved(jc.compact(self.network, plan), "range")
+        hits = correct(file, self.test)
         return {
             "sizes": [int(k) for k in plan.codebook_sizes.values()],
             "validation": self.accuracy(genotype),
@@ -100,45 +99,29 @@ class Judge:
 
 def entry(name: str, dataset: data.Dataset, arguments: argparse.Namespace) -> Any:
     """Returns the results of one network."""
-    print(name, flush=True)
     began = time.process_time()
-    how = PUBLISHED[name]
-    dataset = replace(dataset, mean=how.mean, std=how.std)
-    apply, params = as_function(load(name, WEIGHTS))
-    network = jc.trace(apply, params, jnp.zeros((2, *dataset.input_shape)))
+    given = published(name, dataset)
+    network, accuracy = given.network, given.dense["validation"]
     space = jc.Space(network, (jc.genes.Codebook(SIZES, scope="layer"),))
-    run = jax.jit(lambda x: network.apply(network.params, x))
-    split = dataset.validation
-    inputs = np.asarray(dataset.normalize(split.inputs))
-    validation = hardest_first(run, inputs, split.targets)
-    test = Images(np.asarray(dataset.normalize(dataset.test.inputs)), dataset.test.targets)
-    accuracy = correct(run, validation) / validation.count
-    with tempfile.TemporaryDirectory() as directory:
-        file = jc.save(Path(directory) / "dense.jcz", network)
-    result = searched(network, space, validation, arguments)
-    judge = Judge(network, space, validation, test)
-    by_size = np.argsort(result.objectives[:, 1])
+    dense, _ = saved(network, "range")
+    result = searched(network, space, given.validation, arguments)
+    judge = Judge(given, space)
     candidates = {
-        "a size for each layer": result.genotypes[by_size],
-        "one size for all layers": np.arange(len(SIZES))[:, None]
-        * np.ones((1, len(space)), np.int32),
+        "a size for each layer": result.genotypes[np.argsort(result.objectives[:, 1])],
+        "one size for all layers": ladder(space, (len(SIZES),)),
     }
     rows = []
     for points in arguments.losses:
         for label, genotypes in candidates.items():
-            found = judge.smallest(genotypes.astype(np.int32), accuracy - points / 100)
+            found = judge.smallest(genotypes, accuracy - points / 100)
             if found is not None:
                 rows.append({"loss": points, "what": label})
-                rows[-1] |= judge.row(found, file.parameters)
+                rows[-1] |= judge.row(found, dense)
                 print(f"  {rows[-1]}", flush=True)
     return {
         "network": name,
         "parameters": network.size,
-        "dense": {
-            "validation": accuracy,
-            "test": correct(run, test) / test.count,
-            "bytes": file.parameters,
-        },
+        "dense": given.dense | {"bytes": dense},
         "evaluations": len(result.archive),
         "images": arguments.images,
         "rows": rows,
@@ -146,15 +129,16 @@ def entry(name: str, dataset: data.Dataset, arguments: argparse.Namespace) -> An
     }
 
 
-def page(entries: list[dict[str, Any]]) -> str:
+def page(results: dict[str, Any]) -> str:
     """Returns the Markdown page."""
+    setting, entries = results["setting"], results["entries"]
     heads = (
         "network|loss allowed, points|codebooks|values|validation, %|test, %|bytes|ratio"
     )
     lines = [
         "# The smallest files without retraining",
         "",
-        "`python scripts/without_retraining.py`",
+        f"`{setting['command']}`",
         "",
         "How many values the weights of each convolution and dense layer share (uniform",
         f"bins, their means; {SIZES[0]} to {SIZES[-1]}) was searched by NSGA-II, seed 0;",
@@ -195,9 +179,7 @@ def page(entries: list[dict[str, Any]]) -> str:
                 f"{row['ratio']:.2f}x",
             )
             lines.append(f"| {' | '.join(cells)} |")
-    versions = {"python": platform.python_version()}
-    versions |= {name: version(name) for name in ("jax", "jaxlib", "numpy")}
-    text = ", ".join(f"{name} {number}" for name, number in versions.items())
+    text = ", ".join(f"{name} {number}" for name, number in setting["versions"].items())
     return "\n".join([*lines, "", f"{text}."]) + "\n"
 
 
@@ -209,22 +191,18 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000, help="of the search")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--losses", type=float, nargs="+", default=[0.5, 1.0, 5.0])
-    results = Path("docs/results")
-    parser.add_argument("--json", type=Path, default=results / "without_retraining.json")
-    parser.add_argument("--table", type=Path, default=results / "without_retraining.md")
+    parser.add_argument("--json", type=Path, default=RESULTS / "without_retraining.json")
+    parser.add_argument("--table", type=Path, default=RESULTS / "without_retraining.md")
     arguments = parser.parse_args()
-    entries = {}
-    if arguments.json.exists():
-        old = json.loads(arguments.json.read_text())
-        entries = {found["network"]: found for found in old}
+    entries = earlier(arguments.json)
     dataset = data.load("cifar10", data_dir=DATA)
     for name in arguments.networks:
         entries[name] = entry(name, dataset, arguments)
-        ordered = [entries[other] for other in NETWORKS if other in entries]
-        for path in (arguments.json, arguments.table):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(ordered, indent=1) + "\n")
-        arguments.table.write_text(page(ordered))
+    command = ["python", "scripts/without_retraining.py", *sys.argv[1:]]
+    setting = {"command": shlex.join(command), "versions": versions()}
+    ordered = [entries[name] for name in NETWORKS if name in entries]
+    found = {"setting": setting, "entries": ordered}
+    write(arguments.json, found, arguments.table, page(found))
 
 
 if __name__ == "__main__":

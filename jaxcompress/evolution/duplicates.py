@@ -64,7 +64,7 @@ def replace_duplicates(
     rounds: int,
     known: Known | None = None,
 ) -> Int[Array, "n d"]:
-    """Mutates copies again and again until none is left, for some rounds.
+    """Mutates copies, and what is known, again and again until none is left.
 
     Args:
         key: random key, consumed.
@@ -77,8 +77,8 @@ def replace_duplicates(
             for none.
 
     Returns:
-        int32 [n, d], equal to `genotypes` where these were no copies. Copies may be
-        left after the last round.
+        int32 [n, d], equal to `genotypes` where these were neither copies nor known.
+        Some of both may be left after the last round.
 
     Raises:
         ValueError: `rounds` is negative.

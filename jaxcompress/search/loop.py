@@ -26,7 +26,8 @@ class Generation:
         failed: of those evaluated, how many had an objective or a violation that is not
             finite.
         best: by objective name the smallest value of a feasible genotype so far.
-        hypervolume: of everything evaluated so far (see `Measure`).
+        hypervolume: of everything evaluated so far (see `Measure`); 0 as long as nothing
+            is feasible.
         rate: evaluations a second in this generation.
         seconds: since the search began.
         metrics: what the algorithm says of its generation (see its `tell`).
@@ -40,7 +41,7 @@ class Generation:
     hypervolume: float
     rate: float
     seconds: float
-    metrics: dict[str, int]
+    metrics: dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +149,7 @@ def search(
                 before,
                 tick,
                 began,
-                {name: int(value) for name, value in metrics.items()},
+                {name: value.item() for name, value in metrics.items()},
             )
         )
         if on_generation is not None:
@@ -206,7 +207,7 @@ def _generation(
     before: int,
     tick: float,
     began: float,
-    metrics: dict[str, int],
+    metrics: dict[str, float],
 ) -> Generation:
     objectives, now = archive.objectives, time.perf_counter()
     finite = np.isfinite(objectives).all(1) & np.isfinite(archive.violation)
