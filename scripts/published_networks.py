@@ -27,7 +27,7 @@ WEIGHTS = os.environ.get("JAXCOMPRESS_WEIGHTS") or SHARED / "weights"
 DATA = os.environ.get("TFDS_DATA_DIR") or SHARED / "tfds"
 NETWORKS = ("resnet20_cifar10", "resnet56_cifar10")
 RESULTS = Path("docs/results")
-BATCH = 500
+BATCH = 50  # as fast as any on a CPU, see `search.evaluator`
 
 
 class Images:

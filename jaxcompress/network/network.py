@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import jax
@@ -148,6 +149,18 @@ class Network:
             ]
             for group in self.prunable
         }
+
+    @cached_property
+    def activation_bytes(self) -> int:
+        """Bytes of one example's largest activation, all taken for float32."""
+        batch = next((x.shape[0] for x in jax.tree.leaves(self.example) if x.shape), 1)
+        sizes = [
+            prod(axes.shape)
+            for step in self.program.walk()
+            if any(step.driven)
+            for axes in step.outs
+        ]
+        return max(1, 4 * max(sizes, default=0) // batch)
 
     @cached_property
     def layer_at(self) -> dict[int, Layer]:
