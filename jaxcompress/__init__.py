@@ -25,7 +25,7 @@ from jaxcompress.evolution import (
     evolve,
 )
 from jaxcompress.network import Network, trace
-from jaxcompress.search import Evaluator, Measure, Result, search
+from jaxcompress.search import Evaluator, Measure, Racing, Result, search
 from jaxcompress.space import Plan, Space, genes, importance
 from jaxcompress.training import adapt, finetune
 
@@ -43,6 +43,7 @@ __all__ = [
     "Measure",
     "Network",
     "Plan",
+    "Racing",
     "RandomSearch",
     "Result",
     "Space",

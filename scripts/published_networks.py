@@ -6,6 +6,8 @@ Data: see CONTRIBUTING.md.
 import json
 import os
 import platform
+import shlex
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -122,6 +124,11 @@ def saved(network: jc.Network, coding: str) -> tuple[int, jc.Artifact]:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "network.jcz"
         return jc.save(path, network, coding=coding).parameters, jc.load(path)
+
+
+def command(script: str) -> str:
+    """Returns the command line that is running."""
+    return shlex.join(["python", f"scripts/{script}.py", *sys.argv[1:]])
 
 
 def versions() -> dict[str, str]:

@@ -13,8 +13,6 @@ stands in the JSON file and is not named stays there. Data: see CONTRIBUTING.md.
 """
 
 import argparse
-import shlex
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +27,7 @@ from published_networks import (
     NETWORKS,
     RESULTS,
     Images,
+    command,
     correct,
     earlier,
     published,
@@ -162,6 +161,7 @@ def entry(name: str, dataset: data.Dataset, arguments: argparse.Namespace) -> An
     plans = [space.decode(result.genotypes[i]) for i in dict.fromkeys(rows)]
     return {
         "network": name,
+        "command": command("weight_sharing"),
         "weights": sum(leaves[path].size for path in plans[0].codebook_sizes),
         "parameters": network.size,
         "validation_images": validation.count,
@@ -205,8 +205,6 @@ def page(results: dict[str, Any]) -> str:
     lines = [
         "# Weight sharing without retraining",
         "",
-        f"`{setting['command']}`",
-        "",
         "One codebook for all weights of convolutions and dense layers: the means of K",
         "uniform bins, K in 2..1024 found by NSGA-II, codes Huffman coded; then neighbours",
         f"merged ({setting['order'].replace('_', ' ')}) as long as no validation accuracy",
@@ -226,7 +224,7 @@ def page(results: dict[str, Any]) -> str:
     for found in results["entries"]:
         dense = found["dense"]
         lines.append(
-            f"- {found['network']}: {found['weights']:,} weights, "
+            f"- {found['network']}, `{found['command']}`: {found['weights']:,} weights, "
             f"{found['parameters']:,} parameters; dense "
             f"{100 * dense['validation']:.2f} % of "
             f"{found['validation_images']:,} validation images and "
@@ -261,7 +259,6 @@ def main() -> None:
     for name in arguments.networks:
         entries[name] = entry(name, dataset, arguments)
     setting = {
-        "command": shlex.join(["python", "scripts/weight_sharing.py", *sys.argv[1:]]),
         "order": arguments.order,
         "losses": arguments.losses,
         "versions": versions(),

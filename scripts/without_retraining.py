@@ -1,21 +1,20 @@
 """The smallest files of published networks without any training, by a joint search.
 
 python scripts/without_retraining.py [--networks resnet20_cifar10 resnet56_cifar10]
-    [--population 16] [--generations 12] [--images 1000] [--losses 0.5 1 5]
+    [--population 32] [--generations 16] [--images 1000] [--losses 0.5 1 5]
     [--json docs/results/without_retraining.json]
     [--table docs/results/without_retraining.md]
 
-One gene for each layer: how many values its weights share. NSGA-II minimises the
-validation error and the bytes of the file with range coded symbols. The error of the search
-is that on the validation images which the dense network is least sure of; of what it
-found, the smallest file within each loss of accuracy on all validation images is kept. The
-same choice among plans with equal sizes for all layers stands beside it. The test images
-are read once for each row, by the loaded file. Data: see CONTRIBUTING.md.
+Genes: the number of values that all weights share, the share of zero weights of each layer,
+the channels of each group, the blocks that stay. NSGA-II minimises the validation error and
+the bytes of the file with range coded symbols, starting from shared values alone. The error
+of the search is that on the validation images which the dense network is least sure of; of
+what it found, the smallest file within each loss of accuracy on all validation images is
+kept. The same choice among shared values alone stands beside it. The test images are read
+once for each row, by the loaded file. Data: see CONTRIBUTING.md.
 """
 
 import argparse
-import shlex
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,6 +28,7 @@ from published_networks import (
     RESULTS,
     Images,
     Published,
+    command,
     correct,
     earlier,
     published,
@@ -39,9 +39,27 @@ from published_networks import (
 
 import jaxcompress as jc
 from jaxcompress import data
-from jaxcompress.search import ladder
 
-SIZES = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32, 48, 64, 96, 128)
+SIZES = tuple(np.unique(np.geomspace(16, 256, 32).round().astype(int)).tolist())
+ZEROS = tuple(step / 20 for step in range(13))
+
+
+def joint_space(network: jc.Network) -> jc.Space:
+    kinds = (
+        jc.genes.KeepBlock(),
+        jc.genes.ChannelCount(jc.importance.l2(network)),
+        jc.genes.Sparsity(ZEROS, scope="layer"),
+        jc.genes.Codebook(SIZES),
+    )
+    return jc.Space(network, kinds)
+
+
+def shared_alone(space: jc.Space) -> np.ndarray:
+    """Returns the genotypes that share values and change nothing else, smallest first."""
+    rows = np.repeat(space.dense[None], len(SIZES), 0)
+    (gene,) = np.arange(len(space))[space.kinds[-1]]
+    rows[:, gene] = np.arange(len(SIZES))
+    return rows
 
 
 def searched(
@@ -50,7 +68,7 @@ def searched(
     x, y = images.first(arguments.images)
     objectives = (jc.objectives.Error(), jc.objectives.Size("range"))
     evaluate = jc.Evaluator(network, space, objectives, inputs=x, targets=y, chunk=1)
-    initial = ladder(space, (len(SIZES),))[-arguments.population :]
+    initial = shared_alone(space)[: arguments.population]
     algorithm = jc.NSGA2(arguments.population, space, len(objectives), initial=initial)
     return jc.search(
         jax.random.key(arguments.seed),
@@ -86,10 +104,17 @@ class Judge:
 
     def row(self, genotype: np.ndarray, dense: int) -> dict[str, Any]:
         plan = self.space.decode(genotype)
-        size, file = saved(jc.compact(self.network, plan), "range")
+        small = jc.compact(self.network, plan)
+        size, file = saved(small, "range")
         hits = correct(file, self.test)
+        shared = [c for c in small.coding.values() if c.codebook is not None]
+        masks = [c.nonzero for c in shared if c.nonzero is not None]
+        zeros = sum(int((~mask).sum()) for mask in masks)
         return {
-            "sizes": [int(k) for k in plan.codebook_sizes.values()],
+            "values": int(next(iter(plan.codebook_sizes.values()))),
+            "zeros": zeros / sum(c.codes.size for c in shared if c.codes is not None),
+            "parameters": small.size,
+            "macs": small.macs,
             "validation": self.accuracy(genotype),
             "test": hits / self.test.count,
             "bytes": size,
@@ -102,13 +127,13 @@ def entry(name: str, dataset: data.Dataset, arguments: argparse.Namespace) -> An
     began = time.process_time()
     given = published(name, dataset)
     network, accuracy = given.network, given.dense["validation"]
-    space = jc.Space(network, (jc.genes.Codebook(SIZES, scope="layer"),))
+    space = joint_space(network)
     dense, _ = saved(network, "range")
     result = searched(network, space, given.validation, arguments)
     judge = Judge(given, space)
     candidates = {
-        "a size for each layer": result.genotypes[np.argsort(result.objectives[:, 1])],
-        "one size for all layers": ladder(space, (len(SIZES),)),
+        "joint": result.genotypes[np.argsort(result.objectives[:, 1])],
+        "shared values alone": shared_alone(space),
     }
     rows = []
     for points in arguments.losses:
@@ -120,6 +145,7 @@ def entry(name: str, dataset: data.Dataset, arguments: argparse.Namespace) -> An
                 print(f"  {rows[-1]}", flush=True)
     return {
         "network": name,
+        "command": command("without_retraining"),
         "parameters": network.size,
         "dense": given.dense | {"bytes": dense},
         "evaluations": len(result.archive),
@@ -133,21 +159,21 @@ def page(results: dict[str, Any]) -> str:
     """Returns the Markdown page."""
     setting, entries = results["setting"], results["entries"]
     heads = (
-        "network|loss allowed, points|codebooks|values|validation, %|test, %|bytes|ratio"
+        *("network", "loss allowed, points", "what", "values", "zeros, %", "parameters"),
+        *("MACs", "validation, %", "test, %", "bytes", "ratio"),
     )
     lines = [
         "# The smallest files without retraining",
         "",
-        f"`{setting['command']}`",
-        "",
-        "How many values the weights of each convolution and dense layer share (uniform",
-        f"bins, their means; {SIZES[0]} to {SIZES[-1]}) was searched by NSGA-II, seed 0;",
-        "the symbols are range coded. *Bytes* are the parameter part of the file: values,",
-        "symbols, their tables, biases, normalisations and header; the ratio is the dense",
-        "file's over it. Of the front, the smallest file within a loss of validation",
-        "accuracy; for comparison the smallest with equally many values in every layer.",
-        "Weight sharing over the whole network, as in the literature:",
-        "[weight_sharing.md](weight_sharing.md).",
+        f"*joint*: how many values all weights share ({SIZES[0]} to {SIZES[-1]} uniform",
+        f"bins, their means), the share of zeros of each layer (up to {ZEROS[-1]:g}, by",
+        "magnitude), the channels of each group (by l2 norm) and which residual blocks",
+        "stay, searched by NSGA-II, which started from shared values alone. *shared values",
+        "alone*: these without the search, as in the literature (see",
+        "[weight_sharing.md](weight_sharing.md)). Symbols are range coded. *Bytes* are the",
+        "parameter part of the file: values, symbols, zeros, their tables, biases,",
+        "normalisations and header; the ratio is the dense file's over it. Each row is the",
+        "smallest file within a loss of validation accuracy.",
         "",
         "The published networks were trained on the validation images too: choices by",
         "validation accuracy are more optimistic than for a network of one's own. The test",
@@ -157,22 +183,24 @@ def page(results: dict[str, Any]) -> str:
     for found in entries:
         dense = found["dense"]
         lines.append(
-            f"- {found['network']}: {found['parameters']:,} parameters, {dense['bytes']:,} "
+            f"- {found['network']}, `{found['command']}`: {found['parameters']:,} "
+            f"parameters, {dense['bytes']:,} "
             f"bytes; dense {100 * dense['validation']:.2f} % of the validation and "
             f"{100 * dense['test']:.2f} % of the test images; {found['evaluations']} "
             f"evaluations on {found['images']:,} images, {found['cpu_seconds']:.0f} CPU "
             "seconds"
         )
-    columns = heads.split("|")
-    lines += ["", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    lines += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for found in entries:
         for row in found["rows"]:
-            sizes = row["sizes"]
             cells = (
                 found["network"],
                 f"{row['loss']:g}",
                 row["what"],
-                f"{min(sizes)} to {max(sizes)}" if len(set(sizes)) > 1 else f"{sizes[0]}",
+                str(row["values"]),
+                f"{100 * row['zeros']:.1f}",
+                f"{row['parameters']:,}",
+                f"{row['macs']:,}",
                 f"{100 * row['validation']:.2f}",
                 f"{100 * row['test']:.2f}",
                 f"{row['bytes']:,}",
@@ -186,8 +214,8 @@ def page(results: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Small files without training.")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=[*NETWORKS])
-    parser.add_argument("--population", type=int, default=16)
-    parser.add_argument("--generations", type=int, default=12)
+    parser.add_argument("--population", type=int, default=32)
+    parser.add_argument("--generations", type=int, default=16)
     parser.add_argument("--images", type=int, default=1000, help="of the search")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--losses", type=float, nargs="+", default=[0.5, 1.0, 5.0])
@@ -198,8 +226,7 @@ def main() -> None:
     dataset = data.load("cifar10", data_dir=DATA)
     for name in arguments.networks:
         entries[name] = entry(name, dataset, arguments)
-    command = ["python", "scripts/without_retraining.py", *sys.argv[1:]]
-    setting = {"command": shlex.join(command), "versions": versions()}
+    setting = {"versions": versions()}
     ordered = [entries[name] for name in NETWORKS if name in entries]
     found = {"setting": setting, "entries": ordered}
     write(arguments.json, found, arguments.table, page(found))

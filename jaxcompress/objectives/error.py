@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcompress.objectives.objective import Quality
@@ -16,14 +17,15 @@ KINDS = ("top1", "cross_entropy")
 class Error(Quality):
     """The error of a classifier, or any measure of the outputs.
 
-    Attributes:
-        kind: "top1" (share of wrong labels, 0..1), "cross_entropy" (nats), or a
-            function (outputs, targets) -> scalar to minimise.
+        Attributes:
+            kind: "top1" (share of wrong labels, 0..1), "cross_entropy" (nats), or a
+                function (outputs, targets) -> scalar to minimise.
 
-    Example:
-        >>> import jax.numpy as jnp
-        >>> float(Error()(jnp.asarray([[2.0, 1.0], [0.0, 3.0]]), jnp.asarray([0, 0])))
-        0.5
+        Example:
+            >>> import jax.numpy as jnp
+    from jax import lax
+            >>> float(Error()(jnp.asarray([[2.0, 1.0], [0.0, 3.0]]), jnp.asarray([0, 0])))
+            0.5
     """
 
     kind: str | Callable[[Array, Array], Float[Array, ""]] = "top1"
@@ -45,6 +47,17 @@ class Error(Quality):
         if self.kind == "cross_entropy":
             return cross_entropy(outputs, targets)
         wrong = (jnp.argmax(outputs, axis=-1) != targets).sum(dtype=jnp.int32)
-        error = wrong.astype(jnp.float32) / targets.shape[0]
+        # A constant divisor is compiled to a product with its reciprocal, which is not
+        # rounded as a division is: 3 of 4 might not be 0.75.
+        count = lax.optimization_barrier(jnp.float32(targets.shape[0]))
+        error = wrong.astype(jnp.float32) / count
         # The argmax of NaN is a label like any other: say NaN instead.
         return jnp.where(jnp.isfinite(outputs).all(), error, jnp.nan)
+
+    def each(self, outputs: Array, targets: Array) -> Float[Array, " n"] | None:
+        """Returns 1 where a label is wrong, else 0; NaN where outputs are not finite."""
+        if self.kind != "top1":
+            return None
+        wrong = (jnp.argmax(outputs, axis=-1) != targets).astype(jnp.float32)
+        finite = jnp.isfinite(outputs).all(-1)
+        return jnp.where(finite, wrong, jnp.nan).reshape(targets.shape[0], -1).mean(-1)

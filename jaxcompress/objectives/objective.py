@@ -66,3 +66,7 @@ class Quality(ABC):
     @abstractmethod
     def __call__(self, outputs: Array, targets: Array) -> Float[Array, ""]:
         """Returns how bad the outputs are, float32; NaN where they are not finite."""
+
+    def each(self, outputs: Array, targets: Array) -> Float[Array, " n"] | None:
+        """Returns what the quality is the mean of, float32 [N]; None: no such thing."""
+        return None

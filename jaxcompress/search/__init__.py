@@ -5,6 +5,7 @@ from jaxcompress.search.baselines import greedy, random_search, uniform_grid
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.loop import Generation, Result, search
 from jaxcompress.search.measure import Measure
+from jaxcompress.search.racing import Racing
 from jaxcompress.search.seeding import (
     boundary,
     corners,
@@ -21,6 +22,7 @@ __all__ = [
     "Evaluator",
     "Generation",
     "Measure",
+    "Racing",
     "Result",
     "boundary",
     "corners",

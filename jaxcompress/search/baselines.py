@@ -10,10 +10,13 @@ from jaxcompress.objectives import Cost
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.loop import Result, empty_archive, evaluated, result_of
 from jaxcompress.search.measure import Measure
+from jaxcompress.search.racing import Racing
 from jaxcompress.search.seeding import ladder, probes
 
 
-def uniform_grid(evaluate: Evaluator, steps: tuple[int, ...], measure: Measure) -> Result:
+def uniform_grid(
+    evaluate: Evaluator | Racing, steps: tuple[int, ...], measure: Measure
+) -> Result:
     """Evaluates uniform widths times uniform bits, each kind at `steps` heights."""
     archive = empty_archive(evaluate)
     evaluated(archive, evaluate, ladder(evaluate.space, steps))
@@ -22,7 +25,7 @@ def uniform_grid(evaluate: Evaluator, steps: tuple[int, ...], measure: Measure) 
 
 def random_search(
     key: PRNGKeyArray,
-    evaluate: Evaluator,
+    evaluate: Evaluator | Racing,
     count: int,
     initial: Int[np.ndarray, "n genes"],
     measure: Measure,
@@ -42,7 +45,7 @@ def random_search(
 
 
 def greedy(
-    evaluate: Evaluator,
+    evaluate: Evaluator | Racing,
     measure: Measure,
     cost: str = "size",
     quality: str = "error",
@@ -98,7 +101,7 @@ def greedy(
 
 
 def _cost_of(
-    evaluate: Evaluator, column: int
+    evaluate: Evaluator | Racing, column: int
 ) -> Callable[[Int[np.ndarray, "n genes"]], Float[np.ndarray, " n"]]:
     """Returns the cost objective alone, for many genotypes at once."""
     objective, space = evaluate.objectives[column], evaluate.space

@@ -1,6 +1,6 @@
 """All objectives of a population, in one compiled program."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,30 +9,31 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxcompress.compress import compress, masked
 from jaxcompress.evolution import Evaluation
 from jaxcompress.network import Network
 from jaxcompress.objectives import Constraint, Cost, Error, Quality
+from jaxcompress.search.batches import cut
 from jaxcompress.space import Space
 from jaxcompress.transforms import check_labels
-
-# Bytes of the largest activation of one forward pass. A CPU is fastest while that stays
-# in its cache; elsewhere large passes are as fast as any, and only memory bounds them.
-STEP_BYTES, STEP_BYTES_CPU = 1 << 28, 2 << 20
 
 
 class Evaluator:
     """Evaluates genotypes: decodes, compresses, runs and measures each.
 
-    The individuals of a chunk are mapped over one after the other, each a full batch of
-    images: a vmap over weights would make every convolution a grouped one, several
-    times slower. Every population size runs through the same compiled chunk.
+    The individuals of a chunk are mapped over one after the other, each in full batches
+    of examples: a vmap over weights would make every convolution a grouped one, several
+    times slower. Every population size, and every part of the examples, runs through the
+    same compiled program, which skips what it need not do.
 
     Attributes:
         objectives: what is minimised, in this order.
         constraints: upper bounds on costs.
+        batches: into how many batches the examples are cut; 0 if there are none.
+        examples: how many there are; 0 if no objective is measured on outputs.
+        forwards: how many examples were run so far, over all individuals.
 
     Raises:
         ValueError: inputs, targets and network do not fit each other.
@@ -60,6 +61,7 @@ class Evaluator:
         targets: Any = None,
         params: Any = None,
         chunk: int = 16,
+        splits: int = 1,
         mesh: Mesh | None = None,
     ) -> None:
         """Compiles nothing yet.
@@ -71,6 +73,8 @@ class Evaluator:
             params: what is compressed (see `training.adapt`); the network's own
                 parameters if None.
             chunk: individuals of one compiled call.
+            splits: into at least so many batches the examples are cut, in random order if
+                more than one (see `Racing`); else the largest that run fast.
             mesh: devices with an axis "population" over which a chunk is sharded; one
                 device if None.
         """
@@ -83,12 +87,16 @@ class Evaluator:
         if measured and (inputs is None or targets is None):
             raise ValueError("Evaluator: a quality objective needs inputs and targets")
         self._data = None
+        self.batches = self.examples = self.forwards = self._size = 0
         if measured:
             given = network.params if params is None else params
-            self._data = (*_batches(network, inputs, targets), given)
+            batches = cut(network, inputs, targets, splits)
+            self._data = (batches, given)
             outputs = jax.eval_shape(network.apply, given, inputs)
             if any(isinstance(o, Error) and not callable(o.kind) for o in self.objectives):
                 check_labels(targets, outputs.shape[-1])
+            self.examples = len(batches.targets)
+            self.batches, self._size = batches.shape
         self._devices = devices = 1 if mesh is None else mesh.shape["population"]
         self._chunk = -(-chunk // devices) * devices
         run = self._mapped
@@ -100,7 +108,7 @@ class Evaluator:
             run = jax.shard_map(
                 run,
                 mesh=mesh,
-                in_specs=(population, whole),
+                in_specs=(population, population, whole, whole),
                 out_specs=population,
                 check_vma=False,  # an interpreted jaxpr binds primitives as they are
             )
@@ -124,25 +132,44 @@ class Evaluator:
             Objectives float32 [P, M] and violation float32 [P] (0: feasible). What is not
             finite stays so: algorithms rank it last and count it.
         """
+        return self.window(genotypes, 0, self.batches)[0]
+
+    def window(
+        self, genotypes: Int[Array | np.ndarray, "p genes"], begin: int, end: int
+    ) -> tuple[Evaluation, Float[np.ndarray, "p n"]]:
+        """Evaluates on the batches begin..end - 1 alone; the same program.
+
+        Returns:
+            What a call returns, in which qualities mean nothing unless the window holds
+            all batches. And what `Quality.each` says of the first quality for the
+            examples of the window: float32 [P, N] (N: 0 if it says nothing).
+        """
         genotypes = np.asarray(genotypes, np.int32)
         if genotypes.ndim != 2 or genotypes.shape[1] != len(self.space):
             raise ValueError(
                 f"Evaluator: genotypes have shape {genotypes.shape}; wanted "
                 f"(any, {len(self.space)})"
             )
-        objectives, violations = [], []
+        window = np.asarray([begin, end], np.int32)
+        found: list[Any] = []
         for start in range(0, len(genotypes), self._chunk):
             part = genotypes[start : start + self._chunk]
             count = len(part)
             part = np.concatenate([part, np.repeat(part[-1:], self._chunk - count, 0)])
-            values, violation = self._run(self._place(part), self._data)
-            objectives.append(np.asarray(values)[:count])
-            violations.append(np.asarray(violation)[:count])
-        width = len(self.objectives)
+            valid = np.arange(self._chunk) < count
+            told = self._run(self._place(part), self._place(valid), window, self._data)
+            found.append([np.asarray(values)[:count] for values in told])
+        first, last = (min(i * self._size, self.examples) for i in (begin, end))
+        self.forwards += len(genotypes) * (last - first)
+        if not found:
+            found = [
+                [np.zeros(s, np.float32) for s in ((0, len(self.objectives)), 0, (0, 0))]
+            ]
         # On the host: a device array of a new number of rows would compile something.
-        rows: Any = np.concatenate([np.zeros((0, width), np.float32), *objectives])
-        excess: Any = np.concatenate([np.zeros(0, np.float32), *violations])
-        return Evaluation(objectives=rows, violation=excess)
+        columns: Any = map(np.concatenate, zip(*found, strict=True))
+        objectives, violation, each = columns
+        told = Evaluation(objectives=objectives, violation=violation)
+        return told, each[:, first:last]
 
     def pure(self, genotypes: Int[Array, "p genes"]) -> Evaluation:
         """Evaluates as `__call__`, but can be traced: what `evolve` takes.
@@ -153,22 +180,42 @@ class Evaluator:
         count = genotypes.shape[0]
         missing = -count % self._devices
         rows = jnp.concatenate([genotypes, jnp.repeat(genotypes[-1:], missing, 0)])
-        told = self._mapped_over(self._place(rows), self._data)
+        valid = self._place(jnp.arange(len(rows)) < count)
+        window = jnp.asarray([0, self.batches], jnp.int32)
+        told = self._mapped_over(self._place(rows), valid, window, self._data)
         # An axis that is spread over devices cannot be cut at any place.
-        objectives, violation = map(self._gather, told)
+        objectives, violation = map(self._gather, told[:2])
         return Evaluation(objectives[:count], violation[:count])
 
-    def _mapped(self, genotypes: Int[Array, "p genes"], data: Any) -> Any:
-        return lax.map(lambda genotype: self._one(genotype, data), genotypes)
+    def _mapped(
+        self,
+        genotypes: Int[Array, "p genes"],
+        valid: Bool[Array, " p"],
+        window: Int[Array, "2"],
+        data: Any,
+    ) -> Any:
+        def one(row: Any) -> Any:
+            genotype, wanted = row
+            run = partial(self._one, window=window, data=data)
+            nothing = partial(jax.tree.map, lambda leaf: jnp.zeros(leaf.shape, leaf.dtype))
+            told = jax.eval_shape(run, genotype)
+            return lax.cond(wanted, run, lambda _: nothing(told), genotype)
 
-    def _one(self, genotype: Int[Array, " genes"], data: Any) -> Any:
+        return lax.map(one, (genotypes, valid))
+
+    def _one(
+        self, genotype: Int[Array, " genes"], window: Int[Array, "2"], data: Any
+    ) -> Any:
         plan = self.space.decode(genotype)
         outputs: Any = None
         targets: Any = None
         if data is not None:
-            batches, targets, given = data
+            batches, given = data
+            targets = batches.targets
             params = compress(self.network, plan, given)
-            outputs = lax.map(lambda x: masked(self.network, plan, x, params), batches)
+            outputs = _over(
+                lambda x: masked(self.network, plan, x, params), batches.inputs, window
+            )
             outputs = jax.tree.map(
                 lambda y: y.reshape(-1, *y.shape[2:])[: targets.shape[0]], outputs
             )
@@ -182,28 +229,20 @@ class Evaluator:
         violation = jnp.zeros((), jnp.float32)
         for value in excess:
             violation = violation + jnp.maximum(value, 0.0)
-        return jnp.stack(values).astype(jnp.float32), violation
+        qualities = [o for o in self.objectives if isinstance(o, Quality)]
+        each = qualities[0].each(outputs, targets) if qualities else None
+        each = jnp.zeros(0) if each is None else each
+        return jnp.stack(values).astype(jnp.float32), violation, each
 
 
-def _batches(network: Network, inputs: Any, targets: Any) -> tuple[Any, Array]:
-    """Cuts the inputs into equal batches; the last is filled up with its first rows."""
-    targets = jnp.asarray(targets)
-    count = targets.shape[0]
-    lengths = {np.shape(x)[0] for x in jax.tree.leaves(inputs)}
-    if lengths != {count} or count == 0:
-        raise ValueError(
-            f"Evaluator: inputs have {sorted(lengths)} rows, targets {count}; they must "
-            "be equal and not 0"
-        )
-    limit = STEP_BYTES_CPU if jax.default_backend() == "cpu" else STEP_BYTES
-    steps = -(-count * network.activation_bytes // limit)
-    size = -(-count // steps)
-    if network.batch_reason is not None:
-        size = jax.tree.leaves(network.example)[0].shape[0]
-        steps = -(-count // size)
-    rows = np.arange(steps * size) % count
+def _over(run: Callable[[Any], Any], batches: Any, window: Int[Array, "2"]) -> Any:
+    """Runs the batches window[0]..window[1] - 1; the outputs of the others are 0."""
+    count = jax.tree.leaves(batches)[0].shape[0]
+    shapes = jax.eval_shape(run, jax.tree.map(lambda x: x[0], batches))
+    empty = jax.tree.map(lambda y: jnp.zeros((count, *y.shape), y.dtype), shapes)
 
-    def cut(x: Any) -> Array:
-        return jnp.asarray(x)[rows].reshape(steps, size, *np.shape(x)[1:])
+    def step(i: Int[Array, ""], outputs: Any) -> Any:
+        found = run(jax.tree.map(lambda x: x[i], batches))
+        return jax.tree.map(lambda all_, one: all_.at[i].set(one), outputs, found)
 
-    return jax.tree.map(cut, inputs), targets
+    return lax.fori_loop(window[0], window[1], step, empty)

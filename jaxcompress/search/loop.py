@@ -13,6 +13,7 @@ from jaxcompress.evolution import Algorithm, Evaluation
 from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.measure import Measure
+from jaxcompress.search.racing import Racing
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Generation:
     hypervolume: float
     rate: float
     seconds: float
-    metrics: dict[str, float]
+    metrics: dict[str, int | float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,7 @@ class Result:
 def search(
     key: PRNGKeyArray,
     algorithm: Algorithm,
-    evaluate: Evaluator,
+    evaluate: Evaluator | Racing,
     *,
     generations: int,
     measure: Measure | None = None,
@@ -157,13 +158,13 @@ def search(
     return result_of(archive, evaluate, measure, tuple(history))
 
 
-def empty_archive(evaluate: Evaluator) -> Archive:
+def empty_archive(evaluate: Evaluator | Racing) -> Archive:
     """Returns an archive for what `evaluate` will find."""
     space = evaluate.space
     return Archive(len(space), len(evaluate.objectives), space.canonical_rows)
 
 
-def evaluated(archive: Archive, evaluate: Evaluator, rows: np.ndarray) -> None:
+def evaluated(archive: Archive, evaluate: Evaluator | Racing, rows: np.ndarray) -> None:
     """Evaluates the rows that the archive does not know, and adds them."""
     new = archive.unknown(np.asarray(rows, np.int32))
     if len(new):
@@ -173,7 +174,7 @@ def evaluated(archive: Archive, evaluate: Evaluator, rows: np.ndarray) -> None:
 
 def result_of(
     archive: Archive,
-    evaluate: Evaluator,
+    evaluate: Evaluator | Racing,
     measure: Measure | None,
     history: tuple[Generation, ...] = (),
 ) -> Result:
@@ -207,7 +208,7 @@ def _generation(
     before: int,
     tick: float,
     began: float,
-    metrics: dict[str, float],
+    metrics: dict[str, int | float],
 ) -> Generation:
     objectives, now = archive.objectives, time.perf_counter()
     finite = np.isfinite(objectives).all(1) & np.isfinite(archive.violation)

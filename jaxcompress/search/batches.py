@@ -1,0 +1,68 @@
+"""The examples of an evaluation, cut into batches that run fast."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Shaped
+
+from jaxcompress.network import Network
+
+# Bytes of the largest activation of one forward pass. A CPU is fastest while that stays
+# in its cache; elsewhere large passes are as fast as any, and only memory bounds them.
+STEP_BYTES, STEP_BYTES_CPU = 1 << 28, 2 << 20
+
+
+class Batches(struct.PyTreeNode):
+    """Examples in equal batches; the last one is filled up with the first examples.
+
+    Attributes:
+        inputs: a pytree of [batches, size, ...].
+        targets: [N, ...], in the order of the inputs.
+    """
+
+    inputs: Any
+    targets: Shaped[Array, "n ..."]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of batches and their size."""
+        rows, size, *_ = jax.tree.leaves(self.inputs)[0].shape
+        return rows, size
+
+
+def cut(network: Network, inputs: Any, targets: Any, splits: int) -> Batches:
+    """Cuts examples into at least `splits` batches, in random order if more than one.
+
+    Args:
+        inputs: a pytree of [N, ...]; targets: [N, ...].
+
+    Raises:
+        ValueError: inputs and targets disagree on N, or N is 0, or below `splits`.
+    """
+    targets = np.asarray(targets)
+    count = targets.shape[0]
+    lengths = {np.shape(x)[0] for x in jax.tree.leaves(inputs)}
+    if lengths != {count} or count == 0:
+        raise ValueError(
+            f"Evaluator: inputs have {sorted(lengths)} rows, targets {count}; they must "
+            "be equal and not 0"
+        )
+    if not 1 <= splits <= count:
+        raise ValueError(f"Evaluator: splits is {splits}; allowed: 1..{count}, the inputs")
+    limit = STEP_BYTES_CPU if jax.default_backend() == "cpu" else STEP_BYTES
+    rows = max(splits, -(-count * network.activation_bytes // limit))
+    size = -(-count // rows)
+    if network.batch_reason is not None:
+        size = jax.tree.leaves(network.example)[0].shape[0]
+    rows = -(-count // size)
+    order = np.arange(count)
+    if splits > 1:
+        order = np.random.default_rng(0).permutation(count)
+    filled = order[np.arange(rows * size) % count]
+    taken = jax.tree.map(
+        lambda x: jnp.asarray(x)[filled].reshape(rows, size, *np.shape(x)[1:]), inputs
+    )
+    return Batches(taken, jnp.asarray(targets[order]))

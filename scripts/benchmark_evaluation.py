@@ -1,0 +1,222 @@
+"""How near the evaluation of a population comes to the speed of one network.
+
+python scripts/benchmark_evaluation.py [--population 32] [--images 1000] [--rounds 5]
+    [--json docs/results/performance.json] [--table docs/results/performance.md]
+
+ResNet-20 for CIFAR-10 with random weights and images: only the time matters. The ceiling is
+the best rate of one network with one set of weights over several batch sizes. All ways run
+in turn, round after round, in this one process; medians. Memory is the largest resident
+size of the process before the naive way is built. On a GPU the same command gives the same
+table.
+"""
+
+import argparse
+import json
+import os
+import resource
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from published_networks import RESULTS, command, versions, write
+
+import jaxcompress as jc
+from jaxcompress.data import Task
+from jaxcompress.models import ResNet, as_function
+from jaxcompress.search import batches
+
+SIZES = (25, 50, 100, 250, 500, 1000)
+STEPS = (1 << 19, 1 << 20, 1 << 21, 1 << 22, 1 << 24)
+STAGES = ((32, 16), (16, 32), (8, 64))
+
+
+def timed(run: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    jax.block_until_ready(run())
+    return time.perf_counter() - began
+
+
+def medians(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Returns the median seconds of each, run in turn after one that compiles."""
+    for run in ways.values():
+        timed(run)
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, run in ways.items():
+            seconds[name].append(timed(run))
+    return {name: float(np.median(found)) for name, found in seconds.items()}
+
+
+def evaluations(given: argparse.Namespace) -> dict[str, Any]:
+    """Returns images a second of every way."""
+    module = ResNet(Task((32, 32, 3), 10), 20, rngs=nnx.Rngs(0))
+    apply, params = as_function(module)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(given.images, 32, 32, 3)).astype(np.float32)
+    y = rng.integers(0, 10, given.images).astype(np.int32)
+    network = jc.trace(apply, params, x[:2])
+    joint = jc.Space(
+        network, (jc.genes.ChannelCount(), jc.genes.WeightBits((2, 3, 4, 6, 8)))
+    )
+    pruning = jc.Space(network, (jc.genes.ChannelCount(),))
+
+    def engine(space: jc.Space) -> tuple[jc.Evaluator, Callable[[], Any]]:
+        rows = np.asarray(space.sample(jax.random.key(0), given.population))
+        evaluate = jc.Evaluator(
+            network,
+            space,
+            (jc.objectives.Error(), jc.objectives.Macs()),
+            inputs=x,
+            targets=y,
+        )
+        return evaluate, lambda: evaluate(rows).objectives
+
+    run = jax.jit(apply)
+    ways: dict[str, Callable[[], Any]] = {}
+    forwards: dict[str, int] = {}
+    for size in SIZES:
+        parts = jnp.asarray(x[: given.images // size * size]).reshape(
+            -1, size, *x.shape[1:]
+        )
+        ways[f"one network, batch {size}"] = lambda p=parts: [run(params, b) for b in p]
+        forwards[f"one network, batch {size}"] = parts.shape[0] * size
+    evaluators = {}
+    for name, space in (("joint", joint), ("pruning", pruning)):
+        evaluators[name], ways[name] = engine(space)
+        forwards[name] = given.population * given.images
+    usual = batches.STEP_BYTES_CPU
+    if jax.default_backend() == "cpu":
+        for size in STEPS:
+            batches.STEP_BYTES_CPU = size
+            name = f"joint, {size / 2**20:g} MiB a step"
+            _, ways[name] = engine(joint)
+            forwards[name] = given.population * given.images
+        batches.STEP_BYTES_CPU = usual
+    seconds = medians(ways, given.rounds)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    few, some = 8, min(given.images, 250)
+    plans = jax.vmap(joint.decode)(joint.sample(jax.random.key(0), few))
+    images = jnp.asarray(x[:some])
+    naive = jax.jit(jax.vmap(lambda plan: jc.forward(network, plan, images)))
+    seconds |= medians({"naive vmap": lambda: naive(plans)}, given.rounds)
+    forwards["naive vmap"] = few * some
+    rates = {name: forwards[name] / seconds[name] for name in seconds}
+    return {
+        "images_a_second": rates,
+        "ceiling": max(rate for name, rate in rates.items() if name.startswith("one")),
+        "compilations": {name: e.compilations for name, e in evaluators.items()},
+        "peak_bytes": memory,
+    }
+
+
+def convolutions(rounds: int) -> dict[str, dict[str, float]]:
+    """Returns GFLOP/s of ways to write a 3 x 3 convolution, for each stage."""
+
+    def direct(x: Any, w: Any) -> Any:
+        numbers = ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=numbers)
+
+    def windows(x: Any) -> list[Any]:
+        _, height, width, _ = x.shape
+        padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        return [
+            padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)
+        ]
+
+    def one_product(x: Any, w: Any) -> Any:
+        return jnp.concatenate(windows(x), -1) @ w.reshape(-1, w.shape[-1])
+
+    def nine_products(x: Any, w: Any) -> Any:
+        products = [v @ w[i // 3, i % 3] for i, v in enumerate(windows(x))]
+        total = products[0]
+        for product in products[1:]:
+            total = total + product
+        return total
+
+    kinds = {
+        "XLA's convolution": direct,
+        "one product of windows": one_product,
+        "nine products": nine_products,
+    }
+    found = {}
+    for side, width in STAGES:
+        rng = np.random.default_rng(0)
+        x = jnp.asarray(rng.normal(size=(64, side, side, width)), jnp.float32)
+        w = jnp.asarray(rng.normal(size=(3, 3, width, width)), jnp.float32)
+        ways = {name: partial(jax.jit(kind), x, w) for name, kind in kinds.items()}
+        flops = 2 * 9 * width * width * side * side * 64
+        seconds = medians(ways, 4 * rounds)
+        found[f"{side}x{side}x{width}"] = {n: flops / s / 1e9 for n, s in seconds.items()}
+    return found
+
+
+def page(found: dict[str, Any]) -> str:
+    """Returns the Markdown page."""
+    told, setting = found["evaluation"], found["setting"]
+    rates, ceiling = told["images_a_second"], told["ceiling"]
+    lines = [
+        "# Speed of evaluation",
+        "",
+        f"`{found['command']}` on {setting['device']}, {setting['cores']} cores: "
+        f"ResNet-20, population {setting['population']}, {setting['images']:,} images, "
+        f"medians of {setting['rounds']} interleaved rounds.",
+        "",
+        "*joint* is a space of channels and bits (every individual has weights of its",
+        "own), *pruning* one of channels alone; *naive vmap* maps the forward over plans.",
+        "",
+        "| way | images/s | of the ceiling |",
+        "|---|---|---|",
+        *(f"| {n} | {rate:,.0f} | {rate / ceiling:.2f} |" for n, rate in rates.items()),
+        "",
+        f"joint / ceiling {rates['joint'] / ceiling:.2f}, pruning / ceiling "
+        f"{rates['pruning'] / ceiling:.2f}, joint / naive vmap "
+        f"{rates['joint'] / rates['naive vmap']:.1f}. Programs compiled by the evaluators: "
+        f"{told['compilations']}. Peak memory {told['peak_bytes'] / 2**30:.2f} GiB.",
+        "",
+        "Ways to write a 3x3 convolution, 64 images, GFLOP/s (64 x the stage's shape):",
+        "",
+    ]
+    stages = found["convolutions"]
+    names = list(next(iter(stages.values())))
+    lines += [f"| stage | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for stage, row in stages.items():
+        cells = [f"{row[name]:.0f}" for name in names]
+        lines.append(f"| {stage} | {' | '.join(cells)} |")
+    text = ", ".join(f"{name} {number}" for name, number in setting["versions"].items())
+    return "\n".join([*lines, "", f"{text}."]) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Speed of evaluation.")
+    parser.add_argument("--population", type=int, default=32)
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, default=RESULTS / "performance.json")
+    parser.add_argument("--table", type=Path, default=RESULTS / "performance.md")
+    given = parser.parse_args()
+    found = {
+        "command": command("benchmark_evaluation"),
+        "setting": {
+            "device": jax.devices()[0].device_kind,
+            "cores": len(os.sched_getaffinity(0)),
+            "population": given.population,
+            "images": given.images,
+            "rounds": given.rounds,
+            "versions": versions(),
+        },
+        "evaluation": evaluations(given),
+        "convolutions": convolutions(given.rounds),
+    }
+    print(json.dumps(found["evaluation"], indent=1))
+    write(given.json, found, given.table, page(found))
+
+
+if __name__ == "__main__":
+    main()
