@@ -6,9 +6,9 @@ The header holds the length of each symbol's code. A symbol that is alone takes 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
 
-from jaxcompress.codings.coding import Coding
+from jaxcompress.annotations import Array, Float, Int
+from jaxcompress.codings.coder import Coder
 from jaxcompress.codings.counts import Counts
 from jaxcompress.codings.levels import levels_bits, levels_size, read_levels
 from jaxcompress.codings.modelled import join, low_size, marks, split
@@ -156,4 +156,4 @@ def _size(counts: Counts) -> Float[Array, ""]:
     return levels_size(lengths, size) + coded_length(histogram) + low_size(counts)
 
 
-HUFFMAN = Coding(_write, _read, _size)
+HUFFMAN = Coder(_write, _read, _size)

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcompress.codings.tensor import Coding
 from jaxcompress.compress.activations import quantized_input
 from jaxcompress.compress.check import check_plan
 from jaxcompress.compress.code import Coded, code
-from jaxcompress.compress.coding import Coding
 from jaxcompress.compress.forward import compiled_forward
 from jaxcompress.compress.parts import Part, parts_of
 from jaxcompress.network import Network, Step, trace

@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcompress.codings import CODINGS, coded_bits, escapes, histogram
-from jaxcompress.compress import Coded, Coding, Counts, code, coded_paths, counts
-from jaxcompress.compress.manifest import entry, header_bytes, manifest
+from jaxcompress.codings.manifest import entry, header_bytes, manifest
+from jaxcompress.codings.tensor import Coding
+from jaxcompress.compress import Coded, Counts, code, coded_paths, counts
 from jaxcompress.network import Network
 from jaxcompress.objectives.histograms import (
     WIDTH,
