@@ -13,10 +13,9 @@ from typing import Any
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
-_MOST_FIELDS = 1 << 17  # of trees, shapes and names together
 _DEEPEST = 64  # of a tree
 _LONGEST = 200  # characters of a name
-_SYMBOLIC = 64  # fields that a dimension is worth that is no number, and its characters
+_MOST_SYMBOLIC, _LONGEST_SYMBOLIC = 1 << 10, 64  # dimensions that are no numbers
 _DIMENSION = re.compile(r"[A-Za-z0-9_ ()*+,-]*(\^[2-4])?")
 
 _IN_TREE, _OUT_TREE, _IN_SHAPES, _OUT_SHAPES, _SHAPES = 8, 12, 10, 14, 42
@@ -42,7 +41,8 @@ class _Check:
         start = number_types.UOffsetTFlags
         root = Table(data, 0)
         self._root = Table(data, root.Get(start, 0))
-        self._left = _MOST_FIELDS
+        self._left = len(data) // 4  # fields: each takes 4 bytes, unless it is there twice
+        self._symbolic = _MOST_SYMBOLIC
 
     def run(self) -> None:
         root = self._root
@@ -78,8 +78,9 @@ class _Check:
         for dimension in self._texts(shape, 6):
             if dimension.isdecimal() and len(dimension) < 11:
                 continue
-            self._spend(_SYMBOLIC)
-            if len(dimension) > _SYMBOLIC or not _DIMENSION.fullmatch(dimension):
+            self._symbolic -= 1
+            fits = len(dimension) <= _LONGEST_SYMBOLIC and self._symbolic >= 0
+            if not fits or not _DIMENSION.fullmatch(dimension):
                 raise ValueError(f"the function has a dimension {dimension!r}")
 
     def _spend(self, fields: int) -> None:

@@ -107,7 +107,7 @@ def decode(
     for path, shape, table, how, masked, length in entries:
         try:
             leaf, coding[path] = _decoded(reader, shape, table, how, masked, length, books)
-        except (ValueError, OverflowError) as error:
+        except (ValueError, ArithmeticError) as error:
             raise ArtifactError(f"tensor {path!r}: {error}") from error
         leaves.append(leaf)
     reader.finish()

@@ -76,6 +76,9 @@ def values_of(
     Args:
         symbols, kept: as `Coding.symbols` gave them.
         bits: of a grid, whose scale `table` is then; 0: `table` is a codebook.
+
+    Raises:
+        FloatingPointError: a value is too large for float32.
     """
     width = max(1, (len(table) - 1).bit_length()) if bits == 0 else bits
     small = np.min_scalar_type(2**width - 1 if bits == 0 else -(2 ** (width - 1)))
@@ -91,5 +94,6 @@ def values_of(
             values[~mask] = 0
         return values, Coding(width, whole, codebook=table, nonzero=mask)
     values = whole.astype(np.float32)
-    values *= table
+    with np.errstate(over="raise"):
+        values *= table
     return values, Coding(bits, whole, table, nonzero=mask)
