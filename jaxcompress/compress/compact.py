@@ -116,7 +116,7 @@ def _cut(
     mask = None if nonzero.all() else nonzero
     bits, codes = int(coded.bits), narrow(coded.codes)
     if coded.codebook is not None and coded.used is not None:
-        book = np.asarray(coded.codebook)[: int(coded.used)]
+        book = np.asarray(coded.codebook)[: max(1, int(coded.used))]
         width = max(1, (len(book) - 1).bit_length())
         return narrow(coded.values), Coding(width, codes, codebook=book, nonzero=mask)
     if bits == 32:
