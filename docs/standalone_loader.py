@@ -136,7 +136,8 @@ def load(path):
             leaf[kept] = symbols * 2 - 1 if bits == 1 else symbols - (2**bits - 1) // 2
             leaf = leaf.reshape(shape) * floats(table[1])
         else:
-            leaf[kept] = books[table[0]][symbols] if table else floats([int(kept.sum())])
+            book = books[table[0]][symbols] if isinstance(table, list) else None
+            leaf[kept] = floats([int(kept.sum())]) if book is None else book
         leaves.append(jax.numpy.asarray(leaf.reshape(shape)))
     call = jax.jit(export.deserialize(bytearray(zlib.decompress(code))).call)
     return lambda x: call(leaves, x)

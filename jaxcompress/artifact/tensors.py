@@ -181,7 +181,8 @@ def _checked(header: Any, payload: bytes | memoryview) -> tuple[list[int], list[
         raise ArtifactError(
             f"the file has format {form}, this version reads {FORMAT}; {newer}"
         )
-    books, tensors = header.get("books"), header.get("tensors")
+    books: Any = header.get("books")
+    tensors: Any = header.get("tensors")
     if not _numbers(books, MOST_TENSORS, 1, MOST_SYMBOLS):
         raise ArtifactError("the header lists codebooks that cannot be")
     if not isinstance(tensors, list) or len(tensors) > MOST_TENSORS:

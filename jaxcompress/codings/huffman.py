@@ -157,7 +157,7 @@ def _chain(following: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
     strides = [np.append(following, np.int32(end))]
     for _ in range(3):
         strides.append(strides[-1][strides[-1]])
-    ahead, place, places = memoryview(strides.pop()), 0, []
+    ahead, place, places = strides.pop().data, 0, []
     while place < end:
         places.append(place)
         place = ahead[place]

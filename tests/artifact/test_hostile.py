@@ -119,7 +119,7 @@ def test_bombs(files: dict[str, bytes], tmp_path: Path) -> None:
 
 def tree_of(builder: flatbuffers.Builder, depth: int) -> int:
     """Returns a tree in which each node is both children of the one above it."""
-    node = 0
+    node = children = 0
     for level in range(depth):
         if level:
             builder.StartVector(4, 2, 4)

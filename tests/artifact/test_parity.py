@@ -184,7 +184,7 @@ def test_joint_plans(
 ) -> None:
     network = traced(name)
     space = joint(network, "network" if name == "wide" else "layer")
-    decode, count = jax.jit(space.decode), request.config.getoption("plans")
+    decode, count = jax.jit(space.decode), request.config.option.plans
     for place, genotype in enumerate(space.sample(jax.random.key(7), count)):
         saved(network, decode(genotype), tmp_path / f"{place}.jcz", "range")
     compare(tmp_path, "standalone_loader", packages)
