@@ -122,11 +122,9 @@ def load(path):
 
     books = [floats([length]) for length in header["books"]]
     for _, shape, table, how, masked, length in header["tensors"]:
-        grid = bool(table) and len(table) == 2
-        bits = table[0] if grid else 0
-        alphabet = (
-            1 if table == 0 else max(2, 2**bits - 1) if grid else len(books[table[0]])
-        )
+        table = table or []  # nothing, [codebook], or [bits, shape of the scale]
+        grid, bits = len(table) == 2, table[0] if table else 0
+        alphabet = max(2, 2**bits - 1) if grid else len(books[table[0]]) if table else 1
         found = np.ones(prod(shape), int)
         if how:
             found = marks(how, take(length), alphabet, prod(shape), masked)
@@ -136,8 +134,7 @@ def load(path):
             leaf[kept] = symbols * 2 - 1 if bits == 1 else symbols - (2**bits - 1) // 2
             leaf = leaf.reshape(shape) * floats(table[1])
         else:
-            book = books[table[0]][symbols] if isinstance(table, list) else None
-            leaf[kept] = floats([int(kept.sum())]) if book is None else book
+            leaf[kept] = books[table[0]][symbols] if table else floats([int(kept.sum())])
         leaves.append(jax.numpy.asarray(leaf.reshape(shape)))
     call = jax.jit(export.deserialize(bytearray(zlib.decompress(code))).call)
     return lambda x: call(leaves, x)

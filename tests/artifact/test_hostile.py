@@ -3,6 +3,7 @@
 import json
 import tracemalloc
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +199,27 @@ def test_derivatives_and_other_parameters_are_refused(
     wrong = parts | {"program": bytes(exported.serialize(vjp_order=1))}
     with pytest.raises(jc.ArtifactError, match="derivatives"):
         load(tmp_path, closed(wrong))
+
+
+def test_a_call_out_of_stablehlo_is_refused(
+    files: dict[str, bytes], tmp_path: Path
+) -> None:
+    leaves = [jnp.asarray(leaf) for leaf in load(tmp_path, files["range"]).leaves]
+    x = jnp.ones((1, 8, 8, 3))
+
+    def evil(p: Any, x: Any) -> Any:
+        return jax.ffi.ffi_call("elsewhere", jax.ShapeDtypeStruct(x.shape, x.dtype))(x)
+
+    allowed = export.DisabledSafetyCheck.custom_call("elsewhere")
+    exported = export.export(jax.jit(evil), disabled_checks=[allowed])(leaves, x)
+    parts = opened(files["range"])
+    open_about_it = closed(parts | {"program": bytes(exported.serialize())})
+    with pytest.raises(jc.ArtifactError, match="effects"):
+        load(tmp_path, open_about_it)
+    hidden = replace(exported, disabled_safety_checks=())
+    loaded = load(tmp_path, closed(parts | {"program": bytes(hidden.serialize())}))
+    with pytest.raises(jc.ArtifactError, match="calls elsewhere"):
+        loaded(x)
+    network = jc.trace(lambda w, x: evil([], x @ w), jnp.ones((3, 3)), jnp.ones((2, 3)))
+    with pytest.raises(ValueError, match="elsewhere"):
+        jc.save(tmp_path / "model.jcz", network)
