@@ -9,25 +9,39 @@ Trace a network, say what may be chosen and what counts, search, and save what y
 The README goes on from there.
 """
 
-from jaxcompress import objectives
 from jaxcompress.artifact import Artifact, ArtifactError, load, save
-from jaxcompress.compress import calibrate, compact, compress, forward
-from jaxcompress.config import TrainConfig, TuneConfig
-from jaxcompress.evolution import (
-    MOEAD,
-    NSGA2,
-    NSGA3,
-    Decomposed,
-    Evaluation,
-    GeneticAlgorithm,
-    Grid,
-    RandomSearch,
-    evolve,
-)
-from jaxcompress.network import Network, trace
-from jaxcompress.search import Evaluator, Measure, Racing, Result, search
-from jaxcompress.space import Plan, Space, genes, importance
-from jaxcompress.training import adapt, finetune
+
+try:
+    from jaxcompress import objectives
+    from jaxcompress.compress import calibrate, compact, compress, forward
+    from jaxcompress.config import TrainConfig, TuneConfig
+    from jaxcompress.evolution import (
+        MOEAD,
+        NSGA2,
+        NSGA3,
+        Decomposed,
+        Evaluation,
+        GeneticAlgorithm,
+        Grid,
+        RandomSearch,
+        evolve,
+    )
+    from jaxcompress.network import Network, trace
+    from jaxcompress.search import Evaluator, Measure, Racing, Result, search
+    from jaxcompress.space import Plan, Space, genes, importance
+    from jaxcompress.training import adapt, finetune
+except ModuleNotFoundError as error:  # jax, numpy and flatbuffers are enough for `load`
+    if str(error.name).startswith("jaxcompress"):
+        raise
+    _missing = error.name
+
+    def __getattr__(name: str) -> object:
+        if name in __all__:
+            raise ImportError(
+                f"jaxcompress.{name} needs the package {_missing}, which is not installed"
+            )
+        raise AttributeError(f"module 'jaxcompress' has no attribute {name!r}")
+
 
 __all__ = [
     "MOEAD",

@@ -6,20 +6,23 @@ import tempfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as read_safetensors, save as write_safetensors
 
 from jaxcompress.artifact import program, tensors
 from jaxcompress.artifact.errors import ArtifactError
-from jaxcompress.compress import Coding
-from jaxcompress.compress.manifest import CHECKSUM, PARTS, packed
+from jaxcompress.artifact.program import Program
+from jaxcompress.codings.container import join, split
+from jaxcompress.codings.manifest import CHECKSUM, packed, unpacked
+from jaxcompress.codings.tensor import Coding
 from jaxcompress.network import Network
 
-LARGEST_HEADER = 1 << 26
+LARGEST_JSON = 1 << 22  # bytes of the header, and of the metadata, unpacked
 
 
 @dataclass(frozen=True)
@@ -41,26 +44,54 @@ class Sizes:
         return self.parameters + self.program
 
 
+class SavedLayer(NamedTuple):
+    """What a file says of a layer.
+
+    Attributes:
+        name: in the compact network.
+        kind: "conv", "depthwise", "dense", as of a traced layer.
+        weight: path of its parameter.
+        macs: multiply-accumulates of one example.
+    """
+
+    name: str
+    kind: str
+    weight: str
+    macs: int
+
+
 @dataclass(frozen=True, eq=False)
 class Artifact:
     """A loaded file; call it on inputs.
 
     Attributes:
         metadata: what was said of the network when it was saved.
+        version: of the library that saved it.
+        layers: in the order of execution.
         coding: by parameter path how it is coded.
-        leaves: the decoded parameters, in the order of the paths in `coding`.
+        leaves: the decoded parameters, float32 on the default device, in the order of
+            the paths in `coding`.
+        header: what the file says of its tensors, see `codings.manifest`.
         sizes: of the file.
+        program: the function (leaves, inputs) -> outputs.
     """
 
     metadata: dict[str, Any]
+    version: str
+    layers: tuple[SavedLayer, ...]
     coding: dict[str, Coding]
-    leaves: list[np.ndarray]
+    leaves: list[jax.Array]
+    header: dict[str, Any] = field(repr=False)
     sizes: Sizes
-    _call: Any = field(repr=False)
+    program: Program = field(repr=False)
 
     def __call__(self, x: Any) -> Any:
-        """Returns the outputs for a batch of inputs."""
-        return self._call(self.leaves, x)
+        """Returns the outputs for a batch of inputs.
+
+        Raises:
+            ArtifactError: the program calls something outside of StableHLO.
+        """
+        return self.program(self.leaves, x)
 
 
 def save(
@@ -82,24 +113,97 @@ def save(
         The bytes of the file's two parts.
 
     Raises:
-        ValueError: a parameter is not float32, or `metadata` is no JSON.
+        ValueError: a parameter is not float32, `metadata` is no JSON, or `load` would
+            refuse the file: the function calls outside of StableHLO, say.
         OSError: the file cannot be written; what was there before is untouched.
 
     Example:
         >>> sizes = save("model.jcz", compact(network, plan))  # doctest: +SKIP
     """
-    path = Path(path)
     leaves = {name: np.asarray(leaf) for name, leaf in network.leaves().items()}
     header, payload = tensors.encode(leaves, network.coding, coding)
     code = program.encode(network)
     try:
-        about = packed(json.loads(json.dumps(dict(metadata or {}), allow_nan=False)))
+        given = json.loads(json.dumps(dict(metadata or {}), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise ValueError(f"save: metadata must be plain JSON: {error}") from error
+    layers = [[each.name, each.kind, each.weight, each.macs] for each in network.layers]
+    about = packed({"version": _version(), "layers": layers, "metadata": given})
     listed = packed(header)
+    for text in (listed, about):
+        unpacked(text, LARGEST_JSON)
     checksum = _checksum(listed, about, payload, code)
-    parts = dict(zip(PARTS, (checksum + listed, about, payload, code), strict=True))
-    data = write_safetensors({k: np.frombuffer(v, np.uint8) for k, v in parts.items()})
+    data = join([checksum + listed, about, payload, code])
+    _replace(Path(path), data)
+    return Sizes(len(data) - len(about) - len(code), len(about) + len(code))
+
+
+def load(path: str | os.PathLike[str]) -> Artifact:
+    """Reads a file that `save` wrote. Nothing in it is executed, not even its function.
+
+    It needs jax, numpy and flatbuffers; without constriction it is slower.
+
+    Returns:
+        A function of the inputs, with the file's metadata and sizes.
+
+    Raises:
+        ArtifactError: the file is not an artifact, is damaged, or is of another format.
+        OSError: it cannot be read.
+
+    Example:
+        >>> outputs = load("model.jcz")(inputs)  # doctest: +SKIP
+    """
+    data = Path(path).read_bytes()
+    try:
+        parts = split(data)
+    except ValueError as error:
+        raise ArtifactError(f"{path} is no artifact of jaxcompress: {error}") from error
+    try:
+        return _read(parts, len(data))
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}") from error
+
+
+def _read(parts: list[memoryview], size: int) -> Artifact:
+    header, about, payload, code = parts
+    checksum, listed = header[:CHECKSUM], header[CHECKSUM:]
+    if checksum != _checksum(listed, about, payload, code):
+        raise ArtifactError("the checksum does not match: the file is damaged")
+    manifest = _json(listed)
+    leaves, coding = tensors.decode(manifest, payload)
+    run = program.decode(code, [leaf.shape for leaf in leaves])
+    said = _json(about)
+    if not isinstance(said, dict) or {*said} != {"version", "layers", "metadata"}:
+        raise ArtifactError("the metadata are not in our words")
+    if not isinstance(said["version"], str) or not isinstance(said["metadata"], dict):
+        raise ArtifactError("the metadata are not in our words")
+    others = len(about) + len(code)
+    on_device: list[Any] = leaves
+    for place, leaf in enumerate(leaves):  # one after the other: memory for one more
+        on_device[place] = jnp.asarray(leaf)
+    return Artifact(
+        metadata=said["metadata"],
+        version=said["version"],
+        layers=_layers(said["layers"]),
+        coding=coding,
+        leaves=on_device,
+        header=manifest,
+        sizes=Sizes(size - others, others),
+        program=run,
+    )
+
+
+def _layers(given: Any) -> tuple[SavedLayer, ...]:
+    kinds = (str, str, str, int)
+    if not isinstance(given, list) or not all(
+        isinstance(layer, list) and tuple(map(type, layer)) == kinds for layer in given
+    ):
+        raise ArtifactError("the metadata list layers that cannot be")
+    return tuple(SavedLayer(*layer) for layer in given)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Writes a file beside the one of that name, then puts it in its place."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -111,50 +215,24 @@ def save(
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    return _sizes(data, about, code)
 
 
-def load(path: str | os.PathLike[str]) -> Artifact:
-    """Reads a file that `save` wrote. Nothing in it is executed as Python.
+def _checksum(*parts: bytes | memoryview) -> bytes:
+    found = 0
+    for part in parts:
+        found = zlib.crc32(part, found)
+    return found.to_bytes(CHECKSUM, "big")
 
-    Returns:
-        A function of the inputs, with the file's metadata and sizes.
 
-    Raises:
-        ArtifactError: the file is not an artifact, is damaged, or is of a newer format.
-        OSError: it cannot be read.
-
-    Example:
-        >>> outputs = load("model.jcz")(inputs)  # doctest: +SKIP
-    """
-    data = Path(path).read_bytes()
+def _json(data: bytes | memoryview) -> Any:
     try:
-        parts = {k: v.tobytes() for k, v in read_safetensors(data).items()}
-        header, about, payload, code = (parts[name] for name in PARTS)
-        checksum, listed = header[:CHECKSUM], header[CHECKSUM:]
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise ArtifactError(f"{path} is no artifact of jaxcompress: {error}") from error
-    try:
-        if checksum != _checksum(listed, about, payload, code):
-            raise ArtifactError("the checksum does not match: the file is damaged")
-        leaves, coding = tensors.decode(_json(listed), payload)
-        call = program.decode(code)
-    except ArtifactError as error:
-        raise ArtifactError(f"{path}: {error}") from error
-    return Artifact(_json(about), coding, leaves, _sizes(data, about, code), call)
-
-
-def _checksum(*parts: bytes) -> bytes:
-    return zlib.crc32(b"".join(parts)).to_bytes(CHECKSUM, "big")
-
-
-def _sizes(data: bytes, about: bytes, code: bytes) -> Sizes:
-    return Sizes(len(data) - len(about) - len(code), len(about) + len(code))
-
-
-def _json(data: bytes) -> Any:
-    unpacker = zlib.decompressobj()
-    try:
-        return json.loads(unpacker.decompress(data, LARGEST_HEADER))
-    except (ValueError, zlib.error, RecursionError) as error:
+        return json.loads(unpacked(data, LARGEST_JSON))
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"the header cannot be read: {error}") from error
+
+
+def _version() -> str:
+    try:
+        return version("jaxcompress")
+    except PackageNotFoundError:
+        return "unknown"

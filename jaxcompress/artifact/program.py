@@ -1,7 +1,10 @@
 """The program part of a file: the compact function as portable StableHLO."""
 
+import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -9,10 +12,58 @@ import numpy as np
 from jax import export
 
 from jaxcompress.artifact.errors import ArtifactError
+from jaxcompress.artifact.exported import check_exported
+from jaxcompress.codings.manifest import unpacked
 from jaxcompress.network import Network
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-LARGEST = 1 << 28  # bytes of a program, unpacked: more is no network but a bomb
+LARGEST = 1 << 26  # bytes of a program, unpacked: more is no network but a bomb
+# What a program may call besides StableHLO's own operations: nothing that could leave it.
+CALLS = (
+    "Sharding",
+    "shape_assertion",
+    "stablehlo.dynamic_reduce_window",
+    "stablehlo.dynamic_top_k",
+)
+_CALL = re.compile(r"custom_call(?: @([\w.]+)\()?")
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """The function (leaves, inputs) -> outputs of a file.
+
+    XLA's reader of a program is no safe one: it runs at the first call, not before. A
+    program does arithmetic only, but who wrote it says how much.
+
+    Attributes:
+        exported: of `jax.export`, its envelope checked.
+    """
+
+    exported: export.Exported
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """What it was lowered for."""
+        return tuple(self.exported.platforms)
+
+    def __call__(self, leaves: Sequence[Any], x: Any) -> Any:
+        """Returns the outputs.
+
+        Raises:
+            ArtifactError: the program calls something outside of StableHLO.
+        """
+        return self._call(list(leaves), x)
+
+    @cached_property
+    def _call(self) -> Any:
+        try:
+            text = self.exported.mlir_module()
+        except Exception as error:
+            raise ArtifactError(f"the program cannot be read: {error}") from error
+        for found in _CALL.finditer(text):
+            if found.group(1) not in CALLS:
+                raise ArtifactError(f"the program calls {found.group(1)}; allowed: {CALLS}")
+        return jax.jit(self.exported.call)
 
 
 def encode(network: Network, platforms: Sequence[str] = PLATFORMS) -> bytes:
@@ -20,6 +71,9 @@ def encode(network: Network, platforms: Sequence[str] = PLATFORMS) -> bytes:
 
     It takes the parameters as a flat list and inputs of any batch size (of the traced
     one alone if the network is tied to it).
+
+    Raises:
+        ValueError: a reader would refuse it.
     """
     structure = jax.tree.structure(network.params)
 
@@ -37,18 +91,37 @@ def encode(network: Network, platforms: Sequence[str] = PLATFORMS) -> bytes:
             lambda x: jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype), example
         )
     exported = export.export(jax.jit(call), platforms=platforms)(leaves, example)
-    return zlib.compress(bytes(exported.serialize()), 9)
-
-
-def decode(data: bytes) -> Callable[..., Any]:
-    """Returns the function (leaves, inputs) -> outputs from what `encode` gave."""
-    unpacker = zlib.decompressobj()
+    data = zlib.compress(bytes(exported.serialize()), 9)
     try:
-        raw = unpacker.decompress(data, LARGEST)
-        if unpacker.unconsumed_tail:
-            raise ArtifactError(f"the program is larger than {LARGEST} bytes")
-        return jax.jit(export.deserialize(bytearray(raw)).call)
-    except ArtifactError:
-        raise
+        _ = decode(data, [leaf.shape for leaf in leaves])._call
+    except ArtifactError as error:
+        raise ValueError(f"save: this function cannot be in a file: {error}") from error
+    return data
+
+
+def decode(data: bytes | memoryview, shapes: Sequence[tuple[int, ...]]) -> Program:
+    """Returns the function from what `encode` gave.
+
+    Args:
+        shapes: of the parameters.
+
+    Raises:
+        ArtifactError: it is damaged, no network's function, or one of other parameters.
+    """
+    try:
+        raw = unpacked(data, LARGEST)
+        check_exported(raw)
+        exported = export.deserialize(bytearray(raw))
     except Exception as error:
         raise ArtifactError(f"the program cannot be read: {error}") from error
+    arguments, *_ = [*exported.in_tree.children(), None]
+    leaves = jax.tree.structure([0] * len(shapes))
+    if arguments is None or arguments.children()[:1] != [leaves]:
+        raise ArtifactError("the program takes other parameters than the file holds")
+    for shape, aval in zip(shapes, exported.in_avals, strict=False):
+        if (*shape,) != aval.shape or aval.dtype != np.float32:
+            raise ArtifactError(
+                f"the program takes a parameter {aval.dtype} of shape {aval.shape}, the "
+                f"file holds float32 of shape {(*shape,)}"
+            )
+    return Program(exported)

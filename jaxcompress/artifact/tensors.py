@@ -1,6 +1,6 @@
 """The parameter part of a file: coded symbols, the tables they index, plain values."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
@@ -8,12 +8,16 @@ import numpy as np
 
 from jaxcompress import codings
 from jaxcompress.artifact.errors import ArtifactError
-from jaxcompress.compress.coding import Coding, grid_size, values_of
-from jaxcompress.compress.manifest import FORMAT, entry, header_bytes, manifest
-from jaxcompress.transforms import ALLOWED_BITS
+from jaxcompress.codings.manifest import FORMAT, entry, header_bytes, manifest
+from jaxcompress.codings.tensor import Coding, grid_size, values_of
 
 SPARSE = ("csr", "coo")  # codings that store the positions of what is not zero
 ENTROPY = ("huffman", "range")  # codings with a model in front: a small tensor is dense
+CODED_BITS = range(1, 17)
+# What a reader makes room for. Of a symbol that is alone a coder stores nothing: without
+# a bound on how many entries come out of a byte a few bytes could fill any memory.
+MOST_TENSORS, MOST_AXES, MOST_SYMBOLS = 1 << 16, 32, 1 << 16
+FREE_ENTRIES, ENTRIES_A_BYTE = 1 << 20, 1 << 10
 
 
 def encode(
@@ -34,10 +38,8 @@ def encode(
         if leaf.dtype != np.float32:
             raise ValueError(f"save: parameter {path!r} is {leaf.dtype}; wanted float32")
         code = coding.get(path, Coding(32))
-        if code.bits not in ALLOWED_BITS and code.codebook is None:
-            raise ValueError(
-                f"save: {path!r} has {code.bits} bits; allowed: {ALLOWED_BITS}"
-            )
+        if code.bits != 32 and code.bits not in CODED_BITS:
+            raise ValueError(f"save: {path!r} has {code.bits} bits; allowed: 1..16, 32")
         book = -1
         if code.codebook is not None:
             book = books.setdefault(code.codebook.astype("<f4").tobytes(), len(books))
@@ -50,7 +52,14 @@ def encode(
         elif code.scale is not None:
             chunks.append(np.asarray(code.scale, "<f4").tobytes())
     header = manifest(entries, [len(book) // 4 for book in books])
-    return header, b"".join([*books, *chunks])
+    payload = b"".join([*books, *chunks])
+    total = sum(leaf.size for leaf in leaves.values())
+    if total > _most_entries(payload):
+        raise ValueError(
+            f"save: {total:,} parameters in {len(payload):,} bytes are more than a reader "
+            f"takes, {_most_entries(payload):,}; choose coding 'dense'"
+        )
+    return header, payload
 
 
 def _symbols(leaf: np.ndarray, code: Coding, how: str) -> tuple[str, bytes, bool]:
@@ -81,51 +90,67 @@ def parameter_bytes(
 
 
 def decode(
-    header: dict[str, Any], payload: bytes
+    header: Any, payload: bytes | memoryview
 ) -> tuple[list[np.ndarray], dict[str, Coding]]:
-    """Returns the parameters in order and how each is coded, from what `encode` gave."""
+    """Returns the parameters in order and how each is coded, from what `encode` gave.
+
+    Args:
+        header: JSON data, which may come from anyone.
+
+    Raises:
+        ArtifactError: `encode` never gives this.
+    """
+    lengths, entries = _checked(header, payload)
     reader = _Reader(payload)
-    books = [reader.floats([length]) for length in _books(header)]
+    books = [reader.floats([length]) for length in lengths]
     leaves, coding = [], {}
-    for path, shape, table, how, masked, length in _entries(header, len(books)):
-        data, total, kept = reader.take(length), prod(shape), None
-        symbols = np.zeros(0, np.int32)
-        if how:
-            alphabet = _alphabet(table, books)
-            try:
-                symbols, kept = codings.decode(how, data, alphabet, total, bool(masked))
-            except ValueError as error:
-                raise ArtifactError(f"tensor {path!r}: {error}") from error
-        if table == 0:
-            count = total if kept is None else int(kept.sum())
-            leaf = np.zeros(total, np.float32)
-            leaf[slice(None) if kept is None else kept] = reader.floats([count])
-            leaf = leaf.reshape(shape)
-            mask = None if kept is None else kept.reshape(shape)
-            coding[path] = Coding(32, nonzero=mask)
-        elif len(table) == 1:
-            book = books[table[0]]
-            leaf, coding[path] = values_of(symbols, kept, tuple(shape), 0, book)
-        else:
-            scale = reader.floats(table[1])
-            leaf, coding[path] = values_of(symbols, kept, tuple(shape), table[0], scale)
+    for path, shape, table, how, masked, length in entries:
+        try:
+            leaf, coding[path] = _decoded(reader, shape, table, how, masked, length, books)
+        except (ValueError, ArithmeticError) as error:
+            raise ArtifactError(f"tensor {path!r}: {error}") from error
         leaves.append(leaf)
     reader.finish()
     return leaves, coding
 
 
+def _decoded(
+    reader: "_Reader",
+    shape: list[int],
+    table: Any,
+    how: str,
+    masked: int,
+    length: int,
+    books: list[np.ndarray],
+) -> tuple[np.ndarray, Coding]:
+    data, total, kept = bytes(reader.take(length)), prod(shape), None
+    symbols = np.zeros(0, np.int32)
+    if how:
+        alphabet = _alphabet(table, books)
+        symbols, kept = codings.decode(how, data, alphabet, total, bool(masked))
+    if table == 0:
+        if kept is None:
+            return reader.floats(shape), Coding(32)
+        leaf = np.zeros(total, np.float32)
+        leaf[kept] = reader.floats([int(kept.sum())])
+        return leaf.reshape(shape), Coding(32, nonzero=kept.reshape(shape))
+    if len(table) == 1:
+        return values_of(symbols, kept, tuple(shape), 0, books[table[0]])
+    scale = reader.floats(table[1])
+    return values_of(symbols, kept, tuple(shape), table[0], scale)
+
+
 class _Reader:
     """Takes one field of a payload after the other."""
 
-    def __init__(self, payload: bytes) -> None:
+    def __init__(self, payload: bytes | memoryview) -> None:
         self._payload, self._start = payload, 0
 
-    def take(self, length: int) -> bytes:
-        data = self._payload[self._start : self._start + length]
-        if len(data) != length:
+    def take(self, length: int) -> bytes | memoryview:
+        if length > len(self._payload) - self._start:
             raise ArtifactError("the file is shorter than its header says")
         self._start += length
-        return data
+        return self._payload[self._start - length : self._start]
 
     def floats(self, shape: list[int]) -> np.ndarray:
         data = self.take(4 * prod(shape))
@@ -142,68 +167,75 @@ def _alphabet(table: Any, books: list[np.ndarray]) -> int:
     return len(books[table[0]]) if len(table) == 1 else grid_size(table[0])
 
 
-def _books(header: dict[str, Any]) -> list[int]:
-    """Checks what a header says of itself: it may come from anyone."""
-    if not isinstance(header, dict) or not isinstance(header.get("format"), int):
+def _most_entries(payload: bytes | memoryview) -> int:
+    return FREE_ENTRIES + ENTRIES_A_BYTE * len(payload)
+
+
+def _checked(header: Any, payload: bytes | memoryview) -> tuple[list[int], list[list[Any]]]:
+    """Returns the lengths of the codebooks and the tensors, if they can be true."""
+    form = header.get("format") if isinstance(header, dict) else None
+    if type(form) is not int:
         raise ArtifactError("the header names no format")
-    if not 1 <= header["format"] <= FORMAT:
+    if form != FORMAT:
+        newer = "update jaxcompress" if form > FORMAT else "save it anew"
         raise ArtifactError(
-            f"the file has format {header['format']}, this version reads 1..{FORMAT}; "
-            "update jaxcompress"
+            f"the file has format {form}, this version reads {FORMAT}; {newer}"
         )
-    if not isinstance(header.get("tensors"), list):
-        raise ArtifactError("the header lists no tensors")
     books: Any = header.get("books")
-    if not _dims(books) or any(not 1 <= n <= 1 << 16 for n in books):
+    tensors: Any = header.get("tensors")
+    if not _numbers(books, MOST_TENSORS, 1, MOST_SYMBOLS):
         raise ArtifactError("the header lists codebooks that cannot be")
-    return books
-
-
-def _entries(header: dict[str, Any], books: int) -> Iterator[list[Any]]:
-    seen: set[str] = set()
-    for item in header["tensors"]:
-        if not isinstance(item, list) or len(item) != 6:
-            raise ArtifactError("the header lists something that is no tensor")
-        path, shape, table, how, masked, length = item
-        fits = (
-            isinstance(path, str)
-            and path not in seen
-            and _dims(shape)
-            and prod(shape) < 2**31
-            and _table(table, books)
-            and (how in codings.CODINGS or (how == "" and table == 0))
-            and masked in (0, 1)
-            and type(length) is int
-            and length >= 0
+    if not isinstance(tensors, list) or len(tensors) > MOST_TENSORS:
+        raise ArtifactError("the header lists no tensors, or too many")
+    if not all(_fits(item, len(books)) for item in tensors):
+        raise ArtifactError("the header describes a tensor that cannot be")
+    if len({path for path, *_ in tensors}) < len(tensors):
+        raise ArtifactError("the header describes a tensor twice")
+    total = sum(prod(shape) for _, shape, *_ in tensors)
+    if total > _most_entries(payload):
+        raise ArtifactError(
+            f"the header describes {total:,} parameters in {len(payload):,} bytes; so few "
+            f"hold {_most_entries(payload):,} at most"
         )
-        if not fits:
-            raise ArtifactError("the header describes a tensor that cannot be")
-        if isinstance(table, list) and len(table) == 2:
-            scale = table[1]
-            if len(scale) != len(shape) or any(
-                s not in (1, n) for s, n in zip(scale, shape, strict=True)
-            ):
-                raise ArtifactError(f"the scale of tensor {path!r} does not fit its shape")
-        seen.add(path)
-        yield item
+    return books, tensors
 
 
-def _table(table: Any, books: int) -> bool:
+def _fits(item: Any, books: int) -> bool:
+    if not isinstance(item, list) or len(item) != 6:
+        return False
+    path, shape, table, how, masked, length = item
+    if not (
+        isinstance(path, str)
+        and _numbers(shape, MOST_AXES, 0, 2**31 - 1)
+        and isinstance(how, str)
+        and type(masked) is int
+        and masked in (0, 1)
+        and type(length) is int
+        and length >= 0
+    ):
+        return False
+    if how == "":
+        return table == 0 and type(table) is int and masked == length == 0
+    if how not in codings.CODINGS:
+        return False
     if not isinstance(table, list):
         return type(table) is int and table == 0
     if len(table) == 1:
-        return type(table[0]) is int and 0 <= table[0] < books
+        return _numbers(table, 1, 0, books - 1)
+    if len(table) != 2 or type(table[0]) is not int or table[0] not in CODED_BITS:
+        return False
+    scale = table[1]
     return (
-        len(table) == 2
-        and type(table[0]) is int
-        and table[0] in ALLOWED_BITS[:-1]
-        and _dims(table[1])
+        _numbers(scale, MOST_AXES, 0, 2**31 - 1)
+        and len(scale) == len(shape)
+        and all(s in (1, n) for s, n in zip(scale, shape, strict=True))
     )
 
 
-def _dims(dims: Any) -> bool:
+def _numbers(values: Any, most: int, least: int, largest: int) -> bool:
+    """Returns whether values are a list of at most so many integers in a range."""
     return (
-        isinstance(dims, list)
-        and len(dims) <= 1 << 16
-        and all(type(n) is int and 0 <= n < 2**31 for n in dims)
+        isinstance(values, list)
+        and len(values) <= most
+        and all(type(n) is int and least <= n <= largest for n in values)
     )

@@ -11,7 +11,8 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, UInt32
+
+from jaxcompress.annotations import Int, UInt32
 
 constriction: Any  # it says nothing of its types
 try:
@@ -73,7 +74,7 @@ def ans_decode(
     symbols = coder.decode(_model(frequencies), count)
     if not coder.is_empty():
         raise ValueError("the data are damaged: symbols are left over")
-    return np.asarray(symbols, np.int64)
+    return np.asarray(symbols, np.int32)
 
 
 def ans_decode_plain(
@@ -95,7 +96,7 @@ def ans_decode_plain(
             state = state << _WORD | words.pop()
     if state or words:
         raise ValueError("the data are damaged: symbols are left over")
-    return np.asarray(symbols, np.int64)
+    return np.asarray(symbols, np.int32)
 
 
 def _words(data: bytes) -> UInt32[np.ndarray, " words"]:

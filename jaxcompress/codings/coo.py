@@ -1,13 +1,13 @@
 """The kept symbols, and the position of each in full."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
-from jaxcompress.codings.coding import Coding
+from jaxcompress.annotations import Array, Float
+from jaxcompress.codings.coder import Coder
 from jaxcompress.codings.counts import Counts, bit_length
+from jaxcompress.codings.packing import to_bits
 from jaxcompress.codings.stream import Bits, Reader, number_bits
 from jaxcompress.codings.symbols import Layout, Symbols, at_positions
-from jaxcompress.transforms.packing import to_bits
 
 
 def _write(symbols: Symbols) -> list[Bits]:
@@ -31,4 +31,4 @@ def _size(counts: Counts) -> Float[Array, ""]:
     return bit_length(counts.total) + counts.kept * entry
 
 
-COO = Coding(_write, _read, _size)
+COO = Coder(_write, _read, _size)

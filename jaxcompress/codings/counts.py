@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int, Shaped
 
+from jaxcompress.annotations import Array, Float, Int, Shaped
 from jaxcompress.codings.symbols import MODELLED_BITS
 
 

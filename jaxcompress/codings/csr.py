@@ -7,14 +7,14 @@ that makes the fewest bits.
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
 
-from jaxcompress.codings.coding import Coding
+from jaxcompress.annotations import Array, Float, Int
+from jaxcompress.codings.coder import Coder
 from jaxcompress.codings.counts import Counts, bit_length
 from jaxcompress.codings.escapes import GAP_WIDTHS, expected_escapes
+from jaxcompress.codings.packing import to_bits
 from jaxcompress.codings.stream import Bits, Reader, number_bits
 from jaxcompress.codings.symbols import Layout, Symbols, at_positions
-from jaxcompress.transforms.packing import to_bits
 
 _WIDTHS = np.asarray(GAP_WIDTHS, np.float32)
 
@@ -58,4 +58,4 @@ def _size(counts: Counts) -> Float[Array, ""]:
     return 3 + bit_length(counts.total) + gaps + counts.kept * width
 
 
-CSR = Coding(_write, _read, _size)
+CSR = Coder(_write, _read, _size)

@@ -3,13 +3,12 @@
 What is not kept is one more symbol: a grid of 2^b - 1 values has room for it.
 """
 
-from jaxtyping import Array, Float
-
-from jaxcompress.codings.coding import Coding
+from jaxcompress.annotations import Array, Float
+from jaxcompress.codings.coder import Coder
 from jaxcompress.codings.counts import Counts, bit_length
+from jaxcompress.codings.packing import to_bits
 from jaxcompress.codings.stream import Bits, Reader
 from jaxcompress.codings.symbols import Layout, Symbols, mark, unmark
-from jaxcompress.transforms.packing import to_bits
 
 
 def _write(symbols: Symbols) -> list[Bits]:
@@ -28,4 +27,4 @@ def _size(counts: Counts) -> Float[Array, ""]:
     return counts.total * bit_length(counts.alphabet + counts.masked - 1)
 
 
-DENSE = Coding(_write, _read, _size)
+DENSE = Coder(_write, _read, _size)

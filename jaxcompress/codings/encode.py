@@ -2,9 +2,9 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
 
-from jaxcompress.codings.coding import Coding
+from jaxcompress.annotations import Array, Bool, Float, Int
+from jaxcompress.codings.coder import Coder
 from jaxcompress.codings.coo import COO
 from jaxcompress.codings.counts import Counts
 from jaxcompress.codings.csr import CSR
@@ -14,7 +14,7 @@ from jaxcompress.codings.range_coding import RANGE
 from jaxcompress.codings.stream import Reader
 from jaxcompress.codings.symbols import Layout, Symbols
 
-CODINGS: dict[str, Coding] = {
+CODINGS: dict[str, Coder] = {
     "dense": DENSE,
     "csr": CSR,
     "coo": COO,
@@ -49,7 +49,7 @@ def encode(
     """
     total = symbols.size if kept is None else kept.size
     layout = Layout(alphabet, total, kept is not None)
-    fields = _coding(coding).write(Symbols(layout, symbols.astype(np.int64), kept))
+    fields = _coding(coding).write(Symbols(layout, symbols.astype(np.int32), kept))
     return np.packbits(np.concatenate(fields)).tobytes()
 
 
@@ -118,7 +118,7 @@ def coded_bits(
     return 8.0 * jnp.ceil(_coding(coding).size(counts) / 8.0)
 
 
-def _coding(name: str) -> Coding:
+def _coding(name: str) -> Coder:
     if name not in CODINGS:
         raise ValueError(f"coding is {name!r}; allowed: {tuple(CODINGS)}")
     return CODINGS[name]

@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float
+
+from jaxcompress.annotations import Array, Bool, Float
 
 GAP_WIDTHS = range(2, 9)
 _SPANS = np.asarray([(1 << width) - 1 for width in GAP_WIDTHS], np.float32)

@@ -2,7 +2,8 @@
 
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
-from jaxtyping import Array, Bool, Float, Int
+
+from jaxcompress.annotations import Array, Bool, Float, Int
 
 
 def histogram(

@@ -6,9 +6,9 @@ The header holds the length of each symbol's code. A symbol that is alone takes 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
 
-from jaxcompress.codings.coding import Coding
+from jaxcompress.annotations import Array, Float, Int, UInt64
+from jaxcompress.codings.coder import Coder
 from jaxcompress.codings.counts import Counts
 from jaxcompress.codings.levels import levels_bits, levels_size, read_levels
 from jaxcompress.codings.modelled import join, low_size, marks, split
@@ -16,7 +16,8 @@ from jaxcompress.codings.stream import Bits, Reader, code_bits
 from jaxcompress.codings.symbols import Layout, Symbols
 
 LONGEST = 56  # 2^31 symbols make codes of 45 bits at most; a window of 57 is read at once
-_CHUNK = 1 << 18  # bits that are decoded at a time
+_LOOKED = 14  # bits that are looked up in a table
+_CHUNK = 1 << 15  # bits that are decoded at a time: what is made of them fits a cache
 
 
 def code_lengths(counts: Int[np.ndarray, " a"]) -> Int[np.ndarray, " a"]:
@@ -115,36 +116,64 @@ def _decode(
     firsts: Int[np.ndarray, " b"],
     count: int,
 ) -> Int[np.ndarray, " count"]:
-    """Decodes as if a code began at every bit, then steps from each to the next."""
+    """Decodes as if a code began at every bit, then steps from each to the next.
+
+    A table of the first bits knows most codes; only the long ones are searched for.
+    """
+    looked = min(int(lengths.max()), _LOOKED)
+    heads = np.arange(1 << looked) << (LONGEST - looked)
+    ranks = (np.searchsorted(firsts, heads, side="right") - 1).astype(np.int32)
+    steps = np.where(lengths[ranks] <= looked, lengths[ranks], 0).astype(np.uint8)
     found, left = [np.empty(0, np.int64)], count
     while left:
         ahead = reader.rest[: _CHUNK + 64]
         here = min(ahead.size, _CHUNK)
         if not here:
             raise ValueError("the data are too short: symbols are missing")
-        rank = np.searchsorted(firsts, _windows(ahead, here), side="right") - 1
-        steps = lengths[rank].tolist()
-        starts, place = [], 0
-        while place < here and len(starts) < left:
-            starts.append(place)
-            place += steps[place]
+        wide = _wide(ahead)
+        head = (wide >> np.uint64(64 - 8 - looked)).astype(np.int32)
+        head = (head[:, None] >> np.arange(8, 0, -1, dtype=np.int32)).ravel()[:here]
+        head &= (1 << looked) - 1
+        step, rank = steps[head], ranks[head]
+        long = np.flatnonzero(step == 0)
+        shift = (64 - LONGEST - long % 8).astype(np.uint64)
+        window = wide[long // 8] >> shift & np.uint64((1 << LONGEST) - 1)
+        rank[long] = np.searchsorted(firsts, window.astype(np.int64), side="right") - 1
+        step[long] = lengths[rank[long]]
+        following = np.arange(here, dtype=np.int32) + step
+        starts = _chain(np.minimum(following, here, dtype=np.int32))[:left]
         found.append(order[rank[starts]])
-        left -= len(starts)
-        reader.skip(place)
+        left -= starts.size
+        reader.skip(int(starts[-1] + step[starts[-1]]))
     return np.concatenate(found)
 
 
-def _windows(bits: Bits, count: int) -> Int[np.ndarray, " count"]:
-    """Returns the `LONGEST` bits from each of the first `count` bits, zeros at the end."""
-    data = np.packbits(bits).astype(np.uint64)
-    data = np.concatenate([data, np.zeros(8, np.uint64)])
+def _chain(following: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
+    """Returns 0 and the places that follow each other from there, before n.
+
+    Python walks in strides of 2^3 places, NumPy fills in those between.
+    """
+    end = following.size
+    strides = [np.append(following, np.int32(end))]
+    for _ in range(3):
+        strides.append(strides[-1][strides[-1]])
+    ahead, place, places = strides.pop().data, 0, []
+    while place < end:
+        places.append(place)
+        place = ahead[place]
+    chain = np.asarray(places)
+    for stride in reversed(strides):
+        chain = np.stack([chain, stride[chain]], axis=1).ravel()
+    return chain[chain < end]
+
+
+def _wide(bits: Bits) -> UInt64[np.ndarray, " bytes"]:
+    """Returns the 64 bits from each byte, zeros at the end."""
+    data = np.concatenate([np.packbits(bits), np.zeros(7, np.uint8)])
     wide = np.zeros(data.size - 7, np.uint64)
     for byte in range(8):
         wide = wide << np.uint64(8) | data[byte : byte + wide.size]
-    place = np.arange(count)
-    shift = (64 - LONGEST - place % 8).astype(np.uint64)
-    window = wide[place // 8] >> shift
-    return (window & np.uint64((1 << LONGEST) - 1)).astype(np.int64)
+    return wide
 
 
 def _size(counts: Counts) -> Float[Array, ""]:
@@ -156,4 +185,4 @@ def _size(counts: Counts) -> Float[Array, ""]:
     return levels_size(lengths, size) + coded_length(histogram) + low_size(counts)
 
 
-HUFFMAN = Coding(_write, _read, _size)
+HUFFMAN = Coder(_write, _read, _size)

@@ -7,8 +7,8 @@ many zeros as this has bits beyond k + 1.
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
 
+from jaxcompress.annotations import Array, Float, Int
 from jaxcompress.codings.counts import bit_length
 from jaxcompress.codings.stream import Bits, Reader, code_bits, number_bits
 

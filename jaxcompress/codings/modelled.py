@@ -4,12 +4,12 @@ The low bits of a large alphabet are stored as they are, after all else.
 """
 
 import numpy as np
-from jaxtyping import Array, Float, Int
 
+from jaxcompress.annotations import Array, Float, Int
 from jaxcompress.codings.counts import Counts, low_bits
+from jaxcompress.codings.packing import to_bits
 from jaxcompress.codings.stream import Bits, Reader
 from jaxcompress.codings.symbols import Layout, Symbols, mark, unmark
-from jaxcompress.transforms.packing import to_bits
 
 
 def split(symbols: Symbols) -> tuple[Int[np.ndarray, " total"], Bits]:

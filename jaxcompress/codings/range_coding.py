@@ -10,10 +10,10 @@ from math import isqrt
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
+from jaxcompress.annotations import Array, Float
 from jaxcompress.codings.ans import ans_decode, ans_encode, frequencies
-from jaxcompress.codings.coding import Coding
+from jaxcompress.codings.coder import Coder
 from jaxcompress.codings.counts import Counts, bit_length
 from jaxcompress.codings.levels import levels_bits, levels_size, read_levels
 from jaxcompress.codings.modelled import join, low_size, marks, split
@@ -42,7 +42,7 @@ def _write(symbols: Symbols) -> list[Bits]:
 def _read(reader: Reader, layout: Layout) -> Symbols:
     total, size = layout.total, marks(layout)
     if not total or size == 1:
-        return join(reader, layout, np.zeros(total, np.int64))
+        return join(reader, layout, np.zeros(total, np.int32))
     roots = read_levels(reader, size, isqrt(total) + 1)
     if not roots.any():
         raise ValueError("the data are damaged: no symbol occurs")
@@ -64,4 +64,4 @@ def _size(counts: Counts) -> Float[Array, ""]:
     return coded + low_size(counts)
 
 
-RANGE = Coding(_write, _read, _size)
+RANGE = Coder(_write, _read, _size)

@@ -1,9 +1,9 @@
 """A stream of bits, on the host: what is written, and a reader that never runs over."""
 
 import numpy as np
-from jaxtyping import Int, UInt8
 
-from jaxcompress.transforms.packing import from_bits, to_bits
+from jaxcompress.annotations import Int, UInt8
+from jaxcompress.codings.packing import from_bits, to_bits
 
 Bits = UInt8[np.ndarray, " bits"]
 
@@ -57,9 +57,9 @@ class Reader:
         return self._bits[start : self._start]
 
     def values(self, width: int, count: int) -> Int[np.ndarray, " count"]:
-        """Returns the next `count` numbers of `width` bits each, int64."""
+        """Returns the next `count` numbers of `width` bits each, int32."""
         bits = self.bits(width * count)
-        return from_bits(bits, width) if width else np.zeros(count, np.int64)
+        return from_bits(bits, width) if width else np.zeros(count, np.int32)
 
     def number(self, largest: int) -> int:
         """Returns what `number_bits` wrote."""

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int
+
+from jaxcompress.annotations import Bool, Int
 
 LARGEST_ALPHABET = 1 << 16
 MODELLED_BITS = 10  # of a symbol, by an entropy coder; those below are stored as they are

@@ -3,7 +3,6 @@
 from jaxcompress.compress.activations import calibrate
 from jaxcompress.compress.check import check_plan
 from jaxcompress.compress.code import Coded, code, compress
-from jaxcompress.compress.coding import Coding
 from jaxcompress.compress.compact import coded_parameters, compact, verify
 from jaxcompress.compress.counts import Counts, counts
 from jaxcompress.compress.factored_work import work
@@ -20,7 +19,6 @@ from jaxcompress.compress.work import (
 __all__ = [
     "FLOAT_BITS",
     "Coded",
-    "Coding",
     "Counts",
     "Numbers",
     "Work",

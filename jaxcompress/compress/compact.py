@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcompress.codings.tensor import Coding
 from jaxcompress.compress.activations import quantized_input
 from jaxcompress.compress.check import check_plan
 from jaxcompress.compress.code import Coded, code
-from jaxcompress.compress.coding import Coding
 from jaxcompress.compress.forward import compiled_forward
 from jaxcompress.compress.parts import Part, parts_of
 from jaxcompress.network import Network, Step, trace
@@ -116,7 +116,7 @@ def _cut(
     mask = None if nonzero.all() else nonzero
     bits, codes = int(coded.bits), narrow(coded.codes)
     if coded.codebook is not None and coded.used is not None:
-        book = np.asarray(coded.codebook)[: int(coded.used)]
+        book = np.asarray(coded.codebook)[: max(1, int(coded.used))]
         width = max(1, (len(book) - 1).bit_length())
         return narrow(coded.values), Coding(width, codes, codebook=book, nonzero=mask)
     if bits == 32:

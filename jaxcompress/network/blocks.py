@@ -7,8 +7,8 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool
 
+from jaxcompress.annotations import Array, Bool
 from jaxcompress.network.layers import Layer
 from jaxcompress.network.program import Program, Step
 

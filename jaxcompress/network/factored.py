@@ -4,8 +4,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
 
+from jaxcompress.annotations import Array, Float
 from jaxcompress.network.primitives.contraction import dot_axes
 
 

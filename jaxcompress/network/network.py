@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
 
+from jaxcompress.annotations import Array, Bool, Float
 from jaxcompress.network.axes import Axes
 from jaxcompress.network.blocks import Block, Liveness, needed, needed_each
 from jaxcompress.network.contractions import Contraction

@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Shaped
 
+from jaxcompress.annotations import Array, Bool, Float, Int, Shaped
 from jaxcompress.network.axes import Axes
 from jaxcompress.network.nodes import Nodes
 from jaxcompress.network.settle import survivors

@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcompress.codings import CODINGS, coded_bits, escapes, histogram
-from jaxcompress.compress import Coded, Coding, Counts, code, coded_paths, counts
-from jaxcompress.compress.manifest import entry, header_bytes, manifest
+from jaxcompress.codings.manifest import entry, header_bytes, manifest
+from jaxcompress.codings.tensor import Coding
+from jaxcompress.compress import Coded, Counts, code, coded_paths, counts
 from jaxcompress.network import Network
 from jaxcompress.objectives.histograms import (
     WIDTH,
@@ -209,7 +210,7 @@ def _exact(
     used = [each.used for each in coded if each.used is not None]
     if not used:
         return _from_grid(counts, found, coding, zeros, escaped)
-    sizes = jnp.stack(used)
+    sizes = jnp.maximum(jnp.stack(used), 1)  # one is stored where all entries are zero
     book = 4.0 * sizes.astype(jnp.float32)
     if plan.codebook_scope == "network":  # the one codebook is charged once
         first = next(iter(plan.codebook_sizes))

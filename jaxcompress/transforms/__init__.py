@@ -9,7 +9,6 @@ from jaxcompress.transforms.codebook import (
     uniform_bins,
 )
 from jaxcompress.transforms.merge_neighbours import MERGE_ORDERS, Merged, merge_neighbours
-from jaxcompress.transforms.packing import pack, packed_bytes, unpack
 from jaxcompress.transforms.quantize import (
     ALLOWED_BITS,
     GRANULARITIES,
@@ -40,11 +39,8 @@ __all__ = [
     "kmeans_zero",
     "largest",
     "merge_neighbours",
-    "pack",
-    "packed_bytes",
     "quantize",
     "quantize_activations",
     "straight_through",
     "uniform_bins",
-    "unpack",
 ]

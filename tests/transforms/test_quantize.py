@@ -4,9 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
 
-from jaxcompress.transforms import ALLOWED_BITS, pack, packed_bytes, quantize, unpack
+from jaxcompress.transforms import ALLOWED_BITS, quantize
 
 SHAPE = (8, 9, 10)
 QUANTIZE = jax.jit(quantize, static_argnums=3)
@@ -83,14 +82,3 @@ def test_zeros_stay_zeros() -> None:
             np.zeros(SHAPE, np.float32), jnp.asarray(bits), np.ones(SHAPE, bool)
         )
         assert (np.asarray(found.values) == 0).all()
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.sampled_from([b for b in ALLOWED_BITS if b < 32]), st.integers(0, 70), st.data())
-def test_packing_round_trip(bits: int, count: int, data: st.DataObject) -> None:
-    top = max(2 ** (bits - 1) - 1, 1)
-    code = st.sampled_from([-1, 1]) if bits == 1 else st.integers(-top, top)
-    codes = np.asarray(data.draw(st.lists(code, min_size=count, max_size=count)), np.int32)
-    packed = pack(codes, bits)
-    assert len(packed) == packed_bytes(count, bits) == -(-count * bits // 8)
-    assert (unpack(packed, bits, count) == codes).all()

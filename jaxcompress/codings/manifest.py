@@ -5,11 +5,11 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxcompress.compress.coding import Coding
+from jaxcompress.codings.container import frame
+from jaxcompress.codings.tensor import Coding
 
-FORMAT = 1
+FORMAT = 2
 CHECKSUM = 4  # bytes
-PARTS = ("header", "metadata", "payload", "program")
 
 
 def entry(
@@ -30,8 +30,8 @@ def entry(
         length: bytes of its symbols.
 
     Returns:
-        [path, shape, table, how, masked, length]; `table` is 0 for
-        plain values, [bits, shape of the scale] for a grid, [place] for a codebook.
+        [path, shape, table, how, masked, length]; `table` is 0 for plain values, [bits,
+        shape of the scale] for a grid, [place] for a codebook.
     """
     table: Any = 0
     if coding.codebook is not None:
@@ -55,6 +55,24 @@ def packed(data: Mapping[str, Any]) -> bytes:
     return zlib.compress(json.dumps(data, separators=(",", ":")).encode(), 9)
 
 
+def unpacked(data: bytes | memoryview, largest: int) -> bytes:
+    """Returns what `zlib.compress` packed; never takes more room than it may.
+
+    Raises:
+        ValueError: the data are damaged, or more than `largest` bytes come out of them.
+    """
+    unpacker = zlib.decompressobj()
+    try:
+        found = unpacker.decompress(data, largest)
+    except zlib.error as error:
+        raise ValueError(f"the data are damaged: {error}") from error
+    if unpacker.unconsumed_tail:
+        raise ValueError(f"more than {largest:,} bytes would come out of {len(data):,}")
+    if not unpacker.eof or unpacker.unused_data:
+        raise ValueError("the data are damaged: they end too early, or too late")
+    return found
+
+
 def header_bytes(header: Mapping[str, Any], payload: int) -> int:
     """Returns the bytes of header and container of a file's parameter part.
 
@@ -65,15 +83,4 @@ def header_bytes(header: Mapping[str, Any], payload: int) -> int:
         payload: bytes of the tensors.
     """
     length = CHECKSUM + len(packed(header))
-    return length + _container_bytes([length, 200, payload, 5000])
-
-
-def _container_bytes(lengths: Sequence[int]) -> int:
-    """Returns what the safetensors container of `PARTS` adds to their bytes."""
-    entries, start = {}, 0
-    for name, length in zip(PARTS, lengths, strict=True):
-        offsets = [start, start + length]
-        entries[name] = {"dtype": "U8", "shape": [length], "data_offsets": offsets}
-        start += length
-    text = len(json.dumps(entries, separators=(",", ":")))
-    return 8 + -(-text // 8) * 8
+    return length + len(frame([length, 200, payload, 5000]))

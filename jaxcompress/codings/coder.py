@@ -1,16 +1,15 @@
-"""What a coding is."""
+"""What writes, reads and measures one coding."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from jaxtyping import Array, Float
-
+from jaxcompress.annotations import Array, Float
 from jaxcompress.codings.counts import Counts
 from jaxcompress.codings.stream import Bits, Reader
 from jaxcompress.codings.symbols import Layout, Symbols
 
 
-class Coding(NamedTuple):
+class Coder(NamedTuple):
     """One way to store symbols.
 
     Attributes:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int
+
+from jaxcompress.annotations import Bool, Int
 
 
 @dataclass(frozen=True, eq=False)
@@ -12,7 +13,7 @@ class Coding:
 
     Attributes:
         bits: of a code; 32: the values are plain float32.
-        codes: int32 in the parameter's (narrow) shape; None for plain values.
+        codes: integers in the parameter's (narrow) shape; None for plain values.
         scale: float32, broadcasts against the codes; None if they have none.
         codebook: float32 [k], ascending, which the codes index; None for a grid.
         nonzero: bool, which entries a plan did not set to zero; None: all of them.
@@ -41,13 +42,13 @@ class Coding:
             sparse: whether zeros of a grid count as positions that are not kept.
 
         Returns:
-            int64 0..alphabet - 1, and which positions they are of, in order; None: all.
+            int32 0..alphabet - 1, and which positions they are of, in order; None: all.
         """
         kept = None if self.nonzero is None else self.nonzero.ravel()
         if self.codes is None:
             total = int(np.prod(shape))
-            return np.zeros(total if kept is None else int(kept.sum()), np.int64), kept
-        symbols = self.codes.ravel().astype(np.int64)
+            return np.zeros(total if kept is None else int(kept.sum()), np.int32), kept
+        symbols = self.codes.ravel().astype(np.int32)
         if self.codebook is None:
             if self.bits == 1:
                 symbols = (symbols + 1) // 2
@@ -75,8 +76,13 @@ def values_of(
     Args:
         symbols, kept: as `Coding.symbols` gave them.
         bits: of a grid, whose scale `table` is then; 0: `table` is a codebook.
+
+    Raises:
+        FloatingPointError: a value is too large for float32.
     """
-    whole = np.zeros(int(np.prod(shape)), np.int32)
+    width = max(1, (len(table) - 1).bit_length()) if bits == 0 else bits
+    small = np.min_scalar_type(2**width - 1 if bits == 0 else -(2 ** (width - 1)))
+    whole = np.zeros(int(np.prod(shape)), small)
     shift = 0 if bits == 0 else grid_size(bits) // 2
     codes = symbols * 2 - 1 if bits == 1 else symbols - shift
     whole[slice(None) if kept is None else kept] = codes
@@ -85,8 +91,9 @@ def values_of(
     if bits == 0:
         values = table[whole]
         if mask is not None:
-            values = np.where(mask, values, np.float32(0))
-        width = max(1, (len(table) - 1).bit_length())
+            values[~mask] = 0
         return values, Coding(width, whole, codebook=table, nonzero=mask)
-    values = (whole.astype(np.float32) * table).astype(np.float32)
+    values = whole.astype(np.float32)
+    with np.errstate(over="raise"):
+        values *= table
     return values, Coding(bits, whole, table, nonzero=mask)
