@@ -1,7 +1,8 @@
 """The program part of a file: the compact function as portable StableHLO."""
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -36,8 +37,24 @@ def encode(network: Network, platforms: Sequence[str] = PLATFORMS) -> bytes:
         example = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype), example
         )
-    exported = export.export(jax.jit(call), platforms=platforms)(leaves, example)
+    with _no_locations():
+        exported = export.export(jax.jit(call), platforms=platforms)(leaves, example)
     return zlib.compress(bytes(exported.serialize()), 9)
+
+
+@contextmanager
+def _no_locations() -> Iterator[None]:
+    """Keeps paths and callers on this machine out of a program, which is for others.
+
+    They would also make it depend on how the process came here.
+    """
+    option = "jax_traceback_in_locations_limit"
+    before = getattr(jax.config, option)
+    jax.config.update(option, 0)
+    try:
+        yield
+    finally:
+        jax.config.update(option, before)
 
 
 def decode(data: bytes) -> Callable[..., Any]:

@@ -6,7 +6,7 @@ from jaxcompress.search.baselines import greedy, random_search, uniform_grid
 from jaxcompress.search.checkpoint import Checkpoints
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.lock import locked
-from jaxcompress.search.loop import Result, result_of, search
+from jaxcompress.search.loop import Result, archive_of, result_of, search
 from jaxcompress.search.measure import Measure
 from jaxcompress.search.seeding import (
     boundary,
@@ -28,6 +28,7 @@ __all__ = [
     "Generation",
     "Measure",
     "Result",
+    "archive_of",
     "boundary",
     "corners",
     "encoded",

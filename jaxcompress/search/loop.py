@@ -127,7 +127,7 @@ def search(
             )
         for generation in state.history:
             tell_all(generation)
-        archive = _archive_of(evaluate, state)
+        archive = archive_of(evaluate, state.genotypes, state.objectives, state.violation)
         began = time.perf_counter() - (state.history[-1].seconds if done else 0.0)
         for number in range(done + 1, generations + 1):
             state = _next(state, archive, algorithm, evaluate, params, began)
@@ -204,16 +204,22 @@ def _next(
     )
 
 
-def _archive_of(evaluate: Evaluator, state: SearchState) -> Archive:
-    archive = empty_archive(evaluate)
-    archive.add(state.genotypes, state.objectives, state.violation)
-    return archive
-
-
 def empty_archive(evaluate: Evaluator) -> Archive:
     """Returns an archive for what `evaluate` will find."""
     space = evaluate.space
     return Archive(len(space), len(evaluate.objectives), space.canonical_rows)
+
+
+def archive_of(
+    evaluate: Evaluator,
+    genotypes: Int[np.ndarray, "n genes"],
+    objectives: Float[np.ndarray, "n m"],
+    violation: Float[np.ndarray, " n"],
+) -> Archive:
+    """Returns an archive of what `evaluate` has found, in this order."""
+    archive = empty_archive(evaluate)
+    archive.add(genotypes, objectives, violation)
+    return archive
 
 
 def evaluated(archive: Archive, evaluate: Evaluator, rows: np.ndarray) -> None:
