@@ -108,7 +108,7 @@ def settings_of(
         **{name.strip("_"): value for name, value in own.items()},
         "rates": _digest(params),
         "objectives": list(evaluate.names),
-        "constraints": len(evaluate.constraints),
+        "constraints": {c.cost.name: c.limit for c in evaluate.constraints},
         "cardinality": np.asarray(space.cardinality).tolist(),
         "network": _digest(network.leaves()),
         "measure": None if measure is None else repr(measure),

@@ -80,6 +80,9 @@ def same(a: jc.Result, b: jc.Result) -> None:
     assert seconds == sorted(seconds)
 
 
+WHOLE = run(None)
+
+
 def steps(directory: Path) -> list[int]:
     return sorted(int(path.name) for path in directory.iterdir() if path.name.isdigit())
 
@@ -88,7 +91,6 @@ def steps(directory: Path) -> list[int]:
     "algorithm",
     [
         ALGORITHM,
-        jc.NSGA3(12, SPACE, 2),
         jc.MOEAD(8, SPACE, 2),
         jc.Decomposed(32, SPACE, 2),
     ],
@@ -97,7 +99,7 @@ def steps(directory: Path) -> list[int]:
 def test_a_resumed_search_ends_where_an_uninterrupted_one_ends(
     tmp_path: Path, algorithm: Any
 ) -> None:
-    whole = run(None, algorithm=algorithm)
+    whole = WHOLE if algorithm is ALGORITHM else run(None, algorithm=algorithm)
     stopped(tmp_path, after=3, algorithm=algorithm)
     stopped(tmp_path, after=7, algorithm=algorithm)
     assert steps(tmp_path)[-1] == 6
@@ -170,9 +172,6 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     assert f"{tmp_path / '6'} is damaged" in said and "\n" not in said
 
 
-WHOLE = run(None)
-
-
 def test_a_search_without_a_whole_checkpoint_begins_anew(tmp_path: Path) -> None:
     stopped(tmp_path)
     for step in steps(tmp_path):
@@ -219,18 +218,6 @@ def test_one_search_at_a_time_in_a_directory(tmp_path: Path) -> None:
     with locked(tmp_path), pytest.raises(ValueError, match=f"process {os.getpid()}"):
         run(tmp_path)
     run(tmp_path, generations=2)
-
-
-def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
-    code = f"""
-import os, signal
-from jaxcompress.search.lock import locked
-with locked({str(tmp_path)!r}):
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
-    with locked(tmp_path):
-        pass
 
 
 def test_a_directory_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
@@ -282,6 +269,7 @@ def test_arrays_and_words_come_back_as_they_were(tmp_path: Path) -> None:
         np.zeros((0, 3), np.int32),
         np.asarray(7, np.uint32),
         np.asarray([[True, False]]),
+        np.zeros(0, np.float64),
     ]
     words = {"a": [1, 0.1 + 0.2, None, "ä"], "b": float("inf")}
     with Checkpoints(tmp_path, keep=1) as files:
@@ -320,20 +308,25 @@ def test_sigint_saves_the_last_generation_and_interrupts(tmp_path: Path) -> None
     same(WHOLE, run(tmp_path))
 
 
-def test_an_inner_listener_acts_before_an_outer_one() -> None:
-    code = """
-import os, signal, time
-from jaxcompress.search.at_signal import AtSignal
+def test_an_inner_listener_acts_before_an_outer_one_and_locks_end_with_a_process(
+    tmp_path: Path,
+) -> None:
+    code = f"""
+import os, signal
+from jaxcompress.search import AtSignal, locked
 def leave(number):
     print("outer", flush=True)
-    os._exit(3)
-with AtSignal(leave), AtSignal(lambda number: print("inner", number, flush=True)):
-    os.kill(os.getpid(), signal.SIGTERM)
-    sum(range(10**12))  # no handler of Python's runs in here
+    os.kill(os.getpid(), signal.SIGKILL)
+with locked({str(tmp_path)!r}), AtSignal(leave):
+    with AtSignal(lambda number: print("inner", number, flush=True)):
+        os.kill(os.getpid(), signal.SIGTERM)
+        sum(range(10**12))  # no handler of Python's runs in here
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 3, done.stderr
+    assert done.returncode == -signal.SIGKILL, done.stderr
     assert done.stdout.split() == ["inner", "15", "outer"]
+    with locked(tmp_path):
+        pass
 
 
 def test_a_listener_leaves_ignored_signals_and_other_threads_alone() -> None:
