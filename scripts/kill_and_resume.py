@@ -3,8 +3,8 @@
 python scripts/kill_and_resume.py [--kills 20] [--terms 5] [--seed 0] [--out docs/results]
 
 The run is small: digits, with compiled programs out of a cache that the uninterrupted run
-leaves to the others. A kill is `kill -9`; a term is SIGTERM, of which the seconds to the end
-of the process are measured as well. A moment is a number of CPU seconds of the process, at
+leaves to the others. A kill is `kill -9`; a term is SIGTERM, and the seconds from there to
+the end of the process are measured. A moment is a number of CPU seconds of the process, at
 random in all that an uninterrupted run takes, so that a busy machine moves none of them.
 """
 
