@@ -1,16 +1,27 @@
-"""What a configuration chooses: the genes and the objectives of one network."""
+"""What a configuration chooses: genes, objectives and algorithm of one network."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Int, PyTree
 
 from jaxcompress.compress import calibrate
-from jaxcompress.config import Config
+from jaxcompress.config import Config, write_whole
 from jaxcompress.data import Dataset
+from jaxcompress.evolution import (
+    MOEAD,
+    NSGA2,
+    NSGA3,
+    Algorithm,
+    Decomposed,
+    Genetic,
+    RandomSearch,
+)
 from jaxcompress.network import Network
 from jaxcompress.objectives import (
     Bops,
@@ -25,13 +36,48 @@ from jaxcompress.objectives import (
     Size,
     measure_latency,
 )
+from jaxcompress.search import ladder
 from jaxcompress.space import Space, genes, importance
 
+ALGORITHMS: dict[str, Any] = {
+    "nsga2": NSGA2,
+    "nsga3": NSGA3,
+    "moead": MOEAD,
+    "decomposed": Decomposed,
+    "random": RandomSearch,
+}
 CALIBRATION = 1024  # training images that say in which range activations lie
 
 
-def space_of(config: Config, network: Network, data: Dataset) -> Space:
+def measured(
+    config: Config, network: Network, data: Dataset
+) -> dict[str, dict[str, np.ndarray]]:
+    """Returns what a space needs to know of the trained network, from training data.
+
+    Returns:
+        "scores": by group, of its channels, float32 [n]; "ranges": by layer, of its
+        inputs, float32 [2]; either only where the configuration asks for it.
+
+    Raises:
+        ValueError: a choice does not fit the network.
+    """
+    found = {}
+    if config.space.channels:
+        found["scores"] = _scores(config, network, data)
+    if config.space.activation_bits:
+        order = np.random.default_rng(config.data.seed).permutation(len(data.train))
+        images = np.asarray(data.train.inputs)[np.sort(order[:CALIBRATION])]
+        found["ranges"] = calibrate(network, data.normalize(images))
+    return found
+
+
+def space_of(
+    config: Config, network: Network, known: Mapping[str, dict[str, np.ndarray]]
+) -> Space:
     """Returns the space in which a network is searched.
+
+    Args:
+        known: what was `measured`.
 
     Raises:
         ValueError: nothing may be chosen, or a choice does not fit the network.
@@ -41,7 +87,7 @@ def space_of(config: Config, network: Network, data: Dataset) -> Space:
     if chosen.blocks and network.blocks:
         kinds.append(genes.KeepBlock())
     if chosen.channels:
-        scores = _scores(config, network, data)
+        scores = known.get("scores", {})
         kinds.append(genes.ChannelCount(scores, chosen.multiple_of, chosen.minimum))
     if chosen.ranks:
         kinds.append(genes.Rank(chosen.ranks))
@@ -57,9 +103,7 @@ def space_of(config: Config, network: Network, data: Dataset) -> Space:
             genes.WeightBits(chosen.weight_bits, chosen.granularity, chosen.scale_by)
         )
     if chosen.activation_bits:
-        order = np.random.default_rng(config.data.seed).permutation(len(data.train))
-        images = np.asarray(data.train.inputs)[np.sort(order[:CALIBRATION])]
-        ranges = calibrate(network, data.normalize(images))
+        ranges = known.get("ranges", {})
         kinds.append(genes.ActivationBits(ranges, chosen.activation_bits))
     return Space(network, kinds)
 
@@ -80,7 +124,8 @@ def objectives_of(
     """Returns what a search minimises, and the bounds that it keeps.
 
     Args:
-        params: what is compressed; directory: where a table of latencies is written.
+        params: what is compressed; directory: where a table of latencies is written,
+            or read, if there is one.
     """
     chosen = config.search
     size = Size(chosen.coding, params)
@@ -93,12 +138,31 @@ def objectives_of(
         "energy": Energy(chosen.dataflow, chosen.energy_table),
     }
     if "latency" in chosen.objectives:
-        table = measure_latency(network)
-        (directory / "latency.json").write_text(json.dumps(table), encoding="utf-8")
-        known["latency"] = Latency(table)
+        path = directory / "latency.json"
+        if not path.exists():  # times differ from one measurement to the next
+            write_whole(path, json.dumps(measure_latency(network)))
+        known["latency"] = Latency(json.loads(path.read_text(encoding="utf-8")))
     constraints = []
     if chosen.max_size is not None:
         constraints.append(size <= chosen.max_size)
     if chosen.max_macs is not None:
         constraints.append(Macs() <= chosen.max_macs)
     return [known[name] for name in chosen.objectives], constraints
+
+
+def initial_of(config: Config, space: Space) -> Int[np.ndarray, "n genes"]:
+    """Returns the genotypes with which the search and chance begin, even in every kind."""
+    kinds, size = len(space.kinds), config.search.population
+    heights = 3 if 3**kinds <= size else 2
+    return ladder(space, (heights,) * kinds)[:size]
+
+
+def algorithm_of(
+    config: Config, space: Space, width: int, initial: Int[np.ndarray, "n genes"]
+) -> Algorithm:
+    """Returns the algorithm that searches a space for `width` objectives."""
+    kind = ALGORITHMS[config.search.algorithm]
+    options: dict[str, Any] = {}
+    if issubclass(kind, Genetic):
+        options["crossover"] = config.search.crossover
+    return kind(config.search.population, space, width, initial=initial, **options)

@@ -201,6 +201,12 @@ class SearchConfig(Section):
         default=None, gt=0, description="bytes of parameters, at most"
     )
     max_macs: float | None = Field(default=None, gt=0, description="MACs an image, at most")
+    checkpoint_every: int = Field(
+        default=5, ge=1, description="generations from one checkpoint to the next, >= 1"
+    )
+    checkpoints_kept: int = Field(
+        default=3, ge=1, description="how many checkpoints of the search stay, >= 1"
+    )
 
     @field_validator("objectives")
     @classmethod
@@ -293,7 +299,14 @@ def read(path: Path) -> Config:
 def write(config: Config, path: Path) -> None:
     """Writes a configuration, complete, so that it can be run again."""
     tree = config.model_dump(mode="json")
-    path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+    write_whole(path, yaml.safe_dump(tree, sort_keys=False))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file that is there whole or not at all, also if the process is killed."""
+    half = path.with_name(f"{path.name}.half")
+    half.write_text(text, encoding="utf-8")
+    half.replace(path)
 
 
 def _explained(error: ValidationError, section: type[BaseModel]) -> str:

@@ -1,9 +1,13 @@
-"""One run from end to end: train, search, fine-tune, compact, save, judge."""
+"""One run from end to end, stage by stage; what a finished stage gave is kept.
+
+A run that was stopped goes on after its last finished stage, and inside the search after
+its last checkpoint. A stage takes from those before what they saved and nothing else, so
+that it does the same after a stop.
+"""
 
 import json
 import shutil
-import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +15,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import PyTree
 from rich.console import Console
 
 from jaxcompress import data as datasets, models
 from jaxcompress.artifact import parameter_bytes
-from jaxcompress.assemble import objectives_of, space_of
+from jaxcompress.assemble import algorithm_of, initial_of, measured, objectives_of, space_of
 from jaxcompress.compress import coded_parameters, compiled_forward
-from jaxcompress.config import Config, write
+from jaxcompress.config import Config
 from jaxcompress.data import Dataset
-from jaxcompress.evolution import MOEAD, NSGA2, NSGA3, Decomposed, Genetic, RandomSearch
 from jaxcompress.network import Network, trace
 from jaxcompress.objectives import Macs
 from jaxcompress.report import (
@@ -32,17 +35,19 @@ from jaxcompress.report import (
     save_and_judge,
     write_csv,
 )
+from jaxcompress.run_directory import RunDirectory, checked, made, new_path, reopened
 from jaxcompress.search import (
     Evaluator,
     Generation,
     Measure,
     Result,
+    archive_of,
     greedy,
     grid_steps,
-    ladder,
     non_dominated,
     random_search,
     representatives,
+    result_of,
     search,
     uniform_grid,
 )
@@ -50,13 +55,7 @@ from jaxcompress.space import Plan
 from jaxcompress.training import adapt, finetune, train
 
 OURS = "search"
-ALGORITHMS: dict[str, Any] = {
-    "nsga2": NSGA2,
-    "nsga3": NSGA3,
-    "moead": MOEAD,
-    "decomposed": Decomposed,
-    "random": RandomSearch,
-}
+KEYS: tuple[str, ...] = ("model", "train", "adapt", "search", "tune")
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +81,30 @@ class Outcome:
     result: Result
 
 
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What every stage of a run knows.
+
+    Attributes:
+        config: what to do.
+        data: with which images.
+        module: the network before it is trained.
+        keys: one for each of `KEYS`.
+        place: the run directory.
+        console: where progress and tables go.
+    """
+
+    config: Config
+    data: Dataset
+    module: Any
+    keys: dict[str, jax.Array]
+    place: RunDirectory
+    console: Console
+
+    def say(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+
 def run(config: Config, out: Path | None, console: Console) -> Outcome:
     """Runs a configuration and leaves everything in a directory.
 
@@ -90,63 +113,176 @@ def run(config: Config, out: Path | None, console: Console) -> Outcome:
     Args:
         config: what to do.
         out: the run directory, new or empty; `runs/NAME-DATE-TIME` if None. The
-            configuration, `metrics.jsonl`, `front.csv`, `front.png` and `artifacts/` are
-            written there.
+            configuration, `metrics.jsonl`, `front.csv`, `front.png`, `artifacts/` and
+            `checkpoints/` are written there.
         console: where progress and tables go.
 
     Raises:
         ValueError: something in the configuration does not fit; the message says what.
         OSError: the run directory cannot be made or written.
     """
-    keys = dict(zip(STAGES, jax.random.split(jax.random.key(config.seed), 5), strict=True))
+    given = _given(config)  # nothing is written before the input has proved good
+    with made(config, out or new_path(config)) as place:
+        return _run(Job(config, *given, place, console))
+
+
+def resume(config: Config, directory: Path, console: Console) -> Outcome | None:
+    """Goes on with a run that was stopped, to the end it would have had.
+
+    Args:
+        config: that of the run, with as many generations or more.
+        directory: of the run.
+        console: where progress and tables go.
+
+    Returns:
+        What the run found; None if it is finished: then no file is touched.
+
+    Raises:
+        ValueError: there is no such run, or another process is at it.
+        OSError: the run directory cannot be written.
+    """
+    if checked(config, directory).has("report", config.search.generations):
+        return None
+    with reopened(config, directory) as place:
+        return _run(Job(config, *_given(config), place, console))
+
+
+def _given(config: Config) -> tuple[Dataset, Any, dict[str, jax.Array]]:
+    """Returns data, untrained network and keys."""
+    keys = dict(zip(KEYS, jax.random.split(jax.random.key(config.seed), 5), strict=True))
     data = datasets.load(
         config.data.name, data_dir=config.data.directory, seed=config.data.seed
     )
-    module = models.create(config.model, keys["model"], data)
-    directory = _made(config, out)  # nothing is written before the input has proved good
-    try:
-        return _run(config, directory, data, module, keys, console)
-    except (ValueError, KeyboardInterrupt):
-        shutil.rmtree(directory)  # nothing half-written stays
-        if out is None and not any(directory.parent.iterdir()):
-            directory.parent.rmdir()
-        raise
+    return data, models.create(config.model, keys["model"], data), keys
 
 
-def _run(
-    config: Config,
-    directory: Path,
-    data: Dataset,
-    module: Any,
-    keys: Mapping[Any, jax.Array],
-    console: Console,
-) -> Outcome:
-    console.print(f"training {config.model} on {data.name}", highlight=False)
-    module, _ = train(keys["train"], module, data, config.train)
-    apply, params = models.as_function(module)
-    network = trace(apply, params, data.normalize(data.validation.inputs[:2]))
-    console.print(str(network), highlight=False, soft_wrap=True)
-    space = space_of(config, network, data)
-    shared = adapt(keys["adapt"], network, space, data, config.adapt)
+def _run(job: Job) -> Outcome:
+    network = _trained(job)
+    evaluate, shared = _adapted(job, network)
+    reference = (job.config.report.reference_error, float(np.log2(4 * network.size)))
+    measure = Measure((0, 1), reference, logged=(1,))
+    initial = initial_of(job.config, evaluate.space)
+    ours, chance = jax.random.split(job.keys["search"])
+    results = {OURS: _searched(job, evaluate, measure, initial, ours)}
+    if job.config.report.baselines:
+        count = len(results[OURS].archive)
+        results |= _baselines(job, evaluate, measure, initial, chance, count)
+    plans, params, members = _tuned(job, evaluate, shared, measure, results)
+    return _reported(job, network, measure, results, plans, params, members)
 
-    inputs = data.normalize(data.validation.inputs)
-    targets = jnp.asarray(data.validation.targets)
-    objectives, constraints = objectives_of(config, network, shared, directory)
+
+def _trained(job: Job) -> Network:
+    """Trains and traces the network."""
+    # The function is that of the untrained network, before and after a stop.
+    apply, _ = models.as_function(job.module)
+
+    def compute() -> PyTree:
+        job.say(f"training {job.config.model} on {job.data.name}")
+        module, _ = train(job.keys["train"], job.module, job.data, job.config.train)
+        return models.as_function(module)[1]
+
+    params = jax.tree.map(jnp.asarray, job.place.kept("train", compute))
+    network = trace(apply, params, job.data.normalize(job.data.validation.inputs[:2]))
+    job.say(str(network))
+    return network
+
+
+def _adapted(job: Job, network: Network) -> tuple[Evaluator, PyTree]:
+    """Makes the space, trains the shared weights, and says how both are evaluated."""
+    config, data, place = job.config, job.data, job.place
+    known = place.kept("space", lambda: measured(config, network, data))
+    space = space_of(config, network, known)
+
+    def compute() -> PyTree:
+        params = adapt(job.keys["adapt"], network, space, data, config.adapt)
+        return network.leaves(params)
+
+    leaves = jax.tree.map(jnp.asarray, place.kept("adapt", compute))
+    shared = network.unflatten(leaves)
+    objectives, constraints = objectives_of(config, network, shared, place.path)
     evaluate = Evaluator(
         network,
         space,
         objectives,
         constraints=constraints,
-        inputs=inputs,
-        targets=targets,
+        inputs=data.normalize(data.validation.inputs),
+        targets=jnp.asarray(data.validation.targets),
         params=shared,
     )
-    float_bytes = 4 * network.size
-    reference = (config.report.reference_error, float(np.log2(float_bytes)))
-    measure = Measure((0, 1), reference, logged=(1,))
-    results = _searched(config, evaluate, measure, keys["search"], directory, console)
+    return evaluate, shared
 
-    console.print("fine-tuning the fronts", highlight=False)
+
+def _searched(
+    job: Job, evaluate: Evaluator, measure: Measure, initial: np.ndarray, key: jax.Array
+) -> Result:
+    """Runs the search, from its last checkpoint on if it has one."""
+    config, width = job.config.search, len(evaluate.objectives)
+    algorithm = algorithm_of(job.config, evaluate.space, width, initial)
+    with (
+        (job.place.path / "metrics.jsonl").open("w", encoding="utf-8") as log,
+        SearchProgress(job.console, OURS, config.generations) as progress,
+    ):
+
+        def on_generation(generation: Generation) -> None:
+            log.write(json.dumps(asdict(generation)) + "\n")
+            log.flush()
+            progress.update(generation)
+
+        return search(
+            key,
+            algorithm,
+            evaluate,
+            generations=config.generations,
+            measure=measure,
+            on_generation=on_generation,
+            checkpoint_dir=job.place.checkpoints(OURS),
+            checkpoint_every=config.checkpoint_every,
+            checkpoints_kept=config.checkpoints_kept,
+        )
+
+
+def _baselines(
+    job: Job,
+    evaluate: Evaluator,
+    measure: Measure,
+    initial: np.ndarray,
+    key: jax.Array,
+    count: int,
+) -> dict[str, Result]:
+    """Runs what the search is compared with, about `count` evaluations each."""
+    job.say("baselines: uniform grid, greedy, random")
+    steps = grid_steps(evaluate.space, count)
+    methods: dict[str, Callable[[], Result]] = {
+        "uniform": lambda: uniform_grid(evaluate, steps, measure),
+        "greedy": lambda: greedy(evaluate, measure),
+        "random": lambda: random_search(key, evaluate, count, initial, measure),
+    }
+    results = {}
+    for name, method in methods.items():
+
+        def compute(method: Callable[[], Result] = method) -> dict[str, np.ndarray]:
+            archive = method().archive
+            columns = ("genotypes", "objectives", "violation")
+            return {column: getattr(archive, column) for column in columns}
+
+        found = job.place.kept(name, compute, job.config.search.generations)
+        results[name] = result_of(archive_of(evaluate, **found), evaluate, measure)
+    return results
+
+
+def _tuned(
+    job: Job,
+    evaluate: Evaluator,
+    shared: PyTree,
+    measure: Measure,
+    results: dict[str, Result],
+) -> tuple[Plan, PyTree, list[Member]]:
+    """Fine-tunes a few members of every front.
+
+    Returns:
+        Plans and parameters, every leaf [P, ...], and the P members.
+    """
+    config, network, space = job.config, evaluate.network, evaluate.space
     rows = {
         method: representatives(
             result.genotypes, result.objectives, config.report.members, measure
@@ -155,19 +291,27 @@ def _run(
     }
     stacked = np.concatenate(list(rows.values()))
     plans = jax.device_get(jax.jit(jax.vmap(space.decode))(stacked))
-    before = jax.tree.map(
-        lambda leaf: np.stack([leaf] * len(stacked)), jax.device_get(shared)
-    )
-    tuned = finetune(keys["tune"], network, plans, data, config.finetune, shared)
-    # Early stopping with two stops: the validation split says whether tuning helped.
-    stops = [(p, _validated(network, plans, p, inputs, targets)) for p in (before, tuned)]
-    better = stops[1][1] >= stops[0][1]
-    params = jax.tree.map(
-        lambda a, b: np.where(better.reshape(-1, *(1,) * (a.ndim - 1)), b, a),
-        before,
-        tuned,
-    )
-    accuracies = np.maximum(stops[0][1], stops[1][1]).tolist()
+
+    def compute() -> dict[str, Any]:
+        job.say("fine-tuning the fronts")
+        before = jax.tree.map(
+            lambda leaf: np.stack([leaf] * len(stacked)), jax.device_get(shared)
+        )
+        tuned = finetune(
+            job.keys["tune"], network, plans, job.data, config.finetune, shared
+        )
+        # Early stopping with two stops: the validation split says whether tuning helped.
+        first, last = (_validated(job, network, plans, p) for p in (before, tuned))
+        better = last >= first
+        params = jax.tree.map(
+            lambda a, b: np.where(better.reshape(-1, *(1,) * (a.ndim - 1)), b, a),
+            before,
+            tuned,
+        )
+        return {"params": network.leaves(params), "accuracies": np.maximum(first, last)}
+
+    found = job.place.kept("finetune", compute, config.search.generations)
+    params = network.unflatten(found["params"])
     macs = jax.jit(jax.vmap(lambda plan: Macs()(network, plan)))(plans)
     sizes = [
         float(
@@ -176,44 +320,57 @@ def _run(
         for i in range(len(stacked))
     ]
     methods = [method for method, part in rows.items() for _ in part]
-    columns = zip(methods, accuracies, sizes, macs.tolist(), strict=True)
-    members = [Member(*column) for column in columns]
+    columns = zip(methods, found["accuracies"].tolist(), sizes, macs.tolist(), strict=True)
+    return plans, params, [Member(*column) for column in columns]
+
+
+def _reported(
+    job: Job,
+    network: Network,
+    measure: Measure,
+    results: dict[str, Result],
+    plans: Plan,
+    params: PyTree,
+    members: list[Member],
+) -> Outcome:
+    """Saves and tests the search's front, and shows how the methods compare."""
+    config, path = job.config, job.place.path
+    job.say("saving and testing the front")
     volumes = {
         method: measure(_points([m for m in members if m.method == method]))
-        for method in rows
+        for method in results
     }
-
-    console.print("saving and testing the front", highlight=False)
     ours = _points([m for m in members if m.method == OURS])
     kept = np.flatnonzero(non_dominated(ours))
     kept = kept[np.argsort(ours[kept, 1])]
-    folder = directory / "artifacts"
+    folder = path / "artifacts"
+    shutil.rmtree(folder, ignore_errors=True)  # of fewer generations, or half-written
     folder.mkdir()
     dense, front = save_and_judge(
         network,
         [members[i] for i in kept],
         _rows(plans, kept),
         _rows(params, kept),
-        data,
+        job.data,
         folder,
         config.search.coding,
     )
     for place, member in zip(kept, front, strict=True):
         members[place] = member
-    write_csv(directory / "front.csv", [dense, *members])
+    write_csv(path / "front.csv", [dense, *members])
     title = f"{config.name}: fronts after fine-tuning"
-    plot_fronts(directory / "front.png", members, dense, title)
-    console.print(front_table(front, dense))
+    plot_fronts(path / "front.png", members, dense, title)
+    job.console.print(front_table(front, dense))
     counts = {method: len(result.archive) for method, result in results.items()}
-    console.print(comparison_table(volumes, counts))
-    console.print(
+    job.console.print(comparison_table(volumes, counts))
+    error, size = measure.reference
+    job.say(
         "hypervolume of (validation error, log2 bytes of parameters), reference point "
-        f"({reference[0]}, log2 of the {float_bytes:,} bytes of float32 parameters)",
-        highlight=False,
-        soft_wrap=True,
+        f"({error}, log2 of the {4 * network.size:,} bytes of float32 parameters)"
     )
+    job.place.kept("report", dict, config.search.generations)  # the run is finished
     return Outcome(
-        directory, dense, tuple(members), tuple(front), volumes, reference, results[OURS]
+        path, dense, tuple(members), tuple(front), volumes, (error, size), results[OURS]
     )
 
 
@@ -222,83 +379,15 @@ def _points(members: list[Member]) -> np.ndarray:
     return np.asarray([[1.0 - m.validation, m.size] for m in members])
 
 
-STAGES = ("model", "train", "adapt", "search", "tune")
-
-
-def _made(config: Config, out: Path | None) -> Path:
-    """Makes the run directory, with the configuration in it."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    path = out or Path("runs") / f"{config.name}-{stamp}"
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ValueError(f"--out {path}: is not an empty directory; name a new one")
-    path.mkdir(parents=True, exist_ok=True)
-    write(config, path / "config.yaml")
-    return path.resolve()
-
-
-def _searched(
-    config: Config,
-    evaluate: Evaluator,
-    measure: Measure,
-    key: jax.Array,
-    directory: Path,
-    console: Console,
-) -> dict[str, Result]:
-    """Runs the search and, if wanted, the baselines, all with the same first genotypes."""
-    space = evaluate.space
-    heights = 3 if 3 ** len(space.kinds) <= config.search.population else 2
-    initial = ladder(space, (heights,) * len(space.kinds))[: config.search.population]
-    kind = ALGORITHMS[config.search.algorithm]
-    options: dict[str, Any] = {}
-    if issubclass(kind, Genetic):
-        options["crossover"] = config.search.crossover
-    algorithm = kind(
-        config.search.population,
-        space,
-        len(evaluate.objectives),
-        initial=initial,
-        **options,
-    )
-    ours, chance = jax.random.split(key)
-    with (
-        (directory / "metrics.jsonl").open("w", encoding="utf-8") as log,
-        SearchProgress(console, OURS, config.search.generations) as progress,
-    ):
-
-        def on_generation(generation: Generation) -> None:
-            log.write(json.dumps(asdict(generation)) + "\n")
-            log.flush()
-            progress.update(generation)
-
-        results = {
-            OURS: search(
-                ours,
-                algorithm,
-                evaluate,
-                generations=config.search.generations,
-                measure=measure,
-                on_generation=on_generation,
-            )
-        }
-    if config.report.baselines:
-        console.print("baselines: uniform grid, greedy, random", highlight=False)
-        steps = grid_steps(space, len(results[OURS].archive))
-        results["uniform"] = uniform_grid(evaluate, steps, measure)
-        results["greedy"] = greedy(evaluate, measure)
-        count = len(results[OURS].archive)
-        results["random"] = random_search(chance, evaluate, count, initial, measure)
-    return results
-
-
-def _validated(
-    network: Network, plans: Plan, params: PyTree, inputs: Array, targets: Array
-) -> np.ndarray:
+def _validated(job: Job, network: Network, plans: Plan, params: PyTree) -> np.ndarray:
     """Returns the validation accuracy of every member, float64 [P]."""
+    inputs = job.data.normalize(job.data.validation.inputs)
+    targets = np.asarray(job.data.validation.targets)
     run = compiled_forward(network)
     accuracies = []
     for i in range(jax.tree.leaves(plans)[0].shape[0]):
         outputs = np.asarray(run(_rows(plans, i), inputs, _rows(params, i)))
-        accuracies.append((outputs.argmax(-1) == np.asarray(targets)).mean())
+        accuracies.append((outputs.argmax(-1) == targets).mean())
     return np.asarray(accuracies)
 
 

@@ -1,11 +1,15 @@
 """The command line: `python -m jaxcompress.run [--config NAME] [--section.option VALUE]`.
 
+`--resume DIR` goes on with a run that was stopped.
+
 Train, trace, search, fine-tune, compact, save and judge, as one configuration says.
 """
 
 import contextlib
 import io
 import logging
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +18,18 @@ import tyro
 from rich.console import Console
 
 from jaxcompress.config import Config, find, read
-from jaxcompress.pipeline import run
+from jaxcompress.pipeline import resume, run
+from jaxcompress.run_directory import configuration, new_path
+from jaxcompress.search import AtSignal
 
 DEFAULT = "digits"
 USAGE = """\
 usage: python -m jaxcompress.run [--config FILE_OR_NAME] [--out DIR] [--OPTION VALUE ...]
+       python -m jaxcompress.run --resume DIR [--search.generations N]
 
 --config  a YAML file, or the name of a bundled configuration (default: digits)
 --out     the run directory, new or empty (default: runs/NAME-DATE-TIME)
+--resume  the directory of a run that was stopped, or that shall have more generations
 
 Every value of the configuration is an option; the defaults below are those of the chosen
 configuration.
@@ -31,27 +39,59 @@ configuration.
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
+    At SIGTERM or SIGINT the process leaves a checkpoint, says so in one line and exits at
+    once, with 143 or 130.
+
     Returns:
-        The exit code: 0, 2 after one line on standard error when something that the user
-        gave is wrong, 130 after an interruption.
+        The exit code: 0, or 2 after one line on standard error when something that the
+        user gave is wrong or a file cannot be written.
     """
-    logging.getLogger("absl").setLevel(logging.ERROR)  # readers log what we say better
+    # Readers and writers of files log what we say better.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     arguments = list(sys.argv[1:] if argv is None else argv)
     width = None if sys.stdout.isatty() else 160
     console = Console(width=width)
+    places: list[Path] = []
     try:
-        name = _taken(arguments, "--config") or DEFAULT
-        out = _taken(arguments, "--out")
-        config = _overridden(read(find(name)), arguments)
-        outcome = run(config, Path(out) if out else None, console)
+        with AtSignal(lambda number: _leave(number, console, places)):
+            return _main(arguments, console, places)
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted; the unfinished run directory was removed", file=sys.stderr)
-        return 130
-    console.print(str(outcome.directory), highlight=False, soft_wrap=True)
+
+
+def _main(arguments: list[str], console: Console, places: list[Path]) -> int:
+    """Runs; `places` learns where, before anything is written there."""
+    name = _taken(arguments, "--config")
+    out = _taken(arguments, "--out")
+    old = _taken(arguments, "--resume")
+    if old is None:
+        config = _overridden(read(find(name or DEFAULT)), arguments)
+        places.append(Path(out) if out else new_path(config))
+        outcome = run(config, places[0], console)
+    elif out is not None:
+        raise ValueError(f"--out {out}: a run that is resumed stays in its directory")
+    else:
+        before = read(find(name)) if name else configuration(Path(old))
+        config = _overridden(before, arguments)
+        places.append(Path(old))
+        outcome = resume(config, places[0], console)
+    if outcome is None:
+        said = f"{old}: is finished; a larger --search.generations goes on"
+    else:
+        said = str(outcome.directory)
+    console.print(said, highlight=False, soft_wrap=True)
     return 0
+
+
+def _leave(number: int, console: Console, places: list[Path]) -> None:
+    """Ends the process; what was worth it is saved."""
+    console.show_cursor(True)
+    said = "nothing was written"
+    if places and (places[0] / "config.yaml").is_file():
+        said = f"go on with: python -m jaxcompress.run --resume {places[0]}"
+    print(f"stopped by {signal.Signals(number).name}; {said}", file=sys.stderr, flush=True)
+    os._exit(128 + number)
 
 
 def _taken(arguments: list[str], option: str) -> str | None:

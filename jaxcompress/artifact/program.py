@@ -2,7 +2,8 @@
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -90,13 +91,29 @@ def encode(network: Network, platforms: Sequence[str] = PLATFORMS) -> bytes:
         example = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype), example
         )
-    exported = export.export(jax.jit(call), platforms=platforms)(leaves, example)
+    with _no_locations():
+        exported = export.export(jax.jit(call), platforms=platforms)(leaves, example)
     data = zlib.compress(bytes(exported.serialize()), 9)
     try:
         _ = decode(data, [leaf.shape for leaf in leaves])._call
     except ArtifactError as error:
         raise ValueError(f"save: this function cannot be in a file: {error}") from error
     return data
+
+
+@contextmanager
+def _no_locations() -> Iterator[None]:
+    """Keeps paths and callers on this machine out of a program, which is for others.
+
+    They would also make it depend on how the process came here.
+    """
+    option = "jax_traceback_in_locations_limit"
+    before = getattr(jax.config, option)
+    jax.config.update(option, 0)
+    try:
+        yield
+    finally:
+        jax.config.update(option, before)
 
 
 def decode(data: bytes | memoryview, shapes: Sequence[tuple[int, ...]]) -> Program:

@@ -1,9 +1,12 @@
 """The search: evaluation of populations, the loop, seeds and baselines."""
 
 from jaxcompress.search.archive import Archive, non_dominated
+from jaxcompress.search.at_signal import AtSignal
 from jaxcompress.search.baselines import greedy, random_search, uniform_grid
+from jaxcompress.search.checkpoint import Checkpoints
 from jaxcompress.search.evaluator import Evaluator
-from jaxcompress.search.loop import Generation, Result, search
+from jaxcompress.search.lock import locked
+from jaxcompress.search.loop import Result, archive_of, result_of, search
 from jaxcompress.search.measure import Measure
 from jaxcompress.search.racing import Racing
 from jaxcompress.search.seeding import (
@@ -16,24 +19,30 @@ from jaxcompress.search.seeding import (
     up_to,
 )
 from jaxcompress.search.selection import representatives
+from jaxcompress.search.state import Generation
 
 __all__ = [
     "Archive",
+    "AtSignal",
+    "Checkpoints",
     "Evaluator",
     "Generation",
     "Measure",
     "Racing",
     "Result",
+    "archive_of",
     "boundary",
     "corners",
     "encoded",
     "greedy",
     "grid_steps",
     "ladder",
+    "locked",
     "non_dominated",
     "probes",
     "random_search",
     "representatives",
+    "result_of",
     "search",
     "uniform_grid",
     "up_to",

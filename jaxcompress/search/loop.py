@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,35 +16,8 @@ from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.measure import Measure
 from jaxcompress.search.racing import Racing
-
-
-@dataclass(frozen=True)
-class Generation:
-    """What one generation did; a line of metrics.jsonl.
-
-    Attributes:
-        generation: counted from 1.
-        evaluations: genotypes evaluated so far, known ones not counted again.
-        asked: genotypes asked for so far.
-        failed: of those evaluated, how many had an objective or a violation that is not
-            finite.
-        best: by objective name the smallest value of a feasible genotype so far.
-        hypervolume: of everything evaluated so far (see `Measure`); 0 as long as nothing
-            is feasible.
-        rate: evaluations a second in this generation.
-        seconds: since the search began.
-        metrics: what the algorithm says of its generation (see its `tell`).
-    """
-
-    generation: int
-    evaluations: int
-    asked: int
-    failed: int
-    best: dict[str, float]
-    hypervolume: float
-    rate: float
-    seconds: float
-    metrics: dict[str, int | float]
+from jaxcompress.search.resume import kept, settings_of
+from jaxcompress.search.state import Generation, SearchState
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,72 +71,158 @@ def search(
     measure: Measure | None = None,
     params: Any = None,
     on_generation: Callable[[Generation], None] | None = None,
+    checkpoint_dir: str | Path | None = None,
+    checkpoint_every: int = 5,
+    checkpoints_kept: int = 3,
 ) -> Result:
     """Runs an algorithm for some generations and returns the front it found.
 
     The front comes from everything evaluated, not from the last population. A genotype
     that was evaluated before is not run again.
 
+    With a `checkpoint_dir` nothing is lost: the same call in another process goes on from
+    the last checkpoint, also for more generations, and ends bit for bit where it would
+    have ended without a stop. Besides the regular checkpoints, SIGTERM and SIGINT leave
+    one of the last finished generation, at once; then they do what they always do.
+
     Args:
         key: consumed; the same key gives the same front.
         algorithm: from `jaxcompress.evolution`.
         evaluate: gives objectives to genotypes.
-        generations: how many, the initial population included; at least 1.
+        generations: how many, the initial population and those before a resume included;
+            at least 1.
         measure: for the hypervolume; all objectives against the worst of the first
             generation in which something is feasible if None.
         params: the algorithm's rates; its `default_params` if None.
-        on_generation: called after each generation.
+        on_generation: called after each generation, and for each that a checkpoint knows.
+        checkpoint_dir: of this search alone; nothing is written if None.
+        checkpoint_every: generations from one checkpoint to the next, at least 1.
+        checkpoints_kept: how many checkpoints stay, at least 1.
 
     Returns:
         The front, the hypervolume and the history.
 
     Raises:
-        ValueError: `generations` is below 1, or every evaluation failed.
+        ValueError: `generations` is below 1 or less than were done; every evaluation
+            failed; the checkpoints are of another search, or in use.
+        OSError: a checkpoint cannot be written; those before it stay whole.
     """
     if generations < 1:
         raise ValueError(f"search: generations is {generations}; allowed: 1 or more")
-    archive = empty_archive(evaluate)
     params = algorithm.default_params if params is None else params
-    init, ask, tell = algorithm.compiled
-    key, start = jax.random.split(key)
-    state = init(start, params)
-    history: list[Generation] = []
-    asked, began = 0, time.perf_counter()
-    for number in range(1, generations + 1):
-        tick = time.perf_counter()
-        key, ask_key, tell_key = jax.random.split(key, 3)
-        genotypes, state = ask(ask_key, state, params)
-        rows = np.asarray(genotypes)
-        before = len(archive)
-        evaluated(archive, evaluate, rows)
-        objectives, violation = archive.lookup(rows)
-        evaluation = Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
-        state, metrics = tell(tell_key, genotypes, evaluation, state, params)
-        asked += len(rows)
-        if measure is None and archive.front().size:
-            measure = Measure.worst(archive.objectives)
-        history.append(
-            _generation(
-                number,
-                archive,
-                evaluate.names,
-                measure,
-                asked,
-                before,
-                tick,
-                began,
-                {name: value.item() for name, value in metrics.items()},
+    state = _first(key, algorithm, evaluate, measure, params)
+    tell_all = on_generation or (lambda _: None)
+    with ExitStack() as stack:
+        keeper = None
+        if checkpoint_dir is not None:
+            settings = settings_of(key, algorithm, evaluate, measure, params)
+            every, keep = checkpoint_every, checkpoints_kept
+            files = kept(checkpoint_dir, settings, state, every, keep)
+            keeper = stack.enter_context(files)
+            state = keeper.state
+        done = len(state.history)
+        if done > generations:
+            raise ValueError(
+                f"search: generations is {generations}; {checkpoint_dir} has {done} "
+                "already: give as many or more"
             )
-        )
-        if on_generation is not None:
-            on_generation(history[-1])
-    return result_of(archive, evaluate, measure, tuple(history))
+        for generation in state.history:
+            tell_all(generation)
+        archive = archive_of(evaluate, state.genotypes, state.objectives, state.violation)
+        if done and isinstance(evaluate, Racing):
+            evaluate.recall(archive.genotypes[archive.front()])
+        began = time.perf_counter() - (state.history[-1].seconds if done else 0.0)
+        for number in range(done + 1, generations + 1):
+            state = _next(state, archive, algorithm, evaluate, params, began)
+            if keeper is not None:
+                keeper.saw(state, last=number == generations)
+            tell_all(state.history[-1])
+    return result_of(archive, evaluate, state.measure, state.history)
+
+
+def _first(
+    key: PRNGKeyArray,
+    algorithm: Algorithm,
+    evaluate: Evaluator | Racing,
+    measure: Measure | None,
+    params: Any,
+) -> SearchState:
+    """Returns the state before the first generation."""
+    key, start = jax.random.split(key)
+    nothing = empty_archive(evaluate)
+    return SearchState(
+        key=key,
+        algorithm=algorithm.compiled.init(start, params),
+        genotypes=nothing.genotypes,
+        objectives=nothing.objectives,
+        violation=nothing.violation,
+        measure=measure,
+    )
+
+
+def _next(
+    state: SearchState,
+    archive: Archive,
+    algorithm: Algorithm,
+    evaluate: Evaluator | Racing,
+    params: Any,
+    began: float,
+) -> SearchState:
+    """Returns the state one generation later; the archive takes in what is new.
+
+    Args:
+        archive: everything in `state`, ready to be asked.
+        began: when the search began, by `time.perf_counter`.
+    """
+    _, ask, tell = algorithm.compiled
+    tick, before, measure = time.perf_counter(), len(archive), state.measure
+    key, ask_key, tell_key = jax.random.split(state.key, 3)
+    genotypes, asked = ask(ask_key, state.algorithm, params)
+    rows = np.asarray(genotypes)
+    evaluated(archive, evaluate, rows)
+    objectives, violation = archive.lookup(rows)
+    evaluation = Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
+    told, metrics = tell(tell_key, genotypes, evaluation, asked, params)
+    if measure is None and archive.front().size:
+        measure = Measure.worst(archive.objectives)
+    generation = _generation(
+        len(state.history) + 1,
+        archive,
+        evaluate.names,
+        measure,
+        len(rows) + (state.history[-1].asked if state.history else 0),
+        before,
+        tick,
+        began,
+        {name: value.item() for name, value in metrics.items()},
+    )
+    return SearchState(
+        key=key,
+        algorithm=told,
+        genotypes=archive.genotypes,
+        objectives=archive.objectives,
+        violation=archive.violation,
+        history=(*state.history, generation),
+        measure=measure,
+    )
 
 
 def empty_archive(evaluate: Evaluator | Racing) -> Archive:
     """Returns an archive for what `evaluate` will find."""
     space = evaluate.space
     return Archive(len(space), len(evaluate.objectives), space.canonical_rows)
+
+
+def archive_of(
+    evaluate: Evaluator | Racing,
+    genotypes: Int[np.ndarray, "n genes"],
+    objectives: Float[np.ndarray, "n m"],
+    violation: Float[np.ndarray, " n"],
+) -> Archive:
+    """Returns an archive of what `evaluate` has found, in this order."""
+    archive = empty_archive(evaluate)
+    archive.add(genotypes, objectives, violation)
+    return archive
 
 
 def evaluated(archive: Archive, evaluate: Evaluator | Racing, rows: np.ndarray) -> None:
@@ -208,7 +269,7 @@ def _generation(
     before: int,
     tick: float,
     began: float,
-    metrics: dict[str, int | float],
+    metrics: dict[str, float | int],
 ) -> Generation:
     objectives, now = archive.objectives, time.perf_counter()
     finite = np.isfinite(objectives).all(1) & np.isfinite(archive.violation)

@@ -6,7 +6,7 @@ from scipy.stats import binom
 
 from jaxcompress.evolution import Evaluation
 from jaxcompress.network import Network
-from jaxcompress.objectives import Cost, Error, Quality
+from jaxcompress.objectives import Constraint, Cost, Error, Quality
 from jaxcompress.search.archive import non_dominated
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.space import Space
@@ -84,6 +84,11 @@ class Racing:
         return self.evaluate.objectives
 
     @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """The evaluator's constraints."""
+        return self.evaluate.constraints
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The objectives' names."""
         return self.evaluate.names
@@ -135,6 +140,12 @@ class Racing:
             racing = racing[~stopped]
         self._remember(objectives[racing], violation[racing], wrong[racing])
         return Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
+
+    def recall(self, genotypes: Int[np.ndarray, "f genes"]) -> None:
+        """Runs in full what is on the front of a search that goes on, to be met again."""
+        stages, self.stages = self.stages, self.stages[-1:]
+        self(genotypes)
+        self.stages = stages
 
     def _met(
         self, objectives: Float[np.ndarray, "p m"], wrong: Bool[np.ndarray, "p n"]

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import fields
 from pathlib import Path
 from typing import get_args
@@ -17,6 +18,8 @@ from rich.console import Console
 import jaxcompress as jc
 from jaxcompress import data, pipeline
 from jaxcompress.config import Config, Objective, find, read
+from jaxcompress.run import main
+from jaxcompress.search import locked
 
 OBJECTIVES = get_args(Objective)
 SMALL = (
@@ -25,40 +28,66 @@ SMALL = (
 ).split()
 
 
+def environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+
+
 def start(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     return subprocess.run(
         [sys.executable, "-m", "jaxcompress.run", *arguments],
         cwd=cwd,
-        env=environment,
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,
     )
 
 
+def complete(done: subprocess.CompletedProcess[str], path: Path) -> None:
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.strip().splitlines()
+    assert Path(lines[-1]) == path.resolve()
+    assert any("search 3/3" in line and "evaluations/s" in line for line in lines)
+    assert any("reference point" in line for line in lines)
+    for method in ("search", "uniform", "greedy", "random"):
+        assert any(f"│ {method} " in line for line in lines)
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two runs of one seed, from a directory of their own."""
+    """Two runs of one seed; the second is stopped while it searches, and resumed."""
     folder = tmp_path_factory.mktemp("somewhere")
-    paths = []
-    for name in ("a", "b"):
-        done = start(*SMALL, "--out", name, cwd=folder)
-        assert done.returncode == 0, done.stderr
-        lines = done.stdout.strip().splitlines()
-        assert Path(lines[-1]) == (folder / name).resolve()
-        assert any("search 3/3" in line and "evaluations/s" in line for line in lines)
-        assert any("reference point" in line for line in lines)
-        for method in ("search", "uniform", "greedy", "random"):
-            assert any(f"│ {method} " in line for line in lines)
-        paths.append(folder / name)
+    paths = [folder / "a", folder / "b"]
+    complete(start(*SMALL, "--out", "a", cwd=folder), paths[0])
+    command = [sys.executable, "-m", "jaxcompress.run", *SMALL, "--out", "b"]
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    metrics = paths[1] / "metrics.jsonl"
+    while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
+        time.sleep(0.01)
+    process.terminate()
+    _, said = process.communicate()
+    assert process.returncode == 143
+    assert said == (
+        "stopped by SIGTERM; go on with: python -m jaxcompress.run --resume b\n"
+    )
+    assert any((paths[1] / "checkpoints" / "search").glob("[1-3]"))
+    assert not (paths[1] / "front.csv").exists()
+    complete(start("--resume", "b", cwd=folder), paths[1])
     return paths
 
 
 def test_everything_is_in_the_directory(runs: list[Path]) -> None:
     run = runs[0]
+    files = {"config.yaml", "metrics.jsonl", "front.csv", "front.png"}
     names = {path.name for path in run.iterdir()}
-    assert names == {"config.yaml", "metrics.jsonl", "front.csv", "front.png", "artifacts"}
+    assert names == files | {"artifacts", "checkpoints"}
     config = read(find(str(run / "config.yaml")))
     assert config.search.population == 8 and config.train.epochs == 3
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -83,16 +112,60 @@ def test_reported_sizes_and_accuracies_are_the_files_own(runs: list[Path]) -> No
         assert float(row["size"]) == loaded.sizes.parameters
 
 
-def test_the_same_seed_gives_the_same_front(runs: list[Path]) -> None:
+def test_a_resumed_run_ends_where_an_uninterrupted_one_ends(runs: list[Path]) -> None:
     a, b = ((run / "front.csv").read_bytes() for run in runs)
     assert a == b
-    for path in (runs[0] / "artifacts").iterdir():
+    folders = [run / "artifacts" for run in runs]
+    assert len({tuple(sorted(p.name for p in folder.iterdir())) for folder in folders}) == 1
+    for path in folders[0].iterdir():
         assert path.read_bytes() == (runs[1] / "artifacts" / path.name).read_bytes()
+
+
+def test_a_finished_run_is_left_as_it_is(
+    runs: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def everything() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in runs[0].rglob("*")}
+
+    before = everything()
+    assert main(["--resume", str(runs[0])]) == 0
+    assert "is finished" in capsys.readouterr().out
+    assert everything() == before
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--seed", "3", "--search.generations", "9"], "seed = 0 and not 3; leave"),
+        (["--search.generations", "2"], "search.generations = 3 and not 2; leave"),
+        (["--config", "digits"], "train.epochs = 3 and not 60, "),
+        (["--out", "there"], "--out there: a run that is resumed stays"),
+    ],
+)
+def test_a_run_is_resumed_as_it_was(
+    runs: list[Path],
+    arguments: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--resume", str(runs[0]), *arguments]) == 2
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1
+
+
+def test_two_processes_are_not_at_one_run(
+    runs: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with locked(runs[0] / "checkpoints"):
+        assert main(["--resume", str(runs[0]), "--search.generations", "4"]) == 2
+    said = capsys.readouterr().err
+    assert "a run is going on there" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--resume", "full"], "--resume full: is no run directory"),
         (["--config", "nowhere"], "'nowhere' is no file and no bundled name"),
         (["--search.populations", "3"], "--search.populations"),
         (["--search.population", "3"], "population = 3"),

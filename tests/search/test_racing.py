@@ -118,7 +118,21 @@ def test_searches_alike() -> None:
     assert racing.forwards + racing.saved == len(results[1].archive) * len(MANY)
 
 
-def test_infeasible_and_nan_are_stopped_and_stay_bad() -> None:
+def test_a_search_that_goes_on_ends_where_it_would_have(tmp_path) -> None:
+    def run(generations: int, **how) -> jc.Result:
+        racing = jc.Racing(evaluator())
+        algorithm = jc.NSGA2(8, SPACE, 3)
+        key = jax.random.key(6)
+        return jc.search(key, algorithm, racing, generations=generations, **how)
+
+    run(2, checkpoint_dir=tmp_path / "kept")
+    resumed = run(4, checkpoint_dir=tmp_path / "kept").archive
+    whole = run(4).archive
+    np.testing.assert_array_equal(resumed.genotypes, whole.genotypes)
+    np.testing.assert_array_equal(resumed.objectives, whole.objectives)
+
+
+def test_what_is_infeasible_is_stopped_and_stays_so() -> None:
     bound = (objectives.Macs() <= 1.0,)
     racing = jc.Racing(evaluator(bound))
     genotypes = np.asarray(SPACE.sample(jax.random.key(0), 4))

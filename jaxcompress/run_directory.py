@@ -1,0 +1,168 @@
+"""The directory of one run: its configuration, its lock, what finished stages gave."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.tree_util as jtu
+import numpy as np
+
+from jaxcompress.config import Config, read, write
+from jaxcompress.search import Checkpoints, locked
+
+CHECKPOINTS = "checkpoints"
+MAY_GROW = "search.generations"
+
+
+class RunDirectory:
+    """Where one run keeps all it makes.
+
+    Attributes:
+        path: absolute.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Touches no file."""
+        self.path = path.resolve()
+
+    def checkpoints(self, stage: str) -> Path:
+        """Returns where a stage keeps its checkpoints."""
+        return self.path / CHECKPOINTS / stage
+
+    def kept(
+        self, stage: str, compute: Callable[[], Mapping[str, Any]], generations: int = 0
+    ) -> dict[str, Any]:
+        """Returns what a stage gave: of a finished one what it saved, else it is run.
+
+        Args:
+            compute: runs the stage; gives nested dictionaries of arrays.
+            generations: of the search on which the result depends; 0: on none.
+
+        Returns:
+            What `compute` gave, on the host.
+        """
+        with Checkpoints(self.checkpoints(stage), keep=1) as files:
+            found = files.latest()
+            if found is not None and found.step == generations:
+                return _nested(found.words, found.leaves)
+            tree = jax.device_get(dict(compute()))
+            pairs, _ = jtu.tree_flatten_with_path(tree)
+            paths = [[entry.key for entry in path] for path, _ in pairs]
+            files.save(generations, [np.asarray(leaf) for _, leaf in pairs], paths)
+            return tree
+
+    def has(self, stage: str, generations: int = 0) -> bool:
+        """Returns whether a stage is finished."""
+        return (self.checkpoints(stage) / str(generations)).is_dir()
+
+    def is_begun(self) -> bool:
+        """Returns whether anything was saved that a resume would not compute again."""
+        return any(self.path.glob(f"{CHECKPOINTS}/*/*/"))
+
+
+def new_path(config: Config) -> Path:
+    """Returns where a run goes if nobody says where."""
+    return Path("runs") / f"{config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+@contextmanager
+def made(config: Config, path: Path) -> Iterator[RunDirectory]:
+    """Makes and holds the directory of a new run, with the configuration in it.
+
+    Input that proves bad before a stage is finished leaves nothing; whatever stops the
+    run later leaves everything for `reopened`.
+
+    Raises:
+        ValueError: there is something at `path` already.
+        OSError: the directory cannot be made or written.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ValueError(f"--out {path}: is not an empty directory; name a new one")
+    missing = [parent for parent in path.parents if not parent.exists()]
+    place = RunDirectory(path)
+    with locked(place.path / CHECKPOINTS):
+        write(config, place.path / "config.yaml")
+        try:
+            yield place
+        except ValueError:
+            if not place.is_begun():
+                shutil.rmtree(place.path)
+                for parent in missing:
+                    if not any(parent.iterdir()):
+                        parent.rmdir()
+            raise
+
+
+@contextmanager
+def reopened(config: Config, path: Path) -> Iterator[RunDirectory]:
+    """Holds the directory of a stopped run, of which `config` is the configuration.
+
+    Raises:
+        ValueError: there is no run, it was of another configuration, or it is going on.
+        OSError: the directory cannot be written.
+    """
+    place = checked(config, path)
+    with locked(place.path / CHECKPOINTS):
+        if config != configuration(path):
+            write(config, place.path / "config.yaml")
+        yield place
+
+
+def checked(config: Config, path: Path) -> RunDirectory:
+    """Returns the directory of a run, if `config` may go on with it; holds nothing.
+
+    Raises:
+        ValueError: there is no run, or it was of another configuration.
+    """
+    if other := differing(configuration(path), config):
+        raise ValueError(
+            f"--resume {path}: the run has another configuration: {', '.join(other)}; "
+            f"leave these out, only {MAY_GROW} may grow"
+        )
+    return RunDirectory(path)
+
+
+def configuration(path: Path) -> Config:
+    """Returns the configuration of the run in a directory.
+
+    Raises:
+        ValueError: there is no run.
+    """
+    file = path / "config.yaml"
+    if not file.is_file():
+        raise ValueError(f"--resume {path}: is no run directory; it has no config.yaml")
+    return read(file)
+
+
+def differing(before: Config, now: Config) -> list[str]:
+    """Returns in words every key with another value, save for more generations."""
+    old, new = _flat(before.model_dump(mode="json")), _flat(now.model_dump(mode="json"))
+    return [
+        f"{key} = {old[key]!r} and not {new[key]!r}"
+        for key in old
+        if old[key] != new[key] and not (key == MAY_GROW and new[key] > old[key])
+    ]
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _nested(paths: list[list[Any]], leaves: list[np.ndarray]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for path, leaf in zip(paths, leaves, strict=True):
+        inner = tree
+        for key in path[:-1]:
+            inner = inner.setdefault(key, {})
+        inner[path[-1]] = leaf
+    return tree
