@@ -14,19 +14,19 @@ import numpy as np
 from jaxtyping import Array, PyTree
 from rich.console import Console
 
-from jaxcompress import data as datasets, models
+from jaxcompress import models
 from jaxcompress.artifact import parameter_bytes
-from jaxcompress.assemble import objectives_of, space_of
+from jaxcompress.assemble import Given, given, objectives_of, space_of
 from jaxcompress.compress import coded_parameters, compiled_forward
 from jaxcompress.config import Config, write
-from jaxcompress.data import Dataset
 from jaxcompress.evolution import MOEAD, NSGA2, NSGA3, Decomposed, Genetic, RandomSearch
 from jaxcompress.network import Network, trace
-from jaxcompress.objectives import Macs
+from jaxcompress.objectives import Macs, Quality
 from jaxcompress.report import (
     Member,
     SearchProgress,
     comparison_table,
+    error_of,
     front_table,
     plot_fronts,
     save_and_judge,
@@ -99,13 +99,10 @@ def run(config: Config, out: Path | None, console: Console) -> Outcome:
         OSError: the run directory cannot be made or written.
     """
     keys = dict(zip(STAGES, jax.random.split(jax.random.key(config.seed), 5), strict=True))
-    data = datasets.load(
-        config.data.name, data_dir=config.data.directory, seed=config.data.seed
-    )
-    module = models.create(config.model, keys["model"], data)
+    start = given(config, keys["model"])
     directory = _made(config, out)  # nothing is written before the input has proved good
     try:
-        return _run(config, directory, data, module, keys, console)
+        return _run(config, directory, start, keys, console)
     except (ValueError, KeyboardInterrupt):
         shutil.rmtree(directory)  # nothing half-written stays
         if out is None and not any(directory.parent.iterdir()):
@@ -116,22 +113,25 @@ def run(config: Config, out: Path | None, console: Console) -> Outcome:
 def _run(
     config: Config,
     directory: Path,
-    data: Dataset,
-    module: Any,
+    start: Given,
     keys: Mapping[Any, jax.Array],
     console: Console,
 ) -> Outcome:
-    console.print(f"training {config.model} on {data.name}", highlight=False)
-    module, _ = train(keys["train"], module, data, config.train)
-    apply, params = models.as_function(module)
+    data, apply, params = start.data, start.apply, start.params
+    quality, loss = start.quality, start.loss
+    if start.module is not None:
+        console.print(f"training {config.model} on {data.name}", highlight=False)
+        module, _ = train(keys["train"], start.module, data, config.train, loss)
+        apply, params = models.as_function(module)
+    assert apply is not None
     network = trace(apply, params, data.normalize(data.validation.inputs[:2]))
     console.print(str(network), highlight=False, soft_wrap=True)
-    space = space_of(config, network, data)
-    shared = adapt(keys["adapt"], network, space, data, config.adapt)
+    space = space_of(config, network, data, loss)
+    shared = adapt(keys["adapt"], network, space, data, config.adapt, loss)
 
     inputs = data.normalize(data.validation.inputs)
     targets = jnp.asarray(data.validation.targets)
-    objectives, constraints = objectives_of(config, network, shared, directory)
+    objectives, constraints = objectives_of(config, network, shared, quality, directory)
     evaluate = Evaluator(
         network,
         space,
@@ -158,16 +158,16 @@ def _run(
     before = jax.tree.map(
         lambda leaf: np.stack([leaf] * len(stacked)), jax.device_get(shared)
     )
-    tuned = finetune(keys["tune"], network, plans, data, config.finetune, shared)
+    tuned = finetune(keys["tune"], network, plans, data, config.finetune, shared, loss)
     # Early stopping with two stops: the validation split says whether tuning helped.
-    stops = [(p, _validated(network, plans, p, inputs, targets)) for p in (before, tuned)]
-    better = stops[1][1] >= stops[0][1]
+    stops = [_errors(network, plans, p, inputs, targets, quality) for p in (before, tuned)]
+    better = stops[1] <= stops[0]
     params = jax.tree.map(
         lambda a, b: np.where(better.reshape(-1, *(1,) * (a.ndim - 1)), b, a),
         before,
         tuned,
     )
-    accuracies = np.maximum(stops[0][1], stops[1][1]).tolist()
+    errors = np.minimum(*stops).tolist()
     macs = jax.jit(jax.vmap(lambda plan: Macs()(network, plan)))(plans)
     sizes = [
         float(
@@ -176,7 +176,7 @@ def _run(
         for i in range(len(stacked))
     ]
     methods = [method for method, part in rows.items() for _ in part]
-    columns = zip(methods, accuracies, sizes, macs.tolist(), strict=True)
+    columns = zip(methods, errors, sizes, macs.tolist(), strict=True)
     members = [Member(*column) for column in columns]
     volumes = {
         method: measure(_points([m for m in members if m.method == method]))
@@ -197,13 +197,14 @@ def _run(
         data,
         folder,
         config.search.coding,
+        quality,
     )
     for place, member in zip(kept, front, strict=True):
         members[place] = member
     write_csv(directory / "front.csv", [dense, *members])
     title = f"{config.name}: fronts after fine-tuning"
-    plot_fronts(directory / "front.png", members, dense, title)
-    console.print(front_table(front, dense))
+    plot_fronts(directory / "front.png", members, dense, title, quality.unit)
+    console.print(front_table(front, dense, quality.unit))
     counts = {method: len(result.archive) for method, result in results.items()}
     console.print(comparison_table(volumes, counts))
     console.print(
@@ -219,7 +220,7 @@ def _run(
 
 def _points(members: list[Member]) -> np.ndarray:
     """Returns validation error and bytes of each member, float64 [P, 2]."""
-    return np.asarray([[1.0 - m.validation, m.size] for m in members])
+    return np.asarray([[m.validation_error, m.size] for m in members])
 
 
 STAGES = ("model", "train", "adapt", "search", "tune")
@@ -290,16 +291,23 @@ def _searched(
     return results
 
 
-def _validated(
-    network: Network, plans: Plan, params: PyTree, inputs: Array, targets: Array
+def _errors(
+    network: Network,
+    plans: Plan,
+    params: PyTree,
+    inputs: Array,
+    targets: Array,
+    quality: Quality,
 ) -> np.ndarray:
-    """Returns the validation accuracy of every member, float64 [P]."""
+    """Returns the validation error of every member, float64 [P]; inf: not finite."""
     run = compiled_forward(network)
-    accuracies = []
-    for i in range(jax.tree.leaves(plans)[0].shape[0]):
-        outputs = np.asarray(run(_rows(plans, i), inputs, _rows(params, i)))
-        accuracies.append((outputs.argmax(-1) == np.asarray(targets)).mean())
-    return np.asarray(accuracies)
+
+    def error(i: int) -> float:
+        plan, own = _rows(plans, i), _rows(params, i)
+        return error_of(lambda x: run(plan, x, own), quality, inputs, np.asarray(targets))
+
+    errors = [error(i) for i in range(jax.tree.leaves(plans)[0].shape[0])]
+    return np.nan_to_num(errors, nan=np.inf, posinf=np.inf)
 
 
 def _rows(tree: PyTree, places: Any) -> PyTree:

@@ -1,6 +1,6 @@
 """The command line: `python -m jaxcompress.run [--config NAME] [--section.option VALUE]`.
 
-Train, trace, search, fine-tune, compact, save and judge, as one configuration says.
+Train or load, trace, search, fine-tune, compact, save and judge, as one configuration says.
 """
 
 import contextlib
@@ -13,14 +13,18 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from jaxcompress.config import Config, find, read
+from jaxcompress.config import Config, bundled, find, read
 from jaxcompress.pipeline import run
 
 DEFAULT = "digits"
 USAGE = """\
-usage: python -m jaxcompress.run [--config FILE_OR_NAME] [--out DIR] [--OPTION VALUE ...]
+usage: python -m jaxcompress.run [--config FILE_OR_NAME] [--profile FILE_OR_NAME]
+                                 [--out DIR] [--OPTION VALUE ...]
 
---config  a YAML file, or the name of a bundled configuration (default: digits)
+--config  a YAML file, or the name of a bundled configuration (default: digits):
+          {configs}
+--profile what a device can do, as a YAML file of the same form whose values replace the
+          configuration's, or the name of a bundled one: {profiles}
 --out     the run directory, new or empty (default: runs/NAME-DATE-TIME)
 
 Every value of the configuration is an option; the defaults below are those of the chosen
@@ -42,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         name = _taken(arguments, "--config") or DEFAULT
         out = _taken(arguments, "--out")
-        config = _overridden(read(find(name)), arguments)
+        profile = _taken(arguments, "--profile")
+        chosen = read(find(name), find(profile, "profiles") if profile else None)
+        config = _overridden(chosen, arguments)
         outcome = run(config, Path(out) if out else None, console)
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -70,7 +76,8 @@ def _taken(arguments: list[str], option: str) -> str | None:
 def _overridden(config: Config, arguments: list[str]) -> Config:
     """Returns the configuration with the options of the command line."""
     if {"-h", "--help"} & set(arguments):
-        print(USAGE)
+        known = {name: ", ".join(bundled(name)) for name in ("configs", "profiles")}
+        print(USAGE.format(**known))
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):

@@ -39,15 +39,30 @@ def create(name: str, key: Key[Array, ""] | int, task: Dataset | Task) -> nnx.Mo
     Example:
         >>> module = create("digits_cnn", 0, Task((8, 8, 1), num_classes=10))
     """
-    if name not in _MODELS:
-        raise ValueError(
-            f"network {name!r} is unknown: allowed are {sorted(_MODELS)}; for another "
-            "one give your own function to jaxcompress.trace"
-        )
+    make = _maker(name)
     shapes = task.task if isinstance(task, Dataset) else task
     key = jax.random.key(key) if isinstance(key, int) else key
     # One compilation, and not one for each initialiser.
-    return nnx.jit(lambda key: _MODELS[name](shapes, rngs=nnx.Rngs(key)))(key)
+    return nnx.jit(lambda key: make(shapes, rngs=nnx.Rngs(key)))(key)
+
+
+def abstract(name: str, task: Task) -> nnx.Module:
+    """Returns a network that has shapes and no values, in no time.
+
+    Arguments and errors are those of `create`.
+    """
+    make = _maker(name)
+    return nnx.eval_shape(lambda: make(task, rngs=nnx.Rngs(0)))
+
+
+def _maker(name: str) -> Callable[..., nnx.Module]:
+    if name not in _MODELS:
+        raise ValueError(
+            f"network {name!r} is unknown: allowed are {sorted(_MODELS)}; for another "
+            "one give your own function to jaxcompress.trace, or name it in a "
+            "configuration, model: module:function"
+        )
+    return _MODELS[name]
 
 
 def as_function(

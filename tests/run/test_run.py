@@ -79,7 +79,7 @@ def test_reported_sizes_and_accuracies_are_the_files_own(runs: list[Path]) -> No
         assert loaded.sizes.parameters == int(row["parameters"])
         assert loaded.sizes.parameters + loaded.sizes.program == int(row["file"])
         right = (np.asarray(loaded(x)).argmax(1) == dataset.test.targets).mean()
-        assert right == pytest.approx(float(row["test"]), abs=1e-9)
+        assert right == pytest.approx(1 - float(row["test_error"]), abs=1e-6)
         assert float(row["size"]) == loaded.sizes.parameters
 
 
@@ -162,7 +162,7 @@ def test_the_test_split_is_not_read_before_the_files_are_there(
     object.__setattr__(sealed, "folder", tmp_path / "run")
     with pytest.raises(AssertionError, match="too early"):
         _ = sealed.test
-    monkeypatch.setattr(pipeline.datasets, "load", lambda *_, **__: sealed)
+    monkeypatch.setattr(data, "load", lambda *_, **__: sealed)
     tree = {
         "train": {"epochs": 2},
         "adapt": {"epochs": 1},
@@ -176,7 +176,7 @@ def test_the_test_split_is_not_read_before_the_files_are_there(
         "report": {"members": 2, "baselines": False},
     }
     outcome = pipeline.run(Config(**tree), tmp_path / "run", Console(file=io.StringIO()))
-    assert all(member.test is not None for member in [outcome.dense, *outcome.front])
+    assert all(member.test_error is not None for member in [outcome.dense, *outcome.front])
     metrics = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     assert tuple(metrics["best"]) == OBJECTIVES and all(metrics["best"].values())
     latency = json.loads((tmp_path / "run" / "latency.json").read_text())
