@@ -1,4 +1,4 @@
-"""Adam, for the networks of the examples, which must be trained before they are compressed."""
+"""Adam: the networks of the examples must be trained before they are compressed."""
 
 from collections.abc import Callable
 from typing import Any

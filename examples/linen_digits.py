@@ -26,7 +26,7 @@ class Net(linen.Module):
 
 
 def network() -> tuple[Any, Any]:
-    """The restored network, as a configuration wants it; trained first if it is not there."""
+    """The restored network, as a configuration wants it; trained first if missing."""
     digits, module, path = load("digits"), Net(), CHECKPOINT.absolute()
     x = digits.normalize(digits.train.inputs[:1])
     shapes = jax.eval_shape(module.init, jax.random.key(0), x)

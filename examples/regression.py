@@ -1,5 +1,6 @@
 """Regression with plain JAX: no classes, an own loss, an own quality."""
 
+from itertools import pairwise
 from typing import Any
 
 import jax.numpy as jnp
@@ -41,7 +42,7 @@ def network() -> tuple[Any, Any]:
             "w": jnp.asarray(rng.normal(0, i**-0.5, (i, o)), jnp.float32),
             "b": jnp.zeros(o),
         }
-        for i, o in zip(WIDTHS, WIDTHS[1:], strict=False)
+        for i, o in pairwise(WIDTHS)
     ]
     train = data().train
     x, y = jnp.asarray(train.inputs), jnp.asarray(train.targets)

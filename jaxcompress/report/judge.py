@@ -79,7 +79,9 @@ def save_and_judge(
         size=0.0,
         macs=float(network.macs),
     )
-    dense = _judged(dense, network, folder / "dense.jcz", data, coding, quality)
+    # Re-evaluated, the network is exported for any batch size, whatever `apply` asks of it.
+    whole = replace(network, apply=network.interpret)
+    dense = _judged(dense, whole, folder / "dense.jcz", data, coding, quality)
     judged = []
     for number, member in enumerate(members):
         plan, own = (

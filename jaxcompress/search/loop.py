@@ -41,7 +41,7 @@ class Generation:
     hypervolume: float
     rate: float
     seconds: float
-    metrics: dict[str, float]
+    metrics: dict[str, float | int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +207,7 @@ def _generation(
     before: int,
     tick: float,
     began: float,
-    metrics: dict[str, float],
+    metrics: dict[str, float | int],
 ) -> Generation:
     objectives, now = archive.objectives, time.perf_counter()
     finite = np.isfinite(objectives).all(1) & np.isfinite(archive.violation)
