@@ -11,7 +11,7 @@ The README goes on from there.
 
 from jaxcompress import objectives
 from jaxcompress.artifact import Artifact, ArtifactError, load, save
-from jaxcompress.compress import calibrate, compact, compress, forward
+from jaxcompress.compress import calibrate, compact, compress, forward, reestimate
 from jaxcompress.config import TrainConfig, TuneConfig
 from jaxcompress.evolution import (
     MOEAD,
@@ -59,6 +59,7 @@ __all__ = [
     "importance",
     "load",
     "objectives",
+    "reestimate",
     "save",
     "search",
     "trace",

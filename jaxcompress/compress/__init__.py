@@ -1,6 +1,7 @@
 """A network under a plan: compressed parameters, masked forward, compact network."""
 
 from jaxcompress.compress.activations import calibrate
+from jaxcompress.compress.batch_norm import Normalisation, normalisations, reestimate
 from jaxcompress.compress.check import check_plan
 from jaxcompress.compress.code import Coded, code, compress
 from jaxcompress.compress.coding import Coding
@@ -22,6 +23,7 @@ __all__ = [
     "Coded",
     "Coding",
     "Counts",
+    "Normalisation",
     "Numbers",
     "Work",
     "calibrate",
@@ -35,7 +37,9 @@ __all__ = [
     "counts",
     "forward",
     "masked",
+    "normalisations",
     "other_macs",
+    "reestimate",
     "total",
     "verify",
     "work",
