@@ -43,7 +43,7 @@ def trained(module: Net, digits: Dataset) -> Any:
     x, y = digits.normalize(digits.train.inputs), jnp.asarray(digits.train.targets)
 
     def loss(params: Any, x: Array, y: Array) -> Array:
-        logits = module.apply(params, x)
+        logits: Any = module.apply(params, x)
         return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
 
     params = module.init(jax.random.key(0), x[:1])

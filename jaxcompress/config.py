@@ -288,6 +288,12 @@ class Config(Section):
     )
     search: SearchConfig = SearchConfig()
     finetune: TuneConfig = TuneConfig()
+    reestimate: int = Field(
+        default=0,
+        ge=0,
+        description="training examples by which the batch norm of each member is estimated "
+        "anew, where validation says that this helps; 0: not",
+    )
     report: ReportConfig = ReportConfig()
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from rich.console import Console
 from jaxcompress import models
 from jaxcompress.artifact import parameter_bytes
 from jaxcompress.assemble import Given, given, objectives_of, space_of
-from jaxcompress.compress import coded_parameters, compiled_forward
+from jaxcompress.compress import coded_parameters, compiled_forward, reestimate
 from jaxcompress.config import Config, write
 from jaxcompress.evolution import MOEAD, NSGA2, NSGA3, Decomposed, Genetic, RandomSearch
 from jaxcompress.network import Network, trace
@@ -159,15 +159,16 @@ def _run(
         lambda leaf: np.stack([leaf] * len(stacked)), jax.device_get(shared)
     )
     tuned = finetune(keys["tune"], network, plans, data, config.finetune, shared, loss)
-    # Early stopping with two stops: the validation split says whether tuning helped.
-    stops = [_errors(network, plans, p, inputs, targets, quality) for p in (before, tuned)]
-    better = stops[1] <= stops[0]
-    params = jax.tree.map(
-        lambda a, b: np.where(better.reshape(-1, *(1,) * (a.ndim - 1)), b, a),
-        before,
-        tuned,
-    )
-    errors = np.minimum(*stops).tolist()
+    # Early stopping with a few stops: the validation split says which was the best.
+    stops = [before, tuned]
+    if config.reestimate:
+        some = data.train.some(config.reestimate, config.data.seed).inputs
+        stops += [_repaired(network, plans, p, data.normalize(some)) for p in stops]
+    found = np.stack([_errors(network, plans, p, inputs, targets, quality) for p in stops])
+    chosen = len(stops) - 1 - found[::-1].argmin(axis=0)  # the last of equal ones
+    errors = found.min(axis=0).tolist()
+    every = np.arange(len(stacked))
+    params = jax.tree.map(lambda *leaves: np.stack(leaves)[chosen, every], *stops)
     macs = jax.jit(jax.vmap(lambda plan: Macs()(network, plan)))(plans)
     sizes = [
         float(
@@ -308,6 +309,14 @@ def _errors(
 
     errors = [error(i) for i in range(jax.tree.leaves(plans)[0].shape[0])]
     return np.nan_to_num(errors, nan=np.inf, posinf=np.inf)
+
+
+def _repaired(network: Network, plans: Plan, params: PyTree, inputs: Array) -> PyTree:
+    """Returns every member's parameters with the batch-norm statistics of its plan."""
+    run = jax.jit(lambda plan, params: reestimate(network, plan, inputs, params))
+    count = jax.tree.leaves(plans)[0].shape[0]
+    trees = [jax.device_get(run(_rows(plans, i), _rows(params, i))) for i in range(count)]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
 
 def _rows(tree: PyTree, places: Any) -> PyTree:
