@@ -17,7 +17,7 @@ from jaxcompress.compress import calibrate
 from jaxcompress.config import Config
 from jaxcompress.data import Dataset
 from jaxcompress.models import published
-from jaxcompress.network import Network
+from jaxcompress.network import Network, trace
 from jaxcompress.objectives import (
     Bops,
     Constraint,
@@ -115,6 +115,28 @@ def given(config: Config, key: Key[Array, ""]) -> Given:
         data = replace(data, mean=how.mean, std=how.std)
     module = published.restored(config.model, data.task, path)
     return Given(data, *models.as_function(module), None, quality, loss)
+
+
+def traced(start: Given, apply: Callable[[Any, Any], Any], params: PyTree) -> Network:
+    """Traces the network of a run on its data.
+
+    Raises:
+        ValueError: it cannot be traced, or its outputs do not fit the data.
+    """
+    data = start.data
+    network = trace(apply, params, data.normalize(data.validation.inputs[:2]))
+    outputs = jax.eval_shape(apply, params, network.example)
+    if not hasattr(outputs, "shape"):
+        raise ValueError(
+            f"the network returns a {type(outputs).__name__}; a run needs one array of "
+            "outputs, so wrap apply"
+        )
+    if start.loss is None and outputs.shape[-1] != data.num_classes:
+        raise ValueError(
+            f"the network has {outputs.shape[-1]} outputs, and {data.name} has "
+            f"{data.num_classes} classes; they must be equal where no loss is named"
+        )
+    return network
 
 
 def space_of(

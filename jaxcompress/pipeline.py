@@ -16,11 +16,11 @@ from rich.console import Console
 
 from jaxcompress import models
 from jaxcompress.artifact import parameter_bytes
-from jaxcompress.assemble import Given, given, objectives_of, space_of
+from jaxcompress.assemble import Given, given, objectives_of, space_of, traced
 from jaxcompress.compress import coded_parameters, compiled_forward, reestimate
 from jaxcompress.config import Config, write
 from jaxcompress.evolution import MOEAD, NSGA2, NSGA3, Decomposed, Genetic, RandomSearch
-from jaxcompress.network import Network, trace
+from jaxcompress.network import Network
 from jaxcompress.objectives import Macs, Quality
 from jaxcompress.report import (
     Member,
@@ -124,7 +124,7 @@ def _run(
         module, _ = train(keys["train"], start.module, data, config.train, loss)
         apply, params = models.as_function(module)
     assert apply is not None
-    network = trace(apply, params, data.normalize(data.validation.inputs[:2]))
+    network = traced(start, apply, params)
     console.print(str(network), highlight=False, soft_wrap=True)
     space = space_of(config, network, data, loss)
     shared = adapt(keys["adapt"], network, space, data, config.adapt, loss)

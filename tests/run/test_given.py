@@ -10,7 +10,7 @@ import pytest
 from models.test_published import tensors
 from safetensors.numpy import save_file
 
-from jaxcompress.assemble import given
+from jaxcompress.assemble import given, traced
 from jaxcompress.config import Config, bundled, find, read
 from jaxcompress.data import Dataset
 
@@ -26,6 +26,8 @@ def split(count, labels=10, shape=(32, 32, 3)):
 
 def ten(): return Dataset("ten", split(8), split(6), split(4), 10)
 def hundred(): return Dataset("hundred", split(8, 100), split(6), split(4), 100)
+def wide(): return (lambda params, x: x.mean((1, 2)) @ params["w"], {"w": jnp.ones((3, 7))})
+def pair(): return (lambda params, x: (x @ params["w"],), {"w": jnp.ones((3, 1))})
 def plain():
     s = Split(np.ones((4, 3), np.float32), np.ones((4, 1), np.float32))
     return Dataset("plain", s, s, s)
@@ -132,6 +134,20 @@ def test_what_is_wrong_is_said(own: Path, values: dict[str, str], words: str) ->
     with pytest.raises(ValueError) as caught:
         given(start(**values), jax.random.key(0))
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        ("wide", "the network has 7 outputs, and ten has 10 classes"),
+        ("pair", "returns a tuple; a run needs one array"),
+    ],
+)
+def test_outputs_that_do_not_fit_are_refused(own: Path, network: str, words: str) -> None:
+    found = given(start(model=f"own_code:{network}"), jax.random.key(0))
+    assert found.apply is not None
+    with pytest.raises(ValueError, match=words):
+        traced(found, found.apply, found.params)
 
 
 @pytest.mark.parametrize("name", bundled("configs"))

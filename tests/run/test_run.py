@@ -101,6 +101,11 @@ def test_the_same_seed_gives_the_same_front(runs: list[Path]) -> None:
         (["--space.weight-bits", "40"], "'40'"),
         (["--model", "resnet"], "'resnet' is unknown"),
         (["--data.name", "faces"], "faces"),
+        (
+            ["--data.name", "cifar10", "--data.directory", "."],
+            "is not prepared as array_re",
+        ),
+        (["--weights", "gone.safetensors"], "there is no file gone.safetensors"),
         (["--config"], "--config needs a value"),
         (["--train.batch-size", "5000", "--out", "new"], "batch_size = 5000"),
         (["--train.epochs", "1", "--train.learning-rate", "1e30"], "loss is nan"),
