@@ -13,7 +13,7 @@ from jaxcompress.artifact import Artifact, ArtifactError, load, save
 
 try:
     from jaxcompress import objectives
-    from jaxcompress.compress import calibrate, compact, compress, forward
+    from jaxcompress.compress import calibrate, compact, compress, forward, reestimate
     from jaxcompress.config import TrainConfig, TuneConfig
     from jaxcompress.evolution import (
         MOEAD,
@@ -74,6 +74,7 @@ __all__ = [
     "importance",
     "load",
     "objectives",
+    "reestimate",
     "save",
     "search",
     "trace",

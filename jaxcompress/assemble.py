@@ -1,7 +1,7 @@
 """What a configuration chooses: genes, objectives and algorithm of one network."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,18 @@ ALGORITHMS: dict[str, Any] = {
     "decomposed": Decomposed,
     "random": RandomSearch,
 }
-CALIBRATION = 1024  # training images that say in which range activations lie
+CALIBRATION = 1024  # training examples that say in which range activations lie
+SCORED = 4096  # training examples by which channels are ranked
+Loss = Callable[[Any, Any], Any] | None
 
 
 def measured(
-    config: Config, network: Network, data: Dataset
+    config: Config, network: Network, data: Dataset, loss: Loss = None
 ) -> dict[str, dict[str, np.ndarray]]:
     """Returns what a space needs to know of the trained network, from training data.
+
+    Args:
+        loss: by which channels are ranked, where that needs one; cross-entropy if None.
 
     Returns:
         "scores": by group, of its channels, float32 [n]; "ranges": by layer, of its
@@ -63,11 +68,10 @@ def measured(
     """
     found = {}
     if config.space.channels:
-        found["scores"] = _scores(config, network, data)
+        found["scores"] = _scores(config, network, data, loss)
     if config.space.activation_bits:
-        order = np.random.default_rng(config.data.seed).permutation(len(data.train))
-        images = np.asarray(data.train.inputs)[np.sort(order[:CALIBRATION])]
-        found["ranges"] = calibrate(network, data.normalize(images))
+        inputs = data.train.some(CALIBRATION, config.data.seed).inputs
+        found["ranges"] = calibrate(network, data.normalize(inputs))
     return found
 
 
@@ -108,18 +112,21 @@ def space_of(
     return Space(network, kinds)
 
 
-def _scores(config: Config, network: Network, data: Dataset) -> dict[str, np.ndarray]:
+def _scores(
+    config: Config, network: Network, data: Dataset, loss: Loss
+) -> dict[str, np.ndarray]:
     criterion = getattr(importance, config.space.importance)
     if config.space.importance in ("taylor", "gradient_at_mask"):
-        inputs = data.normalize(data.train.inputs)
-        return criterion(network, inputs, jnp.asarray(data.train.targets))
+        split = data.train.some(SCORED, config.data.seed)
+        inputs = data.normalize(split.inputs)
+        return criterion(network, inputs, jnp.asarray(split.targets), loss=loss)
     if config.space.importance == "random":
         return criterion(network, jax.random.fold_in(jax.random.key(config.seed), 5))
     return criterion(network)
 
 
 def objectives_of(
-    config: Config, network: Network, params: PyTree, directory: Path
+    config: Config, network: Network, params: PyTree, quality: Error, directory: Path
 ) -> tuple[list[Cost | Quality], list[Constraint]]:
     """Returns what a search minimises, and the bounds that it keeps.
 
@@ -130,7 +137,7 @@ def objectives_of(
     chosen = config.search
     size = Size(chosen.coding, params)
     known: dict[str, Cost | Quality] = {
-        "error": Error(),
+        "error": quality,
         "size": size,
         "macs": Macs(),
         "parameters": Parameters(),

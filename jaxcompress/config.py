@@ -17,8 +17,11 @@ from pydantic import (
     model_validator,
 )
 
+from jaxcompress.user_code import is_function
+
 Bits = Literal[1, 2, 3, 4, 5, 6, 7, 8, 16, 32]
 Share = Annotated[float, Field(ge=0, lt=1)]
+QUALITIES = ("top1", "cross_entropy")
 Objective = Literal["error", "size", "macs", "parameters", "bops", "energy", "latency"]
 
 
@@ -38,13 +41,21 @@ class DataConfig(Section):
     """Which images, and how they are split."""
 
     name: str = Field(
-        default="digits", description="digits, or a TFDS name: mnist, cifar10"
+        default="digits",
+        description="digits, mnist, cifar10, tfds:NAME, or module:function, which returns "
+        "a jaxcompress.data.Dataset",
     )
     directory: str | None = Field(
         default=None,
         description="TFDS directory; default: TFDS_DATA_DIR, then TFDS' own",
     )
     seed: int = Field(default=0, ge=0, description="of the split into train and validation")
+    train_examples: int | None = Field(
+        default=None, ge=1, description="of the training split, drawn at random; none: all"
+    )
+    validation_examples: int | None = Field(
+        default=None, ge=1, description="of the validation split, likewise"
+    )
 
 
 class TrainConfig(Section):
@@ -60,6 +71,10 @@ class TrainConfig(Section):
     )
     label_smoothing: float = Field(default=0.1, ge=0, lt=1, description="in [0, 1)")
     shift: int = Field(default=1, ge=0, description="random shift of images, pixels, >= 0")
+    flip: bool = Field(default=False, description="mirror images at random, left to right")
+    cutout: int = Field(
+        default=0, ge=0, description="side of a random square of zeros, pixels, >= 0"
+    )
 
 
 class SpaceConfig(Section):
@@ -162,6 +177,10 @@ class TuneConfig(Section):
     temperature: float = Field(default=2.0, gt=0, description="of the distillation, > 0")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="in [0, 1)")
     shift: int = Field(default=0, ge=0, description="random shift of images, pixels, >= 0")
+    flip: bool = Field(default=False, description="mirror images at random, left to right")
+    cutout: int = Field(
+        default=0, ge=0, description="side of a random square of zeros, pixels, >= 0"
+    )
 
 
 class SearchConfig(Section):
@@ -233,8 +252,7 @@ class ReportConfig(Section):
     reference_error: float = Field(
         default=0.2,
         gt=0,
-        le=1,
-        description="hypervolume reference, validation error, 0..1",
+        description="hypervolume reference: validation error, in the unit of quality, > 0",
     )
 
 
@@ -249,7 +267,23 @@ class Config(Section):
     )
     model: str = Field(
         default="digits_cnn",
-        description="network to train: digits_cnn, mlperf_resnet8, resnet20, ...",
+        description="digits_cnn, resnet20, ... (all: see jaxcompress.models.create), or "
+        "module:function, which returns (apply, params) of a trained network",
+    )
+    weights: str | None = Field(
+        default=None,
+        description="safetensors file for the model, or the name of a published one in "
+        "the directory JAXCOMPRESS_WEIGHTS; none: the model is trained",
+    )
+    loss: str | None = Field(
+        default=None,
+        description="module:function of (outputs, targets), what gradient steps minimise; "
+        "none: the cross-entropy of logits and labels",
+    )
+    quality: str = Field(
+        default="top1",
+        description="what error is: top1, cross_entropy, or module:function of (outputs, "
+        "targets); smaller is better",
     )
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
@@ -260,31 +294,66 @@ class Config(Section):
     )
     search: SearchConfig = SearchConfig()
     finetune: TuneConfig = TuneConfig()
+    reestimate: int = Field(
+        default=0,
+        ge=0,
+        description="training examples by which the batch norm of each member is estimated "
+        "anew, where validation says that this helps; 0: not",
+    )
     report: ReportConfig = ReportConfig()
 
+    @model_validator(mode="after")
+    def _fit(self) -> "Config":
+        if is_function(self.model) and self.weights is not None:
+            raise ValueError(
+                f"weights = {self.weights!r}: {self.model} brings its own; leave one out"
+            )
+        if self.loss is not None and not is_function(self.loss):
+            raise ValueError(f"loss = {self.loss!r}: allowed is module:function, or none")
+        if self.quality not in QUALITIES and not is_function(self.quality):
+            raise ValueError(
+                f"quality = {self.quality!r}: allowed are {', '.join(QUALITIES)} and "
+                "module:function"
+            )
+        return self
 
-def find(name: str) -> Path:
-    """Returns the path of a configuration: a file, or the name of a bundled one.
+
+def bundled(folder: str) -> dict[str, Path]:
+    """Returns the bundled YAML files of "configs" or "profiles" by name."""
+    paths = (Path(str(resources.files("jaxcompress"))) / folder).glob("*.yaml")
+    return {path.stem: path for path in sorted(paths)}
+
+
+def find(name: str, folder: str = "configs") -> Path:
+    """Returns the path of a configuration or profile: a file, or the name of a bundled one.
 
     Raises:
         ValueError: there is none; the message lists the bundled ones.
     """
     if Path(name).is_file():
         return Path(name)
-    bundled = Path(str(resources.files("jaxcompress"))) / "configs"
-    path = bundled / f"{name}.yaml"
-    if path.is_file():
-        return path
-    names = sorted(p.stem for p in bundled.glob("*.yaml"))
-    raise ValueError(f"config {name!r} is no file and no bundled name; bundled: {names}")
+    known = bundled(folder)
+    if name not in known:
+        raise ValueError(
+            f"{folder[:-1]} {name!r} is no file and no bundled name; bundled: {list(known)}"
+        )
+    return known[name]
 
 
-def read(path: Path) -> Config:
+def read(path: Path, profile: Path | None = None) -> Config:
     """Returns the configuration in a YAML file.
 
+    Args:
+        profile: a file of the same form; what it holds replaces what `path` holds.
+
     Raises:
-        ValueError: the file is no YAML mapping, or a key or value is not allowed.
+        ValueError: a file is no YAML mapping, or a key or value is not allowed.
     """
+    tree = _tree(path)
+    return Config(**(tree if profile is None else _merged(tree, _tree(profile))))
+
+
+def _tree(path: Path) -> dict[str, Any]:
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -293,7 +362,17 @@ def read(path: Path) -> Config:
         raise ValueError(f"{path} must hold a mapping of sections, got {tree!r:.60}")
     if not all(isinstance(key, str) for key in tree):
         raise ValueError(f"{path}: keys must be words, got {list(tree)}")
-    return Config(**tree)
+    return tree
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        below = under.get(key)
+        if isinstance(value, dict) and isinstance(below, dict):
+            value = _merged(below, value)
+        merged[key] = value
+    return merged
 
 
 def write(config: Config, path: Path) -> None:

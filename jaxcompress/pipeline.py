@@ -9,27 +9,30 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from jaxtyping import PyTree
 from rich.console import Console
 
-from jaxcompress import data as datasets, models
+from jaxcompress import models
 from jaxcompress.artifact import parameter_bytes
 from jaxcompress.assemble import algorithm_of, initial_of, measured, objectives_of, space_of
-from jaxcompress.compress import coded_parameters, compiled_forward
+from jaxcompress.compress import coded_parameters, compiled_forward, reestimate
 from jaxcompress.config import Config
-from jaxcompress.data import Dataset
-from jaxcompress.network import Network, trace
+from jaxcompress.given import Given, given, traced
+from jaxcompress.network import Network
 from jaxcompress.objectives import Macs
 from jaxcompress.report import (
     Member,
     SearchProgress,
     comparison_table,
+    error_of,
     front_table,
     plot_fronts,
     save_and_judge,
@@ -87,16 +90,14 @@ class Job:
 
     Attributes:
         config: what to do.
-        data: with which images.
-        module: the network before it is trained.
+        given: what the configuration names.
         keys: one for each of `KEYS`.
         place: the run directory.
         console: where progress and tables go.
     """
 
     config: Config
-    data: Dataset
-    module: Any
+    given: Given
     keys: dict[str, jax.Array]
     place: RunDirectory
     console: Console
@@ -121,9 +122,9 @@ def run(config: Config, out: Path | None, console: Console) -> Outcome:
         ValueError: something in the configuration does not fit; the message says what.
         OSError: the run directory cannot be made or written.
     """
-    given = _given(config)  # nothing is written before the input has proved good
+    start = _given(config)  # nothing is written before the input has proved good
     with made(config, out or new_path(config)) as place:
-        return _run(Job(config, *given, place, console))
+        return _run(Job(config, *start, place, console))
 
 
 def resume(config: Config, directory: Path, console: Console) -> Outcome | None:
@@ -147,13 +148,10 @@ def resume(config: Config, directory: Path, console: Console) -> Outcome | None:
         return _run(Job(config, *_given(config), place, console))
 
 
-def _given(config: Config) -> tuple[Dataset, Any, dict[str, jax.Array]]:
-    """Returns data, untrained network and keys."""
+def _given(config: Config) -> tuple[Given, dict[str, jax.Array]]:
+    """Returns what is named, and the keys."""
     keys = dict(zip(KEYS, jax.random.split(jax.random.key(config.seed), 5), strict=True))
-    data = datasets.load(
-        config.data.name, data_dir=config.data.directory, seed=config.data.seed
-    )
-    return data, models.create(config.model, keys["model"], data), keys
+    return given(config, keys["model"]), keys
 
 
 def _run(job: Job) -> Outcome:
@@ -172,34 +170,42 @@ def _run(job: Job) -> Outcome:
 
 
 def _trained(job: Job) -> Network:
-    """Trains and traces the network."""
-    # The function is that of the untrained network, before and after a stop.
-    apply, _ = models.as_function(job.module)
-
-    def compute() -> PyTree:
-        job.say(f"training {job.config.model} on {job.data.name}")
-        module, _ = train(job.keys["train"], job.module, job.data, job.config.train)
-        return models.as_function(module)[1]
-
-    params = jax.tree.map(jnp.asarray, job.place.kept("train", compute))
-    network = trace(apply, params, job.data.normalize(job.data.validation.inputs[:2]))
+    """Trains the network, unless it is trained already, and traces it."""
+    start = job.given
+    apply, params = start.apply, start.params
+    if start.module is not None:
+        # The function is that of the untrained network, before and after a stop.
+        apply, _ = models.as_function(start.module)
+        fit = partial(_fit, job, start.module)
+        params = jax.tree.map(jnp.asarray, job.place.kept("train", fit))
+    assert apply is not None
+    network = traced(start, apply, params)
     job.say(str(network))
     return network
 
 
+def _fit(job: Job, module: nnx.Module) -> PyTree:
+    """Returns the parameters of the trained network."""
+    config, start = job.config, job.given
+    job.say(f"training {config.model} on {start.data.name}")
+    module, _ = train(job.keys["train"], module, start.data, config.train, start.loss)
+    return models.as_function(module)[1]
+
+
 def _adapted(job: Job, network: Network) -> tuple[Evaluator, PyTree]:
     """Makes the space, trains the shared weights, and says how both are evaluated."""
-    config, data, place = job.config, job.data, job.place
-    known = place.kept("space", lambda: measured(config, network, data))
+    config, place, data = job.config, job.place, job.given.data
+    quality, loss = job.given.quality, job.given.loss
+    known = place.kept("space", lambda: measured(config, network, data, loss))
     space = space_of(config, network, known)
 
     def compute() -> PyTree:
-        params = adapt(job.keys["adapt"], network, space, data, config.adapt)
+        params = adapt(job.keys["adapt"], network, space, data, config.adapt, loss)
         return network.leaves(params)
 
     leaves = jax.tree.map(jnp.asarray, place.kept("adapt", compute))
     shared = network.unflatten(leaves)
-    objectives, constraints = objectives_of(config, network, shared, place.path)
+    objectives, constraints = objectives_of(config, network, shared, quality, place.path)
     evaluate = Evaluator(
         network,
         space,
@@ -297,18 +303,20 @@ def _tuned(
         before = jax.tree.map(
             lambda leaf: np.stack([leaf] * len(stacked)), jax.device_get(shared)
         )
-        tuned = finetune(
-            job.keys["tune"], network, plans, job.data, config.finetune, shared
-        )
-        # Early stopping with two stops: the validation split says whether tuning helped.
-        first, last = (_validated(job, network, plans, p) for p in (before, tuned))
-        better = last >= first
-        params = jax.tree.map(
-            lambda a, b: np.where(better.reshape(-1, *(1,) * (a.ndim - 1)), b, a),
-            before,
-            tuned,
-        )
-        return {"params": network.leaves(params), "accuracies": np.maximum(first, last)}
+        key, data = job.keys["tune"], job.given.data
+        tuned = finetune(key, network, plans, data, config.finetune, shared, job.given.loss)
+        # Early stopping with a few stops: the validation split says which was the best.
+        stops = [before, tuned]
+        if config.reestimate:
+            some = data.normalize(
+                data.train.some(config.reestimate, config.data.seed).inputs
+            )
+            stops += [_repaired(network, plans, params, some) for params in stops]
+        errors = np.stack([_errors(job, network, plans, params) for params in stops])
+        chosen = len(stops) - 1 - errors[::-1].argmin(axis=0)  # the last of equal ones
+        every = np.arange(len(stacked))
+        best = jax.tree.map(lambda *leaves: np.stack(leaves)[chosen, every], *stops)
+        return {"params": network.leaves(best), "errors": errors.min(axis=0)}
 
     found = job.place.kept("finetune", compute, config.search.generations)
     params = network.unflatten(found["params"])
@@ -320,7 +328,7 @@ def _tuned(
         for i in range(len(stacked))
     ]
     methods = [method for method, part in rows.items() for _ in part]
-    columns = zip(methods, found["accuracies"].tolist(), sizes, macs.tolist(), strict=True)
+    columns = zip(methods, found["errors"].tolist(), sizes, macs.tolist(), strict=True)
     return plans, params, [Member(*column) for column in columns]
 
 
@@ -351,16 +359,18 @@ def _reported(
         [members[i] for i in kept],
         _rows(plans, kept),
         _rows(params, kept),
-        job.data,
+        job.given.data,
         folder,
         config.search.coding,
+        job.given.quality,
     )
     for place, member in zip(kept, front, strict=True):
         members[place] = member
     write_csv(path / "front.csv", [dense, *members])
     title = f"{config.name}: fronts after fine-tuning"
-    plot_fronts(path / "front.png", members, dense, title)
-    job.console.print(front_table(front, dense))
+    unit = job.given.quality.unit
+    plot_fronts(path / "front.png", members, dense, title, unit)
+    job.console.print(front_table(front, dense, unit))
     counts = {method: len(result.archive) for method, result in results.items()}
     job.console.print(comparison_table(volumes, counts))
     error, size = measure.reference
@@ -376,19 +386,29 @@ def _reported(
 
 def _points(members: list[Member]) -> np.ndarray:
     """Returns validation error and bytes of each member, float64 [P, 2]."""
-    return np.asarray([[1.0 - m.validation, m.size] for m in members])
+    return np.asarray([[m.validation_error, m.size] for m in members])
 
 
-def _validated(job: Job, network: Network, plans: Plan, params: PyTree) -> np.ndarray:
-    """Returns the validation accuracy of every member, float64 [P]."""
-    inputs = job.data.normalize(job.data.validation.inputs)
-    targets = np.asarray(job.data.validation.targets)
-    run = compiled_forward(network)
-    accuracies = []
-    for i in range(jax.tree.leaves(plans)[0].shape[0]):
-        outputs = np.asarray(run(_rows(plans, i), inputs, _rows(params, i)))
-        accuracies.append((outputs.argmax(-1) == targets).mean())
-    return np.asarray(accuracies)
+def _errors(job: Job, network: Network, plans: Plan, params: PyTree) -> np.ndarray:
+    """Returns the validation error of every member, float64 [P]; inf: not finite."""
+    start, run = job.given, compiled_forward(network)
+    inputs = start.data.normalize(start.data.validation.inputs)
+    targets = np.asarray(start.data.validation.targets)
+
+    def error(i: int) -> float:
+        plan, own = _rows(plans, i), _rows(params, i)
+        return error_of(lambda x: run(plan, x, own), start.quality, inputs, targets)
+
+    errors = [error(i) for i in range(jax.tree.leaves(plans)[0].shape[0])]
+    return np.nan_to_num(errors, nan=np.inf, posinf=np.inf)
+
+
+def _repaired(network: Network, plans: Plan, params: PyTree, inputs: Any) -> PyTree:
+    """Returns every member's parameters with the batch-norm statistics of its plan."""
+    run = jax.jit(lambda plan, params: reestimate(network, plan, inputs, params))
+    count = jax.tree.leaves(plans)[0].shape[0]
+    trees = [jax.device_get(run(_rows(plans, i), _rows(params, i))) for i in range(count)]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
 
 def _rows(tree: PyTree, places: Any) -> PyTree:

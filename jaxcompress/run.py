@@ -2,7 +2,7 @@
 
 `--resume DIR` goes on with a run that was stopped.
 
-Train, trace, search, fine-tune, compact, save and judge, as one configuration says.
+Train or load, trace, search, fine-tune, compact, save and judge, as one configuration says.
 """
 
 import contextlib
@@ -17,17 +17,21 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from jaxcompress.config import Config, find, read
+from jaxcompress.config import Config, bundled, find, read
 from jaxcompress.pipeline import resume, run
 from jaxcompress.run_directory import configuration, new_path
 from jaxcompress.search import AtSignal
 
 DEFAULT = "digits"
 USAGE = """\
-usage: python -m jaxcompress.run [--config FILE_OR_NAME] [--out DIR] [--OPTION VALUE ...]
+usage: python -m jaxcompress.run [--config FILE_OR_NAME] [--profile FILE_OR_NAME]
+                                 [--out DIR] [--OPTION VALUE ...]
        python -m jaxcompress.run --resume DIR [--search.generations N]
 
---config  a YAML file, or the name of a bundled configuration (default: digits)
+--config  a YAML file, or the name of a bundled configuration (default: digits):
+          {configs}
+--profile what a device can do, as a YAML file of the same form whose values replace the
+          configuration's, or the name of a bundled one: {profiles}
 --out     the run directory, new or empty (default: runs/NAME-DATE-TIME)
 --resume  the directory of a run that was stopped, or that shall have more generations
 
@@ -64,13 +68,18 @@ def _main(arguments: list[str], console: Console, places: list[Path]) -> int:
     """Runs; `places` learns where, before anything is written there."""
     name = _taken(arguments, "--config")
     out = _taken(arguments, "--out")
+    profile = _taken(arguments, "--profile")
     old = _taken(arguments, "--resume")
     if old is None:
-        config = _overridden(read(find(name or DEFAULT)), arguments)
+        chosen = find(name or DEFAULT), find(profile, "profiles") if profile else None
+        config = _overridden(read(*chosen), arguments)
         places.append(Path(out) if out else new_path(config))
         outcome = run(config, places[0], console)
-    elif out is not None:
-        raise ValueError(f"--out {out}: a run that is resumed stays in its directory")
+    elif out is not None or profile is not None:
+        raise ValueError(
+            f"--resume {old}: a run stays in its directory, and with its profile; leave "
+            "--out and --profile out"
+        )
     else:
         before = read(find(name)) if name else configuration(Path(old))
         config = _overridden(before, arguments)
@@ -110,7 +119,8 @@ def _taken(arguments: list[str], option: str) -> str | None:
 def _overridden(config: Config, arguments: list[str]) -> Config:
     """Returns the configuration with the options of the command line."""
     if {"-h", "--help"} & set(arguments):
-        print(USAGE)
+        known = {name: ", ".join(bundled(name)) for name in ("configs", "profiles")}
+        print(USAGE.format(**known))
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):

@@ -13,17 +13,25 @@ from rich.console import Console
 
 from jaxcompress.config import find, read
 from jaxcompress.pipeline import Outcome, run
+from jaxcompress.report import Member
 
 
 def smallest_within(outcome: Outcome, points: float) -> tuple[float, float, float]:
     """Returns ratio, validation and test accuracy of the smallest close enough file."""
     dense_bytes = outcome.dense.parameters or np.nan
-    least = outcome.dense.validation - points - 1e-9
-    near = [m for m in outcome.front if m.validation >= least]
+    most = outcome.dense.validation_error + points + 1e-9
+    near = [m for m in outcome.front if m.validation_error <= most]
     if not near:
         return float("nan"), float("nan"), float("nan")
     best = min(near, key=lambda m: m.parameters or np.inf)
-    return dense_bytes / (best.parameters or np.nan), best.validation, best.test or np.nan
+    validation, test = accuracies(best)
+    return dense_bytes / (best.parameters or np.nan), validation, test
+
+
+def accuracies(member: Member) -> tuple[float, float]:
+    """Returns validation and test accuracy; NaN: not tested."""
+    test = np.nan if member.test_error is None else member.test_error
+    return 1.0 - member.validation_error, 1.0 - test
 
 
 def spread(values: list[float]) -> str:
@@ -45,13 +53,12 @@ def main() -> None:
         outcome = run(config, arguments.out / str(seed), Console(file=io.StringIO()))
         seconds = time.perf_counter() - began
         ratio, validation, test = smallest_within(outcome, 0.01)
-        dense = outcome.dense
-        dense_test = dense.test or np.nan
-        rows.append([dense.validation, dense_test, ratio, validation, test, seconds])
+        dense_validation, dense_test = accuracies(outcome.dense)
+        rows.append([dense_validation, dense_test, ratio, validation, test, seconds])
         for method, volume in outcome.hypervolumes.items():
             volumes.setdefault(method, []).append(volume)
         print(
-            f"seed {seed}: dense validation {dense.validation:.4f} test {dense_test:.4f}; "
+            f"seed {seed}: dense validation {dense_validation:.4f} test {dense_test:.4f}; "
             f"smallest within 1 point: {ratio:.1f}x smaller, validation {validation:.4f} "
             f"test {test:.4f}; {seconds:.0f} s",
             flush=True,

@@ -1,6 +1,7 @@
 """A network under a plan: compressed parameters, masked forward, compact network."""
 
 from jaxcompress.compress.activations import calibrate
+from jaxcompress.compress.batch_norm import Normalisation, normalisations, reestimate
 from jaxcompress.compress.check import check_plan
 from jaxcompress.compress.code import Coded, code, compress
 from jaxcompress.compress.compact import coded_parameters, compact, verify
@@ -20,6 +21,7 @@ __all__ = [
     "FLOAT_BITS",
     "Coded",
     "Counts",
+    "Normalisation",
     "Numbers",
     "Work",
     "calibrate",
@@ -33,7 +35,9 @@ __all__ = [
     "counts",
     "forward",
     "masked",
+    "normalisations",
     "other_macs",
+    "reestimate",
     "total",
     "verify",
     "work",

@@ -39,11 +39,23 @@ def compiled_forward(network: Network) -> Callable[[Plan, Any, Any], Any]:
     return jax.jit(lambda plan, x, params: forward(network, plan, x, params))
 
 
-def masked(network: Network, plan: Plan, x: Any, params: Any) -> Any:
-    """Runs the network under a plan on parameters that are coded already."""
+def masked(
+    network: Network,
+    plan: Plan,
+    x: Any,
+    params: Any,
+    watch: Callable[[Step, list[Any]], list[Any]] | None = None,
+) -> Any:
+    """Runs the network under a plan on parameters that are coded already.
+
+    Args:
+        watch: called with (step, operands) ahead of each step, before the plan changes
+            them; returns the operands to use.
+    """
     alive = network.alive(plan.channels, plan.blocks)
 
     def before(step: Step, operands: list[Array]) -> list[Array]:
+        operands = operands if watch is None else watch(step, operands)
         operands = quantized_input(network, plan, step, operands)
         block = network.branches.get(step.index)
         if block is not None and block.name in plan.blocks:

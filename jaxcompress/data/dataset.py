@@ -1,22 +1,24 @@
-"""What a data set is: three splits of labelled images and how to normalise them."""
+"""What a data set is: three splits of examples, and how their inputs are normalised."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32, Shaped, UInt8
+from jaxtyping import Array, Shaped, UInt8
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Labelled images, on the host.
+    """Inputs and what is wanted for them, on the host.
 
     Attributes:
-        inputs: [N, H, W, C], in the native dtype and unit (uint8 0..255 for most).
-        targets: int32 [N], class labels.
+        inputs: [N, ...], in the native dtype and unit (images uint8 0..255 [N, H, W, C]
+            for most, tokens int32 [N, T], measurements float32 [N, F]).
+        targets: [N, ...]: class labels int32 [N], or whatever the loss compares with.
 
     Raises:
-        ValueError: if shapes do not fit, a label is negative or an input not finite.
+        ValueError: if there are no examples, the lengths differ or a number is not
+            finite.
 
     Example:
         >>> Split(np.zeros((2, 8, 8, 1), np.uint8), np.array([0, 1], np.int32)).targets
@@ -29,37 +31,46 @@ class Split:
     targets: np.ndarray
 
     def __post_init__(self) -> None:
-        if self.inputs.ndim != 4 or self.inputs.size == 0:
+        if self.inputs.ndim < 2 or self.inputs.size == 0:
             raise ValueError(
-                f"inputs have shape {self.inputs.shape}: allowed is [N, H, W, C] "
-                "without an empty axis; add a channel axis with inputs[..., None]"
+                f"inputs have shape {self.inputs.shape}: allowed is [N, ...] with two "
+                "axes or more, none of them empty; add one with inputs[:, None]"
             )
-        if self.targets.shape != self.inputs.shape[:1]:
+        if self.targets.shape[:1] != self.inputs.shape[:1]:
             raise ValueError(
                 f"targets have shape {self.targets.shape} for {len(self.inputs)} "
-                f"inputs: allowed is ({len(self.inputs)},); give one label per image"
+                "inputs: allowed are equal lengths; give one target per input"
             )
-        if self.targets.dtype != np.int32:
-            raise ValueError(
-                f"targets have dtype {self.targets.dtype}: allowed is int32; "
-                "convert with targets.astype(np.int32)"
-            )
-        if self.targets.min() < 0:
-            raise ValueError(
-                f"targets hold the label {self.targets.min()}: allowed are 0 and "
-                "above; drop the unlabelled images or number the classes from 0"
-            )
-        if not np.issubdtype(self.inputs.dtype, np.integer):
-            bad = int(np.count_nonzero(~np.isfinite(self.inputs)))
-            if bad:
+        for name, values in (("inputs", self.inputs), ("targets", self.targets)):
+            if np.issubdtype(values.dtype, np.floating):
+                bad = int(np.count_nonzero(~np.isfinite(values)))
+                if bad:
+                    raise ValueError(
+                        f"{name} hold {bad} values that are NaN or infinite: allowed are "
+                        "finite numbers; drop those examples or replace the values"
+                    )
+            elif not np.issubdtype(values.dtype, np.integer):
                 raise ValueError(
-                    f"inputs hold {bad} values that are NaN or infinite: allowed are "
-                    "finite numbers; drop those images or replace the values"
+                    f"{name} have dtype {values.dtype}: allowed are integers and floats; "
+                    "convert them with astype"
                 )
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Number of examples."""
         return len(self.targets)
+
+    def some(self, count: int | None, seed: int) -> "Split":
+        """Returns at most so many examples, drawn at random, in their order.
+
+        Args:
+            count: how many; None, or more than there are: all.
+            seed: chooses them; the same on every machine.
+        """
+        if count is None or count >= len(self):
+            return self
+        # RandomState, for its stream is frozen (NEP 19).
+        rows = np.sort(np.random.RandomState(seed).permutation(len(self))[:count])
+        return Split(self.inputs[rows], self.targets[rows])
 
 
 @dataclass(frozen=True)
@@ -77,44 +88,49 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A classification data set with three disjoint splits.
+    """Three disjoint splits.
 
     Attributes:
         name: what messages and reports call it.
         train: what weights are fitted to.
         validation: what every choice is made by.
         test: read once, for the final numbers.
-        num_classes: labels are 0..num_classes-1.
-        mean: per channel, in the native unit of the inputs, of the training split.
-        std: per channel, likewise, positive.
+        num_classes: targets are class labels 0..num_classes-1, int32 (one an example, or
+            one a position of it); None: they are something else.
+        mean: of each channel (the last axis of the inputs), in their native unit, of the
+            training split; (): inputs are taken as they are.
+        std: likewise, positive.
 
     Raises:
         ValueError: if the splits, the labels, the mean or the std do not fit together.
+
+    Example:
+        >>> x, y = np.zeros((4, 3), np.float32), np.zeros((4, 1), np.float32)
+        >>> Dataset("line", Split(x, y), Split(x, y), Split(x, y)).num_classes is None
+        True
     """
 
     name: str
     train: Split
     validation: Split
     test: Split
-    num_classes: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    num_classes: int | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for split_name in ("train", "validation", "test"):
             split: Split = getattr(self, split_name)
             if split.inputs.shape[1:] != self.input_shape:
                 raise ValueError(
-                    f"{self.name}: {split_name} images have shape "
-                    f"{split.inputs.shape[1:]} and train images {self.input_shape}: "
+                    f"{self.name}: {split_name} inputs have shape "
+                    f"{split.inputs.shape[1:]} and train inputs {self.input_shape}: "
                     "allowed is one shape; resize them first"
                 )
-            if split.targets.max() >= self.num_classes:
-                raise ValueError(
-                    f"{self.name}: {split_name} targets hold the label "
-                    f"{split.targets.max()}: allowed are 0..{self.num_classes - 1}; "
-                    "correct the labels or num_classes"
-                )
+            if self.num_classes is not None:
+                _check_labels(f"{self.name}: {split_name}", split, self.num_classes)
+        if not self.mean and not self.std:
+            return
         channels = self.input_shape[-1]
         if not len(self.mean) == len(self.std) == channels:
             raise ValueError(
@@ -131,20 +147,39 @@ class Dataset:
             )
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """(H, W, C) of one image."""
-        height, width, channels = self.train.inputs.shape[1:]
-        return height, width, channels
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one example, such as (H, W, C)."""
+        return self.train.inputs.shape[1:]
 
     @property
     def task(self) -> Task:
-        """The shapes a network for this data set is made for."""
-        return Task(self.input_shape, self.num_classes)
+        """The shapes a network for this data set is made for.
 
-    def normalize(
-        self, inputs: Shaped[Array | np.ndarray, "... c"]
-    ) -> Float32[Array, "... c"]:
-        """Maps images in the native unit to what networks take: `(x - mean) / std`.
+        Raises:
+            ValueError: if it does not hold images and class labels.
+        """
+        if len(self.input_shape) != 3 or self.num_classes is None:
+            raise ValueError(
+                f"{self.name}: inputs of shape {self.input_shape} and num_classes = "
+                f"{self.num_classes}: the bundled networks take images [N, H, W, C] and "
+                "class labels; name a network of your own, model: module:function"
+            )
+        height, width, channels = self.input_shape
+        return Task((height, width, channels), self.num_classes)
+
+    def some(self, train: int | None, validation: int | None, seed: int) -> "Dataset":
+        """Returns the data set with at most so many training and validation examples.
+
+        The test split, the mean and the std stay; arguments are those of `Split.some`.
+        """
+        return replace(
+            self,
+            train=self.train.some(train, seed),
+            validation=self.validation.some(validation, seed),
+        )
+
+    def normalize(self, inputs: Shaped[Array | np.ndarray, "..."]) -> Shaped[Array, "..."]:
+        """Maps inputs in the native unit to what networks take: `(x - mean) / std`.
 
         Pure, so it may be called inside `jit`.
 
@@ -152,7 +187,7 @@ class Dataset:
             inputs: [..., C], any real dtype, in the native unit.
 
         Returns:
-            float32 [..., C], without unit.
+            float32 [..., C], without unit; without mean and std the inputs as they are.
 
         Example:
             >>> from jaxcompress.data import digits
@@ -160,6 +195,8 @@ class Dataset:
             >>> dataset.normalize(dataset.test.inputs[:2]).shape
             (2, 8, 8, 1)
         """
+        if not self.mean:
+            return jnp.asarray(inputs)
         mean = jnp.asarray(self.mean, jnp.float32)
         std = jnp.asarray(self.std, jnp.float32)
         return (jnp.asarray(inputs, jnp.float32) - mean) / std
@@ -191,3 +228,22 @@ def channel_statistics(
         variance = np.average((values - mean[-1]) ** 2, weights=counts)
         std.append(float(np.sqrt(variance)))
     return tuple(mean), tuple(std)
+
+
+def _check_labels(what: str, split: Split, num_classes: int) -> None:
+    targets = split.targets
+    if targets.dtype != np.int32:
+        raise ValueError(
+            f"{what} targets have dtype {targets.dtype}: allowed is int32; "
+            "convert with targets.astype(np.int32)"
+        )
+    if targets.min() < 0:
+        raise ValueError(
+            f"{what} targets hold the label {targets.min()}: allowed are 0 and "
+            "above; drop the unlabelled examples or number the classes from 0"
+        )
+    if targets.max() >= num_classes:
+        raise ValueError(
+            f"{what} targets hold the label {targets.max()}: allowed are "
+            f"0..{num_classes - 1}; correct the labels or num_classes"
+        )

@@ -26,12 +26,14 @@ def tfds_dataset(
     """Loads an image classification set that TFDS has prepared as array_record.
 
     The validation split is taken from the published training split; the published
-    test split stays whole. Records are put in the order of their `id`, where they have
+    test split stays whole; where none is published (ImageNet), the published validation
+    split takes its place. Records are put in the order of their `id`, where they have
     one, so the splits do not depend on how TFDS shuffled the files.
 
     Args:
-        name: a TFDS name, such as "mnist" or "cifar10"; its splits must include train
-            and test, its features an image of one size (uint8) and a class label.
+        name: a TFDS name, such as "mnist" or "cifar10"; its splits must include train,
+            and test or validation, its features an image of one size (uint8) and a class
+            label.
         data_dir: where TFDS has prepared it; None is the environment's TFDS_DATA_DIR,
             or TFDS' default where that is not set.
         seed: chooses the validation images.
@@ -128,6 +130,8 @@ def _open(name: str, split: str, directory: str | os.PathLike[str]) -> tuple[Any
             'needs TensorFlow: pip install "jaxcompress[prepare]" && tfds build '
             f"{name} --file_format=array_record --data_dir={directory}"
         ) from error
+    if split == "test" and "test" not in sources and "validation" in sources:
+        split = "validation"
     if split not in sources:
         raise ValueError(
             f"{name}: has the splits {sorted(sources)}: needed is {split!r}; "

@@ -11,8 +11,8 @@ from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from jaxcompress import models
 from jaxcompress.data import Task
-from jaxcompress.models.resnet import MLPerfResNet8, ResNet
 
 CIFAR10 = Task((32, 32, 3), 10)
 # Leaves of a batch normalisation and of a layer, and their names in PyTorch.
@@ -30,13 +30,13 @@ class Published:
     """A network whose weights others have trained and published.
 
     Attributes:
-        depth: of the `ResNet`; None: it is `MLPerfResNet8`.
+        model: its name in `jaxcompress.models.create`.
         mean, std: of each channel, in pixel values 0..255. The network takes
             (pixels - mean) / std: `dataclasses.replace(dataset, mean=..., std=...)`.
         source: where the weights are from.
     """
 
-    depth: int | None
+    model: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
     source: str
@@ -48,10 +48,10 @@ _STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 _AKAMASTER = "https://github.com/akamaster/pytorch_resnet_cifar10"
 
 PUBLISHED = {
-    "resnet20_cifar10": Published(20, _MEAN, _STD, _AKAMASTER),
-    "resnet56_cifar10": Published(56, _MEAN, _STD, _AKAMASTER),
+    "resnet20_cifar10": Published("resnet20", _MEAN, _STD, _AKAMASTER),
+    "resnet56_cifar10": Published("resnet56", _MEAN, _STD, _AKAMASTER),
     "resnet8_cifar10": Published(
-        None, (0.0,) * 3, (1.0,) * 3, "https://github.com/mlcommons/tiny"
+        "mlperf_resnet8", (0.0,) * 3, (1.0,) * 3, "https://github.com/mlcommons/tiny"
     ),
 }
 
@@ -81,17 +81,53 @@ def load(name: str, directory: str | os.PathLike[str]) -> nnx.Module:
             f"published network {name!r} is unknown: allowed are {sorted(PUBLISHED)}"
         )
     path = Path(directory) / f"{name}.safetensors"
+    return restored(PUBLISHED[name].model, CIFAR10, path)
+
+
+def find(weights: str) -> Path:
+    """Returns the file of weights that a configuration names.
+
+    Args:
+        weights: a file, or a key of `PUBLISHED`, which is looked for in the directory
+            that the environment's JAXCOMPRESS_WEIGHTS names.
+
+    Raises:
+        ValueError: if there is no such file.
+    """
+    directory = os.environ.get("JAXCOMPRESS_WEIGHTS")
+    path = Path(weights)
+    if weights in PUBLISHED and not path.is_file():
+        if not directory:
+            raise ValueError(
+                f"weights = {weights!r}: set JAXCOMPRESS_WEIGHTS to the directory that "
+                f"holds {weights}.safetensors, or give the file; it is published at "
+                f"{PUBLISHED[weights].source}"
+            )
+        path = Path(directory) / f"{weights}.safetensors"
+    if not path.is_file():
+        raise ValueError(
+            f"weights = {weights!r}: there is no file {path}; allowed are a safetensors "
+            f"file and {', '.join(sorted(PUBLISHED))}"
+        )
+    return path
+
+
+def restored(model: str, task: Task, path: Path) -> nnx.Module:
+    """Returns a network with the weights of a safetensors file, in PyTorch's layout.
+
+    Args:
+        model: a name that `jaxcompress.models.create` knows.
+        task: the shapes of images and classes.
+        path: of the file; its names and layouts are those of `filled`.
+
+    Raises:
+        ValueError: if the file cannot be read, or does not fit; see `filled`.
+    """
     try:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{path} cannot be read as safetensors: {error}") from error
-    depth = PUBLISHED[name].depth
-    make = (
-        (lambda: MLPerfResNet8(CIFAR10, rngs=nnx.Rngs(0)))
-        if depth is None
-        else (lambda: ResNet(CIFAR10, depth, rngs=nnx.Rngs(0)))
-    )
-    return filled(nnx.eval_shape(make), tensors, str(path))
+    return filled(models.abstract(model, task), tensors, str(path))
 
 
 def filled(

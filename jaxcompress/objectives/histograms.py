@@ -101,7 +101,7 @@ def _kept(
     """Returns 1 for each output channel of a tensor that survives, 0 for others."""
     columns = network.columns(part.path)
     lines = [network.layout.mask(columns[axis], alive) for axis in part.out_axes]
-    return grid(lines).reshape(-1).astype(jnp.float32)
+    return jnp.asarray(grid(lines), jnp.float32).reshape(-1)
 
 
 def alphabet(bits: Int[Array, "*n"]) -> Int[Array, "*n"]:

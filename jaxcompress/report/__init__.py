@@ -1,6 +1,6 @@
 """What people look at: progress, tables, pictures."""
 
-from jaxcompress.report.judge import save_and_judge
+from jaxcompress.report.judge import error_of, save_and_judge
 from jaxcompress.report.member import Member
 from jaxcompress.report.plot import plot_fronts
 from jaxcompress.report.progress import SearchProgress
@@ -10,6 +10,7 @@ __all__ = [
     "Member",
     "SearchProgress",
     "comparison_table",
+    "error_of",
     "front_table",
     "plot_fronts",
     "save_and_judge",

@@ -1,11 +1,12 @@
 """The last step: compact, check, save, and test the saved file."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
@@ -13,9 +14,34 @@ from jaxcompress.artifact import load, save
 from jaxcompress.compress import compact, verify
 from jaxcompress.data import Dataset
 from jaxcompress.network import Network
+from jaxcompress.objectives import Quality
 from jaxcompress.report.member import Member
 from jaxcompress.space import Plan
-from jaxcompress.training import accuracy
+
+BATCH = 500  # bounds the memory of one forward pass
+
+
+def error_of(
+    run: Callable[[Any], Any], quality: Quality, inputs: Any, targets: np.ndarray
+) -> float:
+    """Returns how bad a network's outputs are, all examples together.
+
+    Args:
+        run: inputs [B, ...] -> outputs [B, ...]; is given batches of one size.
+        quality: measures the outputs of all inputs at once.
+        inputs: [N, ...], as the network takes them.
+        targets: [N, ...].
+
+    Returns:
+        The error in the unit of `quality`; NaN where outputs are not finite.
+    """
+    count = len(targets)
+    size = min(BATCH, count)
+    rows = np.arange(-(-count // size) * size) % count  # the last batch is filled up
+    outputs = [np.asarray(run(inputs[part])) for part in rows.reshape(-1, size)]
+    return float(
+        quality(jnp.asarray(np.concatenate(outputs)[:count]), jnp.asarray(targets))
+    )
 
 
 def save_and_judge(
@@ -26,6 +52,7 @@ def save_and_judge(
     data: Dataset,
     folder: Path,
     coding: str,
+    quality: Quality,
 ) -> tuple[Member, list[Member]]:
     """Writes the dense network and each member to a file, and tests the files.
 
@@ -37,18 +64,24 @@ def save_and_judge(
         plans, params: of the members, in the same order, every leaf [P, ...].
         folder: where the files go; exists.
         coding: of the files, see `save`.
+        quality: what the error is.
 
     Returns:
-        The dense network as a member, and the members with sizes and test accuracies.
+        The dense network as a member, and the members with sizes and test errors.
     """
     inputs = data.normalize(data.validation.inputs)
+    run = jax.jit(network.apply)
     dense = Member(
         method="dense",
-        validation=accuracy(network.apply, network.params, inputs, data.validation.targets),
+        validation_error=error_of(
+            lambda x: run(network.params, x), quality, inputs, data.validation.targets
+        ),
         size=0.0,
         macs=float(network.macs),
     )
-    dense = _judged(dense, network, folder / "dense.jcz", data, coding)
+    # Re-evaluated, the network is exported for any batch size, whatever `apply` asks of it.
+    whole = replace(network, apply=network.interpret)
+    dense = _judged(dense, whole, folder / "dense.jcz", data, coding, quality)
     judged = []
     for number, member in enumerate(members):
         plan, own = (
@@ -57,16 +90,21 @@ def save_and_judge(
         small = compact(network, plan, own)
         verify(network, plan, small, inputs, own)
         path = folder / f"front-{number:02}.jcz"
-        judged.append(_judged(member, small, path, data, coding))
+        judged.append(_judged(member, small, path, data, coding, quality))
     return dense, judged
 
 
 def _judged(
-    member: Member, network: Network, path: Path, data: Dataset, coding: str
+    member: Member,
+    network: Network,
+    path: Path,
+    data: Dataset,
+    coding: str,
+    quality: Quality,
 ) -> Member:
     metadata: dict[str, Any] = {
         "data": data.name,
-        "validation_accuracy": member.validation,
+        "validation_error": member.validation_error,
         "macs": network.macs,
         "mean": list(data.mean),
         "std": list(data.std),
@@ -76,7 +114,7 @@ def _judged(
     inputs = data.normalize(data.test.inputs)
     return replace(
         member,
-        test=accuracy(lambda _, x: loaded(x), None, inputs, data.test.targets),
+        test_error=error_of(loaded, quality, inputs, data.test.targets),
         size=float(sizes.parameters),
         macs=float(network.macs),
         bits=_mean_bits(network),

@@ -9,23 +9,24 @@ class Member:
 
     Attributes:
         method: which search found it.
-        validation: accuracy on the validation split after fine-tuning, 0..1.
+        validation_error: on the validation split after fine-tuning, by the quality
+            objective of the run: of a classifier the share of wrong labels, 0..1.
         size: bytes of the parameter part; of the file, where there is one.
         macs: multiply-accumulates of one example.
         bits: mean bits of a weight; None: not saved.
-        test: accuracy of the saved file on the test split; None: not judged, because it
-            is not on the final front of the search.
+        test_error: of the saved file on the test split, likewise; None: not judged,
+            because it is not on the final front of the search.
         parameters: bytes of the file's parameter part; None: not saved.
         file: bytes of the whole file; None: not saved.
         path: of the file, relative to the run directory; "" if it was not saved.
     """
 
     method: str
-    validation: float
+    validation_error: float
     size: float
     macs: float
     bits: float | None = None
-    test: float | None = None
+    test_error: float | None = None
     parameters: int | None = None
     file: int | None = None
     path: str = ""

@@ -10,15 +10,19 @@ from rich.table import Table
 
 from jaxcompress.report.member import Member
 
+SHARE = "share"  # the unit of an error that is a share of wrong labels
 
-def front_table(members: Sequence[Member], dense: Member) -> Table:
+
+def front_table(members: Sequence[Member], dense: Member, unit: str) -> Table:
     """Returns the saved members of a front, the dense network first.
 
     Args:
         members: with their files' sizes and test accuracies.
         dense: the dense network in the same form.
+        unit: of the errors; of a "share" of wrong labels the accuracy is shown.
     """
-    title = "front in artifacts/: accuracies in %, bytes of parameters and of the file"
+    shown = "accuracies in %" if unit == SHARE else f"errors{f' in {unit}' if unit else ''}"
+    title = f"front in artifacts/: {shown}, bytes of parameters and of the file"
     table = Table(
         title=title, box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False
     )
@@ -29,8 +33,8 @@ def front_table(members: Sequence[Member], dense: Member) -> Table:
     table.add_column("name", no_wrap=True)
     for member in [dense, *sorted(members, key=lambda m: -m.size)]:
         table.add_row(
-            f"{100 * member.validation:.2f}",
-            "-" if member.test is None else f"{100 * member.test:.2f}",
+            _quality(member.validation_error, unit),
+            _quality(member.test_error, unit),
             _bytes(member.parameters),
             _ratio(dense.parameters, member.parameters),
             _bytes(member.file),
@@ -64,6 +68,12 @@ def write_csv(path: Path, members: Sequence[Member]) -> None:
         writer = csv.DictWriter(file, [field.name for field in fields(Member)])
         writer.writeheader()
         writer.writerows(member.row() for member in members)
+
+
+def _quality(error: float | None, unit: str) -> str:
+    if error is None:
+        return "-"
+    return f"{100 * (1 - error):.2f}" if unit == SHARE else f"{error:.4g}"
 
 
 def _bytes(count: int | None) -> str:

@@ -9,6 +9,7 @@ from jaxcompress.config import TuneConfig
 from jaxcompress.data import Dataset
 from jaxcompress.network import Network
 from jaxcompress.space import Space
+from jaxcompress.training.train import Loss
 from jaxcompress.training.tuner import Tuner
 
 RANDOM = 2  # random plans a batch
@@ -20,6 +21,7 @@ def adapt(
     space: Space,
     data: Dataset,
     config: TuneConfig | None = None,
+    loss: Loss | None = None,
 ) -> PyTree:
     """Trains shared weights under the plans of a space.
 
@@ -33,6 +35,7 @@ def adapt(
         network: its own parameters are where training starts, and the teacher.
         data: its training split is used, and no other.
         config: how to train; 0 epochs return the network's own parameters.
+        loss: what the steps minimise, see `finetune`.
 
     Returns:
         Parameters like the network's.
@@ -42,7 +45,7 @@ def adapt(
         >>> evaluate = Evaluator(network, space, ..., params=params)  # doctest: +SKIP
     """
     config = TuneConfig() if config is None else config
-    tuner = Tuner(network, data, config)
+    tuner = Tuner(network, data, config, loss)
     order, draw = jax.random.split(key)
     ends = [jnp.asarray(space.dense), jnp.zeros(len(space), jnp.int32)]
     decode = jax.jit(space.decode)

@@ -8,6 +8,7 @@ from jaxcompress.config import TuneConfig
 from jaxcompress.data import Dataset
 from jaxcompress.network import Network
 from jaxcompress.space import Plan
+from jaxcompress.training.train import Loss
 from jaxcompress.training.tuner import Tuner
 
 
@@ -18,6 +19,7 @@ def finetune(
     data: Dataset,
     config: TuneConfig | None = None,
     params: PyTree = None,
+    loss: Loss | None = None,
 ) -> PyTree:
     """Trains the parameters of compressed networks, all members on the same batches.
 
@@ -31,6 +33,7 @@ def finetune(
         data: its training split is used, and no other.
         config: how to train; the defaults of `TuneConfig` if None.
         params: where every member starts; the network's own parameters if None.
+        loss: (outputs, targets) -> scalar to minimise; if None, smoothed cross-entropy.
 
     Returns:
         Uncoded parameters on the host, every leaf [P, ...]; give a member's slice to
@@ -40,7 +43,7 @@ def finetune(
         >>> plans = jax.vmap(space.decode)(result.genotypes)  # doctest: +SKIP
         >>> params = finetune(key, network, plans, dataset)  # doctest: +SKIP
     """
-    tuner = Tuner(network, data, TuneConfig() if config is None else config)
+    tuner = Tuner(network, data, TuneConfig() if config is None else config, loss)
     plans = jax.tree.map(np.asarray, plans)  # rows of host arrays compile nothing
     count = jax.tree.leaves(plans)[0].shape[0]
     rows = [jax.tree.map(lambda x, m=m: x[m], plans) for m in range(count)]

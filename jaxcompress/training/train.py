@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,10 @@ from jaxtyping import Array, Float, Float32, Int32, Key, PyTree, Shaped
 
 from jaxcompress.config import TrainConfig
 from jaxcompress.data import Dataset
+from jaxcompress.training.augment import augment
 
 Module = TypeVar("Module", bound=nnx.Module)
+Loss = Callable[[Any, Any], Any]  # (outputs, targets) -> scalar, differentiable
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +32,11 @@ class History:
 
 
 def train(
-    key: Key[Array, ""], module: Module, dataset: Dataset, config: TrainConfig
+    key: Key[Array, ""],
+    module: Module,
+    dataset: Dataset,
+    config: TrainConfig,
+    loss: Loss | None = None,
 ) -> tuple[Module, History]:
     """Fits a module to the training split of a data set.
 
@@ -44,6 +50,7 @@ def train(
         module: maps normalised images [N, H, W, C] to logits [N, classes].
         dataset: its training split is held on the device in the native dtype.
         config: how to train.
+        loss: (outputs, targets) -> scalar to minimise; smoothed cross-entropy if None.
 
     Returns:
         The trained module, in the mode of the given one, and the history.
@@ -74,7 +81,8 @@ def train(
     optimizer = _optimizer(config, steps * config.epochs)
     state = (params, others, optimizer.init(params))
     shuffle = jax.jit(shuffled_batches, static_argnums=(1, 2))
-    step = jax.jit(partial(_step, graph, optimizer, dataset.normalize, config))
+    measure = loss or partial(smoothed_loss, smoothing=config.label_smoothing)
+    step = jax.jit(partial(_step, graph, optimizer, dataset.normalize, config, measure))
     inputs = jnp.asarray(dataset.train.inputs)
     targets = jnp.asarray(dataset.train.targets)
     losses = []
@@ -207,23 +215,25 @@ def _step(
     optimizer: optax.GradientTransformation,
     normalize: Callable[[Shaped[Array, "..."]], Float32[Array, "..."]],
     config: TrainConfig,
+    measure: Loss,
     key: Key[Array, ""],
     number: Int32[Array, ""],
     state: PyTree,
     batches: Int32[Array, "steps b"],
-    inputs: Shaped[Array, "n h w c"],
-    targets: Int32[Array, " n"],
+    inputs: Shaped[Array, "n ..."],
+    targets: Shaped[Array, "n ..."],
 ) -> tuple[PyTree, Float32[Array, ""]]:
     """One gradient step, on batch `number` of the epoch; returns its loss."""
     params, others, optimizer_state = state
     indices = batches[number]
-    # The epoch's key has shuffled; its descendants shift.
-    shifted = random_shift(jax.random.fold_in(key, number), inputs[indices], config.shift)
+    # The epoch's key has shuffled; its descendants augment.
+    key = jax.random.fold_in(key, number)
+    changed = augment(key, inputs[indices], config.shift, config.flip, config.cutout)
 
     def loss(params: PyTree) -> tuple[Float32[Array, ""], PyTree]:
         module = nnx.merge(graph, params, others)
-        logits = module(normalize(shifted))
-        value = smoothed_loss(logits, targets[indices], config.label_smoothing)
+        logits = module(normalize(changed))
+        value = measure(logits, targets[indices])
         _, _, updated = nnx.split(module, nnx.Param, ...)
         return value, nnx.to_pure_dict(updated)
 
@@ -233,15 +243,15 @@ def _step(
 
 
 def smoothed_loss(
-    logits: Float[Array, "n k"],
-    targets: Int32[Array, " n"],
+    logits: Float[Array, "*n k"],
+    targets: Int32[Array, "*n"],
     smoothing: float | Float[Array, ""],
 ) -> Float32[Array, ""]:
     """Mean cross-entropy with the targets' `smoothing` spread over all classes.
 
     Args:
-        logits: float [N, classes].
-        targets: int32 [N], class labels.
+        logits: float [N, ..., classes].
+        targets: int32 [N, ...], class labels.
         smoothing: in [0, 1); C. Szegedy et al., arXiv:1512.00567, section 7.
 
     Returns:
@@ -250,29 +260,3 @@ def smoothed_loss(
     one_hot = jax.nn.one_hot(targets, logits.shape[-1])
     labels = optax.smooth_labels(one_hot, smoothing)
     return optax.softmax_cross_entropy(logits, labels).mean()
-
-
-def random_shift(
-    key: Key[Array, ""], images: Shaped[Array, "n h w c"], pixels: int
-) -> Shaped[Array, "n h w c"]:
-    """Shifts every image on its own by -pixels..pixels along both axes.
-
-    Args:
-        key: decides the shifts.
-        images: [N, H, W, C].
-        pixels: the largest shift, at least 0.
-
-    Returns:
-        [N, H, W, C], of the same dtype; what comes in from outside is zero.
-    """
-    if pixels == 0:
-        return images
-    around = ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0))
-    padded = jnp.pad(images, around)
-    corners = jax.random.randint(key, (len(images), 2), 0, 2 * pixels + 1)
-
-    def crop(image: Array, corner: Array) -> Array:
-        start = (corner[0], corner[1], 0)
-        return jax.lax.dynamic_slice(image, start, images.shape[1:])
-
-    return jax.vmap(crop)(padded, corners)

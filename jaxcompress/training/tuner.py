@@ -9,16 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import struct
-from jaxtyping import Array, Float, Int32, Key, PyTree
+from jaxtyping import Array, Float, Int32, Key, PyTree, Shaped
 
 from jaxcompress.compress import forward
 from jaxcompress.config import TuneConfig
 from jaxcompress.data import Dataset
 from jaxcompress.network import Network
 from jaxcompress.space import Plan
-from jaxcompress.training.train import random_shift, shuffled_batches, smoothed_loss
+from jaxcompress.training.augment import augment
+from jaxcompress.training.train import Loss, shuffled_batches, smoothed_loss
 
-Batch = tuple[Array, Int32[Array, " b"], Float[Array, "b k"], "Rates"]
+Batch = tuple[Array, Shaped[Array, "b ..."], Float[Array, "b ..."], "Rates"]
 
 
 @no_type_check  # as a pytree it holds whatever it is mapped to
@@ -55,16 +56,24 @@ class Tuner:
     the compact network, the gradient passes straight through the coding.
     """
 
-    def __init__(self, network: Network, data: Dataset, config: TuneConfig) -> None:
+    def __init__(
+        self,
+        network: Network,
+        data: Dataset,
+        config: TuneConfig,
+        loss: Loss | None = None,
+    ) -> None:
         """Compiles nothing yet.
 
         Args:
             network: its own parameters make the dense network, the teacher.
+            loss: (outputs, targets) -> scalar; of classifiers if None, see
+                `compiled_step`.
         """
         self._network, self._data, self._config = network, data, config
         self._size = min(config.batch_size, len(data.train))
         self._steps = len(data.train) // self._size * config.epochs
-        self._step, self._start = compiled_step(network)
+        self._step, self._start = compiled_step(network, loss)
         self._teach = jax.jit(self._one_batch)
         self._shuffle = jax.jit(shuffled_batches, static_argnums=(1, 2))
 
@@ -77,7 +86,7 @@ class Tuner:
         return self._network.unflatten({**self._network.leaves(), **member.trained})
 
     def batches(self, key: Key[Array, ""]) -> Iterator[Batch]:
-        """Yields images, labels, the dense network's logits and rates, all epochs."""
+        """Yields inputs, targets, the dense network's outputs and rates, all epochs."""
         train, config = self._data.train, self._config
         inputs, targets = jnp.asarray(train.inputs), jnp.asarray(train.targets)
         count = 0
@@ -106,17 +115,26 @@ class Tuner:
         number: Int32[Array, ""],
         rows: Int32[Array, " b"],
         inputs: Array,
-        targets: Int32[Array, " n"],
-    ) -> tuple[Array, Int32[Array, " b"], Float[Array, "b k"]]:
-        shift = self._config.shift
-        images = random_shift(jax.random.fold_in(key, number), inputs[rows], shift)
-        x = self._data.normalize(images)
+        targets: Shaped[Array, "n ..."],
+    ) -> tuple[Array, Shaped[Array, "b ..."], Float[Array, "b ..."]]:
+        config, key = self._config, jax.random.fold_in(key, number)
+        changed = augment(key, inputs[rows], config.shift, config.flip, config.cutout)
+        x = self._data.normalize(changed)
         return x, targets[rows], self._network.apply(self._network.params, x)
 
 
 @lru_cache(maxsize=4)
-def compiled_step(network: Network) -> tuple[Callable[..., Member], Callable[..., Member]]:
-    """Returns step and start, compiled once for all plans and settings of a network."""
+def compiled_step(
+    network: Network, measure: Loss | None = None
+) -> tuple[Callable[..., Member], Callable[..., Member]]:
+    """Returns step and start, compiled once for all plans and settings of a network.
+
+    Args:
+        measure: the loss of outputs and targets, beside which distillation is the mean
+            squared difference from the teacher's outputs (Ba & Caruana 2014, Do Deep Nets
+            Really Need to be Deep?); None: smoothed cross-entropy, beside which it is
+            `distillation_loss`.
+    """
     optimizer = optax.scale_by_adam()
     fixed = non_trainable(network)
 
@@ -131,15 +149,19 @@ def compiled_step(network: Network) -> tuple[Callable[..., Member], Callable[...
         plan: Plan,
         member: Member,
         x: Array,
-        labels: Int32[Array, " b"],
-        teacher: Float[Array, "b k"],
+        targets: Shaped[Array, "b ..."],
+        teacher: Float[Array, "b ..."],
         rates: Rates,
     ) -> Member:
         def loss(trained: dict[str, Array]) -> Float[Array, ""]:
             params = network.unflatten({**network.leaves(), **trained})
-            logits = forward(network, plan, x, params)
-            hard = smoothed_loss(logits, labels, rates.label_smoothing)
-            soft = distillation_loss(logits, teacher, rates.temperature)
+            outputs = forward(network, plan, x, params)
+            if measure is None:
+                hard = smoothed_loss(outputs, targets, rates.label_smoothing)
+                soft = distillation_loss(outputs, teacher, rates.temperature)
+            else:
+                hard = jnp.asarray(measure(outputs, targets), jnp.float32)
+                soft = jnp.square(outputs - teacher).mean()
             return (1.0 - rates.distillation) * hard + rates.distillation * soft
 
         value, gradients = jax.value_and_grad(loss)(member.trained)
@@ -175,8 +197,8 @@ def non_trainable(network: Network) -> set[str]:
 
 
 def distillation_loss(
-    logits: Float[Array, "b k"],
-    teacher: Float[Array, "b k"],
+    logits: Float[Array, "*b k"],
+    teacher: Float[Array, "*b k"],
     temperature: float | Float[Array, ""],
 ) -> Float[Array, ""]:
     """Returns T^2 KL(teacher / T || logits / T), the mean over a batch, in nats.
@@ -184,7 +206,7 @@ def distillation_loss(
     Hinton et al. 2015, Distilling the Knowledge in a Neural Network.
 
     Args:
-        logits, teacher: float32 [B, K].
+        logits, teacher: float32 [B, ..., K].
         temperature: T, positive.
     """
     target = jax.nn.log_softmax(teacher / temperature)

@@ -10,6 +10,7 @@ from network.exact import close, random_inputs, random_plan
 from network.zoo import ZOO
 
 import jaxcompress as jc
+from jaxcompress.compress import verify
 from jaxcompress.transforms import quantize_activations
 
 RNG = np.random.default_rng(0)
@@ -114,3 +115,20 @@ def test_bad_plans_are_refused(plan: jc.Plan, words: str) -> None:
 def test_bad_calibration_is_refused(inputs: Any, percentile: float, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         jc.calibrate(jc.trace(apply, P, X[:2]), inputs, percentile=percentile)
+
+
+def test_grids_excuse_a_rounded_last_bit_and_no_other_channels() -> None:
+    network = jc.trace(*ZOO["resnet_padded"](jax.random.key(0))[:3])
+    x = random_inputs(network.example, 6)
+    bits = {layer.name: np.asarray(8, np.int32) for layer in network.layers}
+    ranges = jc.calibrate(network, x)
+    plan, other = (
+        random_plan(network, seed).replace(activation_bits=bits, activation_ranges=ranges)
+        for seed in (1, 2)
+    )
+    assert verify(network, plan, jc.compact(network, plan), x) <= 0.5**8
+    # A last bit on every weight: what was rounded down may now be rounded up.
+    nudged = jax.tree.map(lambda w: w * (1 + 3e-6), network.params)
+    assert verify(network, plan, jc.compact(network, plan, nudged), x) <= 0.5**8
+    with pytest.raises(ValueError, match="differs from the masked one"):
+        verify(network, plan, jc.compact(network, other), x)

@@ -74,6 +74,21 @@ def test_mnist_without_ids_keeps_the_order_of_the_records():
         assert targets[position] == source[position]["label"]
 
 
+def test_a_published_validation_split_takes_the_place_of_a_test_split(tmp_path):
+    skip_where_missing("mnist")
+    (version,) = (DATA_DIR / "mnist").iterdir()
+    folder = tmp_path / "mnist" / version.name
+    folder.mkdir(parents=True)
+    for path in version.iterdir():
+        if path.name == "dataset_info.json":
+            text = path.read_text().replace('"name": "test"', '"name": "validation"')
+            (folder / path.name).write_text(text)
+        else:
+            (folder / path.name.replace("test", "validation")).symlink_to(path)
+    found, expected = (read_split("mnist", "test", d)[1] for d in (tmp_path, DATA_DIR))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_missing_data_names_the_directory_and_the_command(tmp_path):
     with pytest.raises(ValueError, match="not prepared as array_record") as caught:
         load("cifar10", data_dir=tmp_path)

@@ -108,7 +108,7 @@ def test_reported_sizes_and_accuracies_are_the_files_own(runs: list[Path]) -> No
         assert loaded.sizes.parameters == int(row["parameters"])
         assert loaded.sizes.parameters + loaded.sizes.program == int(row["file"])
         right = (np.asarray(loaded(x)).argmax(1) == dataset.test.targets).mean()
-        assert right == pytest.approx(float(row["test"]), abs=1e-9)
+        assert right == pytest.approx(1 - float(row["test_error"]), abs=1e-6)
         assert float(row["size"]) == loaded.sizes.parameters
 
 
@@ -174,6 +174,11 @@ def test_two_processes_are_not_at_one_run(
         (["--space.weight-bits", "40"], "'40'"),
         (["--model", "resnet"], "'resnet' is unknown"),
         (["--data.name", "faces"], "faces"),
+        (
+            ["--data.name", "cifar10", "--data.directory", "."],
+            "is not prepared as array_re",
+        ),
+        (["--weights", "gone.safetensors"], "there is no file gone.safetensors"),
         (["--config"], "--config needs a value"),
         (["--train.batch-size", "5000", "--out", "new"], "batch_size = 5000"),
         (["--train.epochs", "1", "--train.learning-rate", "1e30"], "loss is nan"),
@@ -235,7 +240,7 @@ def test_the_test_split_is_not_read_before_the_files_are_there(
     object.__setattr__(sealed, "folder", tmp_path / "run")
     with pytest.raises(AssertionError, match="too early"):
         _ = sealed.test
-    monkeypatch.setattr(pipeline.datasets, "load", lambda *_, **__: sealed)
+    monkeypatch.setattr(data, "load", lambda *_, **__: sealed)
     tree = {
         "train": {"epochs": 2},
         "adapt": {"epochs": 1},
@@ -249,7 +254,7 @@ def test_the_test_split_is_not_read_before_the_files_are_there(
         "report": {"members": 2, "baselines": False},
     }
     outcome = pipeline.run(Config(**tree), tmp_path / "run", Console(file=io.StringIO()))
-    assert all(member.test is not None for member in [outcome.dense, *outcome.front])
+    assert all(member.test_error is not None for member in [outcome.dense, *outcome.front])
     metrics = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     assert tuple(metrics["best"]) == OBJECTIVES and all(metrics["best"].values())
     latency = json.loads((tmp_path / "run" / "latency.json").read_text())

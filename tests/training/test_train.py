@@ -12,9 +12,9 @@ from hypothesis import given, settings, strategies as st
 from jaxcompress.config import TrainConfig
 from jaxcompress.data import Dataset, Split, load
 from jaxcompress.models import as_function, create
+from jaxcompress.training.augment import random_shift
 from jaxcompress.training.train import (
     accuracy,
-    random_shift,
     shuffled_batches,
     smoothed_loss,
     train,
