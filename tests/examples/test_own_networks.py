@@ -46,8 +46,8 @@ def bits(outputs: np.ndarray, targets: np.ndarray) -> float:
     [
         ("regression", deviation, 0.1),
         ("tokens", bits, 1.6),
-        ("equinox_digits", wrong, 0.08),
-        ("linen_digits", wrong, 0.08),
+        pytest.param("equinox_digits", wrong, 0.08, marks=pytest.mark.slow),
+        pytest.param("linen_digits", wrong, 0.08, marks=pytest.mark.slow),
     ],
 )
 def test_an_example_runs_and_its_files_are_as_good_as_reported(
