@@ -172,6 +172,8 @@ class Dataset:
 
         The test split, the mean and the std stay; arguments are those of `Split.some`.
         """
+        if train is None and validation is None:
+            return self
         return replace(
             self,
             train=self.train.some(train, seed),

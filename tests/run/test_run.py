@@ -139,7 +139,7 @@ def test_a_finished_run_is_left_as_it_is(
         (["--seed", "3", "--search.generations", "9"], "seed = 0 and not 3; leave"),
         (["--search.generations", "2"], "search.generations = 3 and not 2; leave"),
         (["--config", "digits"], "train.epochs = 3 and not 60, "),
-        (["--out", "there"], "--out there: a run that is resumed stays"),
+        (["--out", "there"], "a run stays in its directory"),
     ],
 )
 def test_a_run_is_resumed_as_it_was(
