@@ -30,6 +30,7 @@ class Racing:
     Attributes:
         confidence: of each stop, in (0, 1).
         stages: the numbers of batches after which candidates meet, the last is all.
+        forwards: how many examples were run so far, over all individuals.
 
     Example:
         >>> racing = jc.Racing(jc.Evaluator(..., splits=16))  # doctest: +SKIP
@@ -62,8 +63,7 @@ class Racing:
             halves.insert(0, halves[0] // 2)
         self.stages = tuple(halves[-5:])
         self._quality = evaluate.objectives.index(qualities[0])
-        self._began = evaluate.forwards
-        self._asked = 0
+        self.forwards = self._asked = 0
         width = len(evaluate.objectives)
         self._front = np.zeros((0, width), np.float32)
         self._wrong = np.zeros((0, evaluate.examples), bool)
@@ -94,11 +94,6 @@ class Racing:
         return self.evaluate.names
 
     @property
-    def forwards(self) -> int:
-        """How many examples were run, over all individuals."""
-        return self.evaluate.forwards - self._began
-
-    @property
     def saved(self) -> int:
         """How many examples were not run that would have been without racing."""
         return self._asked * self.evaluate.examples - self.forwards
@@ -119,6 +114,7 @@ class Racing:
         racing = np.arange(count)
         for end in self.stages:
             told, each = self.evaluate.window(genotypes[racing], begin, end)
+            self.forwards += each.size
             wrong[racing, seen : seen + each.shape[1]] = each > 0
             begin, seen = end, seen + each.shape[1]
             objectives[racing] = told.objectives
