@@ -105,14 +105,22 @@ class Racing:
             Objectives float32 [P, M] and violation float32 [P]. Costs and violations are
             exact; the error of what was stopped is an estimate.
         """
-        genotypes = np.asarray(genotypes, np.int32)
+        return self._raced(np.asarray(genotypes, np.int32), self.stages)
+
+    def recall(self, genotypes: Int[np.ndarray, "f genes"]) -> None:
+        """Runs in full what is on the front of a search that goes on, to be met again."""
+        self._raced(genotypes, self.stages[-1:])
+
+    def _raced(
+        self, genotypes: Int[np.ndarray, "p genes"], stages: tuple[int, ...]
+    ) -> Evaluation:
         count, seen, begin = len(genotypes), 0, 0
         self._asked += count
         objectives = np.zeros((count, len(self.objectives)), np.float32)
         violation = np.zeros(count, np.float32)
         wrong = np.zeros((count, self.evaluate.examples), bool)
         racing = np.arange(count)
-        for end in self.stages:
+        for end in stages:
             told, each = self.evaluate.window(genotypes[racing], begin, end)
             self.forwards += each.size
             wrong[racing, seen : seen + each.shape[1]] = each > 0
@@ -120,8 +128,7 @@ class Racing:
             objectives[racing] = told.objectives
             violation[racing] = told.violation
             if end == self.evaluate.batches:
-                count = np.float32(seen)
-                error = wrong[racing].sum(1, dtype=np.float32) / count
+                error = wrong[racing].sum(1, dtype=np.float32) / np.float32(seen)
                 error[~np.isfinite(each).all(1)] = np.nan
                 objectives[racing, self._quality] = error
                 break
@@ -136,12 +143,6 @@ class Racing:
             racing = racing[~stopped]
         self._remember(objectives[racing], violation[racing], wrong[racing])
         return Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
-
-    def recall(self, genotypes: Int[np.ndarray, "f genes"]) -> None:
-        """Runs in full what is on the front of a search that goes on, to be met again."""
-        stages, self.stages = self.stages, self.stages[-1:]
-        self(genotypes)
-        self.stages = stages
 
     def _met(
         self, objectives: Float[np.ndarray, "p m"], wrong: Bool[np.ndarray, "p n"]
