@@ -14,6 +14,7 @@ stands in the JSON file and is not named stays there. Data: see CONTRIBUTING.md.
 
 import argparse
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -139,8 +140,10 @@ def row(
     return found
 
 
-def entry(name: str, dataset: data.Dataset, arguments: argparse.Namespace) -> Any:
-    """Returns the results of one network."""
+def entry(
+    name: str, dataset: data.Dataset, arguments: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
+    """Yields the results of one network, after each row those so far."""
     began = time.process_time()
     given = published(name, dataset, arguments.validation, arguments.test)
     network, validation, test, dense = (
@@ -152,14 +155,14 @@ def entry(name: str, dataset: data.Dataset, arguments: argparse.Namespace) -> An
     space = jc.Space(network, (jc.genes.Codebook(),))
     result = found_by_search(network, space, validation, arguments)
     errors, values = result.objectives.T
-    rows = []
+    chosen = []
     for points in arguments.losses:
         near = errors <= 1 - dense["validation"] + points / 100 + 1e-6
         if near.any():
-            rows.append(np.flatnonzero(near)[np.argmin(values[near])])
+            chosen.append(np.flatnonzero(near)[np.argmin(values[near])])
     leaves = network.leaves()
-    plans = [space.decode(result.genotypes[i]) for i in dict.fromkeys(rows)]
-    return {
+    plans = [space.decode(result.genotypes[i]) for i in dict.fromkeys(chosen)]
+    found = {
         "network": name,
         "command": command("weight_sharing"),
         "weights": sum(leaves[path].size for path in plans[0].codebook_sizes),
@@ -169,9 +172,11 @@ def entry(name: str, dataset: data.Dataset, arguments: argparse.Namespace) -> An
         "dense": dense,
         "evaluations": len(result.archive),
         "front": result.objectives.tolist(),
-        "rows": [row(network, p, validation, test, arguments.order) for p in plans],
-        "cpu_seconds": time.process_time() - began,
     }
+    rows = []
+    for plan in plans:
+        rows.append(row(network, plan, validation, test, arguments.order))
+        yield found | {"rows": rows, "cpu_seconds": time.process_time() - began}
 
 
 def lines_of(name: str, found: dict[str, Any]) -> list[str]:
@@ -256,16 +261,16 @@ def main() -> None:
     arguments = parser.parse_args()
     entries = earlier(arguments.json)
     dataset = data.load("cifar10", data_dir=DATA)
-    for name in arguments.networks:
-        entries[name] = entry(name, dataset, arguments)
     setting = {
         "order": arguments.order,
         "losses": arguments.losses,
         "versions": versions(),
     }
-    ordered = [entries[name] for name in NETWORKS if name in entries]
-    found = {"setting": setting, "entries": ordered}
-    write(arguments.json, found, arguments.table, page(found))
+    for name in arguments.networks:
+        for entries[name] in entry(name, dataset, arguments):
+            ordered = [entries[one] for one in NETWORKS if one in entries]
+            found = {"setting": setting, "entries": ordered}
+            write(arguments.json, found, arguments.table, page(found))
 
 
 if __name__ == "__main__":
