@@ -267,7 +267,8 @@ def main() -> None:
         "versions": versions(),
     }
     for name in arguments.networks:
-        for entries[name] in entry(name, dataset, arguments):
+        for so_far in entry(name, dataset, arguments):
+            entries[name] = so_far
             ordered = [entries[one] for one in NETWORKS if one in entries]
             found = {"setting": setting, "entries": ordered}
             write(arguments.json, found, arguments.table, page(found))
