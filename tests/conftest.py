@@ -1,12 +1,25 @@
-"""Several virtual devices for every test; how many random networks to try."""
+"""Several virtual devices and little compiling for every test; how many random networks."""
 
 import os
+import shutil
+import tempfile
 
 import pytest
 
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 )
+# What one test, worker or process has compiled the others load. The environment of the
+# process that began it all is inherited by workers, and by what the tests start.
+_begun = "JAX_COMPILATION_CACHE_DIR" not in os.environ
+if _begun:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxcompress-tests-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+
+
+def pytest_unconfigure() -> None:
+    if _begun:
+        shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -181,29 +181,43 @@ def test_two_processes_are_not_at_one_run(
         (["--weights", "gone.safetensors"], "there is no file gone.safetensors"),
         (["--config"], "--config needs a value"),
         (["--train.batch-size", "5000", "--out", "new"], "batch_size = 5000"),
-        (["--train.epochs", "1", "--train.learning-rate", "1e30"], "loss is nan"),
         (["--out", "full"], "full: is not an empty directory"),
         (["--out", "file/run"], "file"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(
-    arguments: list[str], words: str, tmp_path: Path
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thing").touch()
     (tmp_path / "file").touch()
     before = sorted(tmp_path.rglob("*"))
-    done = start(*arguments, cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1 and words in done.stderr
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1 and words in said
     assert sorted(tmp_path.rglob("*")) == before  # nothing half-written
 
 
-def test_help_names_every_option(tmp_path: Path) -> None:
-    done = start("--help", cwd=tmp_path)
-    assert done.returncode == 0
+def test_a_process_with_bad_input_ends_with_one_line_and_code_2(tmp_path: Path) -> None:
+    """Late: after the network was made, in training."""
+    done = start("--train.epochs", "1", "--train.learning-rate", "1e30", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "loss is nan" in done.stderr
+    assert not any(tmp_path.iterdir())  # nothing half-written
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert not stop.value.code
+    said = capsys.readouterr().out
     for option in ("--config", "--out", "--search.generations", "--space.weight-bits"):
-        assert option in done.stdout
+        assert option in said
 
 
 def test_the_readme_example_runs(tmp_path: Path) -> None:
