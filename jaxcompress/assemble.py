@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Int, PyTree
 
 from jaxcompress.compress import calibrate
-from jaxcompress.config import Config, write_whole
+from jaxcompress.config import Config
+from jaxcompress.config_file import write_whole
 from jaxcompress.data import Dataset
 from jaxcompress.evolution import (
     MOEAD,

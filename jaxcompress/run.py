@@ -17,7 +17,8 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from jaxcompress.config import Config, bundled, find, read
+from jaxcompress.config import Config
+from jaxcompress.config_file import bundled, find, read
 from jaxcompress.pipeline import resume, run
 from jaxcompress.run_directory import configuration, new_path
 from jaxcompress.search import AtSignal

@@ -11,7 +11,8 @@ import jax
 import jax.tree_util as jtu
 import numpy as np
 
-from jaxcompress.config import Config, read, write
+from jaxcompress.config import Config
+from jaxcompress.config_file import read, write
 from jaxcompress.search import Checkpoints, locked
 
 CHECKPOINTS = "checkpoints"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from jaxcompress.config import find, read
+from jaxcompress.config_file import find, read
 from jaxcompress.pipeline import Outcome, run
 from jaxcompress.report import Member
 

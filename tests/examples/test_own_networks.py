@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import jaxcompress as jc
-from jaxcompress.config import read
+from jaxcompress.config_file import read
 from jaxcompress.data import load
 from jaxcompress.user_code import called, is_function
 
@@ -21,8 +21,6 @@ TINY = (
     "--search.population 4 --search.generations 2 --search.coding dense "
     "--space.importance l1 --space.weight-bits 4 8 --report.members 2 --report.no-baselines"
 ).split()
-# Compiling takes most of the time; these programs run too shortly to be optimised.
-QUICKLY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
 def wrong(outputs: np.ndarray, targets: np.ndarray) -> float:
@@ -62,7 +60,7 @@ def test_an_example_runs_and_its_files_are_as_good_as_reported(
     done = subprocess.run(
         [*command, "--out", "run"],
         cwd=tmp_path,  # what an example writes goes under the working directory
-        env=os.environ | {"XLA_FLAGS": QUICKLY, "PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

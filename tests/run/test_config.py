@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxcompress.config import Config, find, read, write
+from jaxcompress.config import Config
+from jaxcompress.config_file import find, read, write
 
 
 def test_bundled_names_and_round_trip(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from models.test_published import tensors
 from safetensors.numpy import save_file
 
-from jaxcompress.config import Config, bundled, find, read
+from jaxcompress.config import Config
+from jaxcompress.config_file import bundled, find, read
 from jaxcompress.data import Dataset
 from jaxcompress.given import given, traced
 

@@ -17,7 +17,8 @@ from rich.console import Console
 
 import jaxcompress as jc
 from jaxcompress import data, pipeline
-from jaxcompress.config import Config, Objective, find, read
+from jaxcompress.config import Config, Objective
+from jaxcompress.config_file import find, read
 from jaxcompress.run import main
 from jaxcompress.search import locked
 
@@ -29,7 +30,9 @@ SMALL = (
 
 
 def environment() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    """A user's: optimised programs, one device."""
+    ours = ("XLA_FLAGS", "JAX_DISABLE_MOST_OPTIMIZATIONS")
+    return {k: v for k, v in os.environ.items() if k not in ours}
 
 
 def start(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcompress.config import Config, read
+from jaxcompress.config import Config
+from jaxcompress.config_file import read
 from jaxcompress.run_directory import differing, made, reopened
 
 CONFIG = Config(name="small")

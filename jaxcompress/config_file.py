@@ -1,0 +1,79 @@
+"""Configurations and profiles in YAML files, bundled or the user's own."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from jaxcompress.config import Config
+
+
+def bundled(folder: str) -> dict[str, Path]:
+    """Returns the bundled YAML files of "configs" or "profiles" by name."""
+    paths = (Path(str(resources.files("jaxcompress"))) / folder).glob("*.yaml")
+    return {path.stem: path for path in sorted(paths)}
+
+
+def find(name: str, folder: str = "configs") -> Path:
+    """Returns the path of a configuration or profile: a file, or the name of a bundled one.
+
+    Raises:
+        ValueError: there is none; the message lists the bundled ones.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    known = bundled(folder)
+    if name not in known:
+        raise ValueError(
+            f"{folder[:-1]} {name!r} is no file and no bundled name; bundled: {list(known)}"
+        )
+    return known[name]
+
+
+def read(path: Path, profile: Path | None = None) -> Config:
+    """Returns the configuration in a YAML file.
+
+    Args:
+        profile: a file of the same form; what it holds replaces what `path` holds.
+
+    Raises:
+        ValueError: a file is no YAML mapping, or a key or value is not allowed.
+    """
+    tree = _tree(path)
+    return Config(**(tree if profile is None else _merged(tree, _tree(profile))))
+
+
+def _tree(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise ValueError(f"{path} must hold a mapping of sections, got {tree!r:.60}")
+    if not all(isinstance(key, str) for key in tree):
+        raise ValueError(f"{path}: keys must be words, got {list(tree)}")
+    return tree
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        below = under.get(key)
+        if isinstance(value, dict) and isinstance(below, dict):
+            value = _merged(below, value)
+        merged[key] = value
+    return merged
+
+
+def write(config: Config, path: Path) -> None:
+    """Writes a configuration, complete, so that it can be run again."""
+    tree = config.model_dump(mode="json")
+    write_whole(path, yaml.safe_dump(tree, sort_keys=False))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file that is there whole or not at all, also if the process is killed."""
+    half = path.with_name(f"{path.name}.half")
+    half.write_text(text, encoding="utf-8")
+    half.replace(path)
