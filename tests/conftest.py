@@ -9,6 +9,8 @@ import pytest
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 )
+# Most of the time goes into compiling programs that run for milliseconds.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # What one test, worker or process has compiled the others load. The environment of the
 # process that began it all is inherited by workers, and by what the tests start.
 _begun = "JAX_COMPILATION_CACHE_DIR" not in os.environ
