@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,24 +20,22 @@ from jaxtyping import PyTree
 from rich.console import Console
 
 from jaxcompress import models
-from jaxcompress.artifact import parameter_bytes
 from jaxcompress.assemble import algorithm_of, initial_of, measured, objectives_of, space_of
-from jaxcompress.compress import coded_parameters, compiled_forward, reestimate
 from jaxcompress.config import Config
+from jaxcompress.fine_tuned import fine_tuned, rows
 from jaxcompress.given import Given, given, traced
+from jaxcompress.job import KEYS, Job
 from jaxcompress.network import Network
-from jaxcompress.objectives import Macs
 from jaxcompress.report import (
     Member,
     SearchProgress,
     comparison_table,
-    error_of,
     front_table,
     plot_fronts,
     save_and_judge,
     write_csv,
 )
-from jaxcompress.run_directory import RunDirectory, checked, made, new_path, reopened
+from jaxcompress.run_directory import checked, made, new_path, reopened
 from jaxcompress.search import (
     Evaluator,
     Generation,
@@ -49,16 +46,14 @@ from jaxcompress.search import (
     grid_steps,
     non_dominated,
     random_search,
-    representatives,
     result_of,
     search,
     uniform_grid,
 )
 from jaxcompress.space import Plan
-from jaxcompress.training import adapt, finetune, train
+from jaxcompress.training import adapt, train
 
 OURS = "search"
-KEYS: tuple[str, ...] = ("model", "train", "adapt", "search", "tune")
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,28 +77,6 @@ class Outcome:
     hypervolumes: dict[str, float]
     reference: tuple[float, float]
     result: Result
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """What every stage of a run knows.
-
-    Attributes:
-        config: what to do.
-        given: what the configuration names.
-        keys: one for each of `KEYS`.
-        place: the run directory.
-        console: where progress and tables go.
-    """
-
-    config: Config
-    given: Given
-    keys: dict[str, jax.Array]
-    place: RunDirectory
-    console: Console
-
-    def say(self, text: str) -> None:
-        self.console.print(text, highlight=False, soft_wrap=True)
 
 
 def run(config: Config, out: Path | None, console: Console) -> Outcome:
@@ -165,7 +138,7 @@ def _run(job: Job) -> Outcome:
     if job.config.report.baselines:
         count = len(results[OURS].archive)
         results |= _baselines(job, evaluate, measure, initial, chance, count)
-    plans, params, members = _tuned(job, evaluate, shared, measure, results)
+    plans, params, members = fine_tuned(job, evaluate, shared, measure, results)
     return _reported(job, network, measure, results, plans, params, members)
 
 
@@ -276,62 +249,6 @@ def _baselines(
     return results
 
 
-def _tuned(
-    job: Job,
-    evaluate: Evaluator,
-    shared: PyTree,
-    measure: Measure,
-    results: dict[str, Result],
-) -> tuple[Plan, PyTree, list[Member]]:
-    """Fine-tunes a few members of every front.
-
-    Returns:
-        Plans and parameters, every leaf [P, ...], and the P members.
-    """
-    config, network, space = job.config, evaluate.network, evaluate.space
-    rows = {
-        method: representatives(
-            result.genotypes, result.objectives, config.report.members, measure
-        )
-        for method, result in results.items()
-    }
-    stacked = np.concatenate(list(rows.values()))
-    plans = jax.device_get(jax.jit(jax.vmap(space.decode))(stacked))
-
-    def compute() -> dict[str, Any]:
-        job.say("fine-tuning the fronts")
-        before = jax.tree.map(
-            lambda leaf: np.stack([leaf] * len(stacked)), jax.device_get(shared)
-        )
-        key, data = job.keys["tune"], job.given.data
-        tuned = finetune(key, network, plans, data, config.finetune, shared, job.given.loss)
-        # Early stopping with a few stops: the validation split says which was the best.
-        stops = [before, tuned]
-        if config.reestimate:
-            some = data.normalize(
-                data.train.some(config.reestimate, config.data.seed).inputs
-            )
-            stops += [_repaired(network, plans, params, some) for params in stops]
-        errors = np.stack([_errors(job, network, plans, params) for params in stops])
-        chosen = len(stops) - 1 - errors[::-1].argmin(axis=0)  # the last of equal ones
-        every = np.arange(len(stacked))
-        best = jax.tree.map(lambda *leaves: np.stack(leaves)[chosen, every], *stops)
-        return {"params": network.leaves(best), "errors": errors.min(axis=0)}
-
-    found = job.place.kept("finetune", compute, config.search.generations)
-    params = network.unflatten(found["params"])
-    macs = jax.jit(jax.vmap(lambda plan: Macs()(network, plan)))(plans)
-    sizes = [
-        float(
-            parameter_bytes(*coded_parameters(network, _rows(plans, i), _rows(params, i)))
-        )
-        for i in range(len(stacked))
-    ]
-    methods = [method for method, part in rows.items() for _ in part]
-    columns = zip(methods, found["errors"].tolist(), sizes, macs.tolist(), strict=True)
-    return plans, params, [Member(*column) for column in columns]
-
-
 def _reported(
     job: Job,
     network: Network,
@@ -357,8 +274,8 @@ def _reported(
     dense, front = save_and_judge(
         network,
         [members[i] for i in kept],
-        _rows(plans, kept),
-        _rows(params, kept),
+        rows(plans, kept),
+        rows(params, kept),
         job.given.data,
         folder,
         config.search.coding,
@@ -387,29 +304,3 @@ def _reported(
 def _points(members: list[Member]) -> np.ndarray:
     """Returns validation error and bytes of each member, float64 [P, 2]."""
     return np.asarray([[m.validation_error, m.size] for m in members])
-
-
-def _errors(job: Job, network: Network, plans: Plan, params: PyTree) -> np.ndarray:
-    """Returns the validation error of every member, float64 [P]; inf: not finite."""
-    start, run = job.given, compiled_forward(network)
-    inputs = start.data.normalize(start.data.validation.inputs)
-    targets = np.asarray(start.data.validation.targets)
-
-    def error(i: int) -> float:
-        plan, own = _rows(plans, i), _rows(params, i)
-        return error_of(lambda x: run(plan, x, own), start.quality, inputs, targets)
-
-    errors = [error(i) for i in range(jax.tree.leaves(plans)[0].shape[0])]
-    return np.nan_to_num(errors, nan=np.inf, posinf=np.inf)
-
-
-def _repaired(network: Network, plans: Plan, params: PyTree, inputs: Any) -> PyTree:
-    """Returns every member's parameters with the batch-norm statistics of its plan."""
-    run = jax.jit(lambda plan, params: reestimate(network, plan, inputs, params))
-    count = jax.tree.leaves(plans)[0].shape[0]
-    trees = [jax.device_get(run(_rows(plans, i), _rows(params, i))) for i in range(count)]
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
-
-
-def _rows(tree: PyTree, places: Any) -> PyTree:
-    return jax.tree.map(lambda leaf: leaf[places], tree)
