@@ -1,22 +1,34 @@
-"""Several virtual devices and little compiling for every test; how many random networks."""
+"""Several virtual devices and one cache for every test; how many random networks to try."""
 
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 
 import pytest
 
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 )
-# Most of the time goes into compiling programs that run for milliseconds.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # What one test, worker or process has compiled the others load. The environment of the
 # process that began it all is inherited by workers, and by what the tests start.
 _begun = "JAX_COMPILATION_CACHE_DIR" not in os.environ
 if _begun:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxcompress-tests-")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+
+
+@pytest.fixture(scope="module")
+def compiled_quickly() -> Iterator[None]:
+    """For programs that run for milliseconds: to optimise them costs more than it saves.
+
+    Not for the numerics themselves: sums are less exact, one number after the other.
+    """
+    import jax  # not before the environment is set
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def pytest_unconfigure() -> None:

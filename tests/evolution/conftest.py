@@ -1,6 +1,4 @@
-"""All tests of this folder run under JAX's strict promotion rules, and optimised."""
-
-from collections.abc import Iterator
+"""All tests of this folder run under JAX's strict promotion rules."""
 
 import jax
 import pytest
@@ -8,15 +6,6 @@ import pytest
 
 # Module scope: hypothesis refuses fixtures that are set up once for many examples.
 @pytest.fixture(autouse=True, scope="module")
-def strict_promotion() -> Iterator[None]:
+def strict_promotion():
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         yield
-
-
-@pytest.fixture(autouse=True, scope="module")
-def optimised() -> Iterator[None]:
-    """Hundreds of generations: what runs shortly is compiled by `quick`."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
