@@ -43,6 +43,7 @@ from jaxcompress.search import (
     Evaluator,
     Generation,
     Measure,
+    Racing,
     Result,
     archive_of,
     greedy,
@@ -58,6 +59,7 @@ from jaxcompress.space import Plan
 from jaxcompress.training import adapt, finetune, train
 
 OURS = "search"
+SPLITS = 16  # of the validation examples, for racing
 KEYS: tuple[str, ...] = ("model", "train", "adapt", "search", "tune")
 
 
@@ -214,6 +216,7 @@ def _adapted(job: Job, network: Network) -> tuple[Evaluator, PyTree]:
         inputs=data.normalize(data.validation.inputs),
         targets=jnp.asarray(data.validation.targets),
         params=shared,
+        splits=1 if config.search.racing is None else SPLITS,
     )
     return evaluate, shared
 
@@ -223,6 +226,8 @@ def _searched(
 ) -> Result:
     """Runs the search, from its last checkpoint on if it has one."""
     config, width = job.config.search, len(evaluate.objectives)
+    racing = config.racing
+    way = evaluate if racing is None else Racing(evaluate, racing)
     algorithm = algorithm_of(job.config, evaluate.space, width, initial)
     with (
         (job.place.path / "metrics.jsonl").open("w", encoding="utf-8") as log,
@@ -237,7 +242,7 @@ def _searched(
         return search(
             key,
             algorithm,
-            evaluate,
+            way,
             generations=config.generations,
             measure=measure,
             on_generation=on_generation,

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, Int, Shaped
 
 from jaxcompress.network import Network
 
@@ -26,6 +26,18 @@ class Batches(struct.PyTreeNode):
     inputs: Any
     targets: Shaped[Array, "n ..."]
 
+    def reordered(self, order: Int[np.ndarray, " n"]) -> "Batches":
+        """Returns the same examples in another order."""
+        rows, size = self.shape
+        filled = order[np.arange(rows * size) % len(order)]
+
+        def taken(x: Any) -> Any:  # on the host: on the device this would be compiled
+            flat = np.asarray(x).reshape(rows * size, *x.shape[2:])[filled]
+            return jax.device_put(flat.reshape(x.shape), x.sharding)
+
+        targets = jax.device_put(np.asarray(self.targets)[order], self.targets.sharding)
+        return Batches(jax.tree.map(taken, self.inputs), targets)
+
     @property
     def shape(self) -> tuple[int, int]:
         """The number of batches and their size."""
@@ -34,7 +46,7 @@ class Batches(struct.PyTreeNode):
 
 
 def cut(network: Network, inputs: Any, targets: Any, splits: int) -> Batches:
-    """Cuts examples into at least `splits` batches, in random order if more than one.
+    """Cuts examples into at least `splits` batches.
 
     Args:
         inputs: a pytree of [N, ...]; targets: [N, ...].
@@ -58,11 +70,8 @@ def cut(network: Network, inputs: Any, targets: Any, splits: int) -> Batches:
     if network.batch_reason is not None:
         size = jax.tree.leaves(network.example)[0].shape[0]
     rows = -(-count // size)
-    order = np.arange(count)
-    if splits > 1:
-        order = np.random.default_rng(0).permutation(count)
-    filled = order[np.arange(rows * size) % count]
+    filled = np.arange(rows * size) % count
     taken = jax.tree.map(
         lambda x: jnp.asarray(x)[filled].reshape(rows, size, *np.shape(x)[1:]), inputs
     )
-    return Batches(taken, jnp.asarray(targets[order]))
+    return Batches(taken, jnp.asarray(targets))

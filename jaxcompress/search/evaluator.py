@@ -73,8 +73,8 @@ class Evaluator:
             params: what is compressed (see `training.adapt`); the network's own
                 parameters if None.
             chunk: individuals of one compiled call.
-            splits: into at least so many batches the examples are cut, in random order if
-                more than one (see `Racing`); else the largest that run fast.
+            splits: into at least so many batches the examples are cut (see `Racing`);
+                into the largest that run fast if that gives more.
             mesh: devices with an axis "population" over which a chunk is sharded; one
                 device if None.
         """
@@ -170,6 +170,12 @@ class Evaluator:
         objectives, violation, each = columns
         told = Evaluation(objectives=objectives, violation=violation)
         return told, each[:, first:last]
+
+    def reorder(self, order: Int[np.ndarray, " n"]) -> None:
+        """Takes the examples in another order from now on; nothing is compiled."""
+        if self._data is not None:
+            batches, params = self._data
+            self._data = (batches.reordered(order), params)
 
     def pure(self, genotypes: Int[Array, "p genes"]) -> Evaluation:
         """Evaluates as `__call__`, but can be traced: what `evolve` takes.

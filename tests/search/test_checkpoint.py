@@ -70,7 +70,8 @@ def same(a: jc.Result, b: jc.Result) -> None:
     assert a.measure == b.measure and a.hypervolume == b.hypervolume
     untimed = [
         [
-            (g.generation, g.evaluations, g.asked, g.best, g.hypervolume, g.metrics)
+            (g.generation, g.evaluations, g.asked, g.forwards, g.spared)
+            + (g.best, g.hypervolume, g.metrics)
             for g in r
         ]
         for r in (a.history, b.history)
