@@ -18,8 +18,9 @@ class Racing:
     """An evaluator that stops a genotype when it can no longer be non-dominated.
 
     The genotypes of the first call run on all examples. Then the examples are put in
-    order, those that most of these got wrong first, and what is asked for later runs on
-    growing subsets, doubled from stage to stage. After each stage a candidate meets
+    order, those that most of these got wrong first (but last those that the better ones
+    got wrong more often, as happens with wrong labels), and what is asked for later runs
+    on growing subsets, doubled from stage to stage. After each stage a candidate meets
     everything on the front of what was run in full that costs no more in any objective:
 
     - If it has made as many errors already as one of these on all examples, it is
@@ -47,7 +48,7 @@ class Racing:
         >>> racing.forwards, racing.saved  # doctest: +SKIP
     """
 
-    def __init__(self, evaluate: Evaluator, confidence: float = 0.9) -> None:
+    def __init__(self, evaluate: Evaluator, confidence: float = 0.8) -> None:
         """Races by the evaluator's only quality, a top-1 error.
 
         Raises:
@@ -158,8 +159,9 @@ class Racing:
             share = error.astype(np.float32) / np.float32(self.examples)
             objectives[racing, self._quality] = np.where(finite, share, np.nan)
             racing = racing[~stopped]
-        if not self._ordered and count:
-            order = np.argsort(-wrong.sum(0), kind="stable")
+        usable = np.isfinite(objectives).all(1)
+        if not self._ordered and usable.any():
+            order = _telling_first(wrong[usable])
             self.evaluate.reorder(order)
             wrong, self._ordered = wrong[:, order], True
         self._remember(objectives[racing], violation[racing], wrong[racing])
@@ -203,3 +205,10 @@ class Racing:
         if len(front):
             best = non_dominated(front)
             self._front, self._errors = front[best], errors[best]
+
+
+def _telling_first(wrong: Bool[np.ndarray, "p n"]) -> Int[np.ndarray, " n"]:
+    """Returns the order of the examples: hard ones that tell good from bad first."""
+    share, errors = wrong.mean(0), wrong.sum(1)
+    telling = (errors - errors.mean()) @ (wrong - share) > 0
+    return np.argsort(-np.where(telling, share, share - 1), kind="stable")
