@@ -3,10 +3,9 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Int, Shaped
+from jaxtyping import Int, Shaped
 
 from jaxcompress.network import Network
 
@@ -16,7 +15,7 @@ STEP_BYTES, STEP_BYTES_CPU = 1 << 28, 2 << 20
 
 
 class Batches(struct.PyTreeNode):
-    """Examples in equal batches; the last one is filled up with the first examples.
+    """Examples on the host in equal batches; the last is filled up with the first examples.
 
     Attributes:
         inputs: a pytree of [batches, size, ...].
@@ -24,19 +23,17 @@ class Batches(struct.PyTreeNode):
     """
 
     inputs: Any
-    targets: Shaped[Array, "n ..."]
+    targets: Shaped[np.ndarray, "n ..."]
 
     def reordered(self, order: Int[np.ndarray, " n"]) -> "Batches":
         """Returns the same examples in another order."""
         rows, size = self.shape
         filled = order[np.arange(rows * size) % len(order)]
 
-        def taken(x: Any) -> Any:  # on the host: on the device this would be compiled
-            flat = np.asarray(x).reshape(rows * size, *x.shape[2:])[filled]
-            return jax.device_put(flat.reshape(x.shape), x.sharding)
+        def taken(x: np.ndarray) -> np.ndarray:
+            return x.reshape(rows * size, *x.shape[2:])[filled].reshape(x.shape)
 
-        targets = jax.device_put(np.asarray(self.targets)[order], self.targets.sharding)
-        return Batches(jax.tree.map(taken, self.inputs), targets)
+        return Batches(jax.tree.map(taken, self.inputs), self.targets[order])
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -72,6 +69,6 @@ def cut(network: Network, inputs: Any, targets: Any, splits: int) -> Batches:
     rows = -(-count // size)
     filled = np.arange(rows * size) % count
     taken = jax.tree.map(
-        lambda x: jnp.asarray(x)[filled].reshape(rows, size, *np.shape(x)[1:]), inputs
+        lambda x: np.asarray(x)[filled].reshape(rows, size, *np.shape(x)[1:]), inputs
     )
-    return Batches(taken, jnp.asarray(targets))
+    return Batches(taken, targets)

@@ -12,11 +12,12 @@ import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from jaxcompress.evolution import Algorithm, Evaluation
+from jaxcompress.processes import many
 from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.measure import Measure
 from jaxcompress.search.racing import Racing
-from jaxcompress.search.resume import kept, settings_of
+from jaxcompress.search.resume import check_agreement, kept, settings_of
 from jaxcompress.search.state import Generation, SearchState
 
 
@@ -85,6 +86,9 @@ def search(
     have ended without a stop. Besides the regular checkpoints, SIGTERM and SIGINT leave
     one of the last finished generation, at once; then they do what they always do.
 
+    Many processes that call this with the same arguments, and an evaluator on a mesh of
+    all their devices, find together what one would find. The first has the checkpoints.
+
     Args:
         key: consumed; the same key gives the same front.
         algorithm: from `jaxcompress.evolution`.
@@ -114,6 +118,8 @@ def search(
     tell_all = on_generation or (lambda _: None)
     with ExitStack() as stack:
         keeper = None
+        if many():
+            check_agreement(settings_of(key, algorithm, evaluate, measure, params))
         if checkpoint_dir is not None:
             settings = settings_of(key, algorithm, evaluate, measure, params)
             every, keep = checkpoint_every, checkpoints_kept
