@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,7 +11,6 @@ from jaxtyping import Int, PyTree
 
 from jaxcompress.compress import calibrate
 from jaxcompress.config import Config
-from jaxcompress.config_file import write_whole
 from jaxcompress.data import Dataset
 from jaxcompress.evolution import (
     MOEAD,
@@ -37,6 +35,7 @@ from jaxcompress.objectives import (
     Size,
     measure_latency,
 )
+from jaxcompress.run_directory import RunDirectory
 from jaxcompress.search import ladder
 from jaxcompress.space import Space, genes, importance
 
@@ -127,13 +126,13 @@ def _scores(
 
 
 def objectives_of(
-    config: Config, network: Network, params: PyTree, quality: Error, directory: Path
+    config: Config, network: Network, params: PyTree, quality: Error, place: RunDirectory
 ) -> tuple[list[Cost | Quality], list[Constraint]]:
     """Returns what a search minimises, and the bounds that it keeps.
 
     Args:
-        params: what is compressed; directory: where a table of latencies is written,
-            or read, if there is one.
+        params: what is compressed; place: where a table of latencies is written, or
+            read, if there is one.
     """
     chosen = config.search
     size = Size(chosen.coding, params)
@@ -146,10 +145,9 @@ def objectives_of(
         "energy": Energy(chosen.dataflow, chosen.energy_table),
     }
     if "latency" in chosen.objectives:
-        path = directory / "latency.json"
-        if not path.exists():  # times differ from one measurement to the next
-            write_whole(path, json.dumps(measure_latency(network)))
-        known["latency"] = Latency(json.loads(path.read_text(encoding="utf-8")))
+        # Once: times differ from one measurement to the next.
+        table = place.text("latency.json", lambda: json.dumps(measure_latency(network)))
+        known["latency"] = Latency(json.loads(table))
     constraints = []
     if chosen.max_size is not None:
         constraints.append(size <= chosen.max_size)

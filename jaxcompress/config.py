@@ -217,6 +217,12 @@ class SearchConfig(Section):
         default=None, gt=0, description="bytes of parameters, at most"
     )
     max_macs: float | None = Field(default=None, gt=0, description="MACs an image, at most")
+    racing: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="with which confidence racing stops, such as 0.9; none: no racing",
+    )
     checkpoint_every: int = Field(
         default=5, ge=1, description="generations from one checkpoint to the next, >= 1"
     )
@@ -311,6 +317,11 @@ class Config(Section):
             raise ValueError(
                 f"quality = {self.quality!r}: allowed are {', '.join(QUALITIES)} and "
                 "module:function"
+            )
+        if self.search.racing is not None and self.quality != "top1":
+            raise ValueError(
+                f"search.racing counts errors, and quality is {self.quality!r}: leave "
+                "racing out, or take top1"
             )
         return self
 

@@ -26,6 +26,7 @@ from jaxcompress.fine_tuned import fine_tuned, rows
 from jaxcompress.given import Given, given, traced
 from jaxcompress.job import KEYS, Job
 from jaxcompress.network import Network
+from jaxcompress.processes import from_first
 from jaxcompress.report import (
     Member,
     SearchProgress,
@@ -40,10 +41,12 @@ from jaxcompress.search import (
     Evaluator,
     Generation,
     Measure,
+    Racing,
     Result,
     archive_of,
     greedy,
     grid_steps,
+    mesh_for,
     non_dominated,
     random_search,
     result_of,
@@ -54,6 +57,7 @@ from jaxcompress.space import Plan
 from jaxcompress.training import adapt, train
 
 OURS = "search"
+SPLITS = 16  # of the validation examples, for racing
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +86,9 @@ class Outcome:
 def run(config: Config, out: Path | None, console: Console) -> Outcome:
     """Runs a configuration and leaves everything in a directory.
 
-    The test split is read at the very end, once for each saved file.
+    The test split is read at the very end, once for each saved file. Many processes run it
+    together (see `processes`): the search is spread over the devices of all of them, and
+    the first writes.
 
     Args:
         config: what to do.
@@ -139,7 +145,21 @@ def _run(job: Job) -> Outcome:
         count = len(results[OURS].archive)
         results |= _baselines(job, evaluate, measure, initial, chance, count)
     plans, params, members = fine_tuned(job, evaluate, shared, measure, results)
-    return _reported(job, network, measure, results, plans, params, members)
+    volumes = {
+        method: measure(_points([m for m in members if m.method == method]))
+        for method in results
+    }
+    dense, members, front = from_first(lambda: _saved(job, network, plans, params, members))
+    counts = {method: len(result.archive) for method, result in results.items()}
+    job.console.print(front_table(front, dense, job.given.quality.unit))
+    job.console.print(comparison_table(volumes, counts))
+    job.say(
+        "hypervolume of (validation error, log2 bytes of parameters), reference point "
+        f"({reference[0]}, log2 of the {4 * network.size:,} bytes of float32 parameters)"
+    )
+    job.place.kept("report", dict, job.config.search.generations)  # the run is finished
+    path, ours = job.place.path, results[OURS]
+    return Outcome(path, dense, tuple(members), tuple(front), volumes, reference, ours)
 
 
 def _trained(job: Job) -> Network:
@@ -178,7 +198,7 @@ def _adapted(job: Job, network: Network) -> tuple[Evaluator, PyTree]:
 
     leaves = jax.tree.map(jnp.asarray, place.kept("adapt", compute))
     shared = network.unflatten(leaves)
-    objectives, constraints = objectives_of(config, network, shared, quality, place.path)
+    objectives, constraints = objectives_of(config, network, shared, quality, place)
     evaluate = Evaluator(
         network,
         space,
@@ -187,6 +207,8 @@ def _adapted(job: Job, network: Network) -> tuple[Evaluator, PyTree]:
         inputs=data.normalize(data.validation.inputs),
         targets=jnp.asarray(data.validation.targets),
         params=shared,
+        splits=1 if config.search.racing is None else SPLITS,
+        mesh=mesh_for(config.search.population),
     )
     return evaluate, shared
 
@@ -196,9 +218,11 @@ def _searched(
 ) -> Result:
     """Runs the search, from its last checkpoint on if it has one."""
     config, width = job.config.search, len(evaluate.objectives)
+    racing = config.racing
+    way = evaluate if racing is None else Racing(evaluate, racing)
     algorithm = algorithm_of(job.config, evaluate.space, width, initial)
     with (
-        (job.place.path / "metrics.jsonl").open("w", encoding="utf-8") as log,
+        job.place.log("metrics.jsonl") as log,
         SearchProgress(job.console, OURS, config.generations) as progress,
     ):
 
@@ -210,7 +234,7 @@ def _searched(
         return search(
             key,
             algorithm,
-            evaluate,
+            way,
             generations=config.generations,
             measure=measure,
             on_generation=on_generation,
@@ -249,22 +273,16 @@ def _baselines(
     return results
 
 
-def _reported(
-    job: Job,
-    network: Network,
-    measure: Measure,
-    results: dict[str, Result],
-    plans: Plan,
-    params: PyTree,
-    members: list[Member],
-) -> Outcome:
-    """Saves and tests the search's front, and shows how the methods compare."""
+def _saved(
+    job: Job, network: Network, plans: Plan, params: PyTree, members: list[Member]
+) -> tuple[Member, list[Member], list[Member]]:
+    """Saves and tests the search's front; writes the table and plot of all members.
+
+    Returns:
+        The dense network, all members and those of the front, with what the tests said.
+    """
     config, path = job.config, job.place.path
     job.say("saving and testing the front")
-    volumes = {
-        method: measure(_points([m for m in members if m.method == method]))
-        for method in results
-    }
     ours = _points([m for m in members if m.method == OURS])
     kept = np.flatnonzero(non_dominated(ours))
     kept = kept[np.argsort(ours[kept, 1])]
@@ -281,24 +299,13 @@ def _reported(
         config.search.coding,
         job.given.quality,
     )
+    members = list(members)
     for place, member in zip(kept, front, strict=True):
         members[place] = member
     write_csv(path / "front.csv", [dense, *members])
     title = f"{config.name}: fronts after fine-tuning"
-    unit = job.given.quality.unit
-    plot_fronts(path / "front.png", members, dense, title, unit)
-    job.console.print(front_table(front, dense, unit))
-    counts = {method: len(result.archive) for method, result in results.items()}
-    job.console.print(comparison_table(volumes, counts))
-    error, size = measure.reference
-    job.say(
-        "hypervolume of (validation error, log2 bytes of parameters), reference point "
-        f"({error}, log2 of the {4 * network.size:,} bytes of float32 parameters)"
-    )
-    job.place.kept("report", dict, config.search.generations)  # the run is finished
-    return Outcome(
-        path, dense, tuple(members), tuple(front), volumes, (error, size), results[OURS]
-    )
+    plot_fronts(path / "front.png", members, dense, title, job.given.quality.unit)
+    return dense, members, front
 
 
 def _points(members: list[Member]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The command line: `python -m jaxcompress.run [--config NAME] [--section.option VALUE]`.
 
-`--resume DIR` goes on with a run that was stopped.
+`--resume DIR` goes on with a run that was stopped. Started once on each of many machines it
+is one run: the search is spread over all their devices, and one process writes and prints.
 
 Train or load, trace, search, fine-tune, compact, save and judge, as one configuration says.
 """
@@ -20,6 +21,7 @@ from rich.console import Console
 from jaxcompress.config import Config
 from jaxcompress.config_file import bundled, find, read
 from jaxcompress.pipeline import resume, run
+from jaxcompress.processes import SaidByFirst, from_first, is_first, joined, stop_all
 from jaxcompress.run_directory import configuration, new_path
 from jaxcompress.search import AtSignal
 
@@ -35,6 +37,10 @@ usage: python -m jaxcompress.run [--config FILE_OR_NAME] [--profile FILE_OR_NAME
           configuration's, or the name of a bundled one: {profiles}
 --out     the run directory, new or empty (default: runs/NAME-DATE-TIME)
 --resume  the directory of a run that was stopped, or that shall have more generations
+
+--coordinator HOST:PORT --processes N --process-id I
+          one run on many machines, this being process I and HOST that of process 0; on
+          Cloud TPU, SLURM and Open MPI they are found without. --processes 1: run alone
 
 Every value of the configuration is an option; the defaults below are those of the chosen
 configuration.
@@ -58,8 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(width=width)
     places: list[Path] = []
     try:
-        with AtSignal(lambda number: _leave(number, console, places)):
+        # A caller inside Python may have used its devices, and joins no others after that.
+        others = joined(*_others(arguments), detect=argv is None)
+        with AtSignal(lambda number: _leave(number, console, places)), others:
+            console.quiet = not is_first()
             return _main(arguments, console, places)
+    except SaidByFirst:
+        return 2
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -71,21 +82,25 @@ def _main(arguments: list[str], console: Console, places: list[Path]) -> int:
     out = _taken(arguments, "--out")
     profile = _taken(arguments, "--profile")
     old = _taken(arguments, "--resume")
-    if old is None:
-        chosen = find(name or DEFAULT), find(profile, "profiles") if profile else None
-        config = _overridden(read(*chosen), arguments)
-        places.append(Path(out) if out else new_path(config))
-        outcome = run(config, places[0], console)
-    elif out is not None or profile is not None:
+    if old is not None and (out is not None or profile is not None):
         raise ValueError(
             f"--resume {old}: a run stays in its directory, and with its profile; leave "
             "--out and --profile out"
         )
-    else:
-        before = read(find(name)) if name else configuration(Path(old))
-        config = _overridden(before, arguments)
-        places.append(Path(old))
-        outcome = resume(config, places[0], console)
+
+    def asked() -> tuple[Config, Path]:
+        if old is not None:
+            before = read(find(name)) if name else configuration(Path(old))
+            return _overridden(before, arguments), Path(old)
+        chosen = find(name or DEFAULT), find(profile, "profiles") if profile else None
+        config = _overridden(read(*chosen), arguments)
+        return config, Path(out) if out else new_path(config)
+
+    # Other machines need no copy of the files, and have other clocks.
+    config, place = from_first(asked)
+    places.append(place)
+    go = run if old is None else resume
+    outcome = go(config, place, console)
     if outcome is None:
         said = f"{old}: is finished; a larger --search.generations goes on"
     else:
@@ -100,8 +115,24 @@ def _leave(number: int, console: Console, places: list[Path]) -> None:
     said = "nothing was written"
     if places and (places[0] / "config.yaml").is_file():
         said = f"go on with: python -m jaxcompress.run --resume {places[0]}"
-    print(f"stopped by {signal.Signals(number).name}; {said}", file=sys.stderr, flush=True)
+    if is_first():
+        name = signal.Signals(number).name
+        print(f"stopped by {name}; {said}", file=sys.stderr, flush=True)
+    stop_all(number)
     os._exit(128 + number)
+
+
+def _others(arguments: list[str]) -> tuple[str | None, int | None, int | None]:
+    """Removes from the arguments how many processes there are, and which this is."""
+    coordinator = _taken(arguments, "--coordinator")
+
+    def number(option: str) -> int | None:
+        given = _taken(arguments, option)
+        if given is not None and not given.isdecimal():
+            raise ValueError(f"{option} {given}: allowed is a whole number, 0 or more")
+        return None if given is None else int(given)
+
+    return coordinator, number("--processes"), number("--process-id")
 
 
 def _taken(arguments: list[str], option: str) -> str | None:

@@ -1,18 +1,23 @@
-"""The directory of one run: its configuration, its lock, what finished stages gave."""
+"""The directory of one run: its configuration, its lock, what finished stages gave.
 
+Of many processes the first reads and writes here, and the others get what it got.
+"""
+
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import jax
 import jax.tree_util as jtu
 import numpy as np
 
 from jaxcompress.config import Config
-from jaxcompress.config_file import read, write
+from jaxcompress.config_file import read, write, write_whole
+from jaxcompress.processes import from_first, is_first
 from jaxcompress.search import Checkpoints, locked
 
 CHECKPOINTS = "checkpoints"
@@ -39,6 +44,8 @@ class RunDirectory:
     ) -> dict[str, Any]:
         """Returns what a stage gave: of a finished one what it saved, else it is run.
 
+        Every process runs it, for it may be spread over the devices of all of them.
+
         Args:
             compute: runs the stage; gives nested dictionaries of arrays.
             generations: of the search on which the result depends; 0: on none.
@@ -46,19 +53,48 @@ class RunDirectory:
         Returns:
             What `compute` gave, on the host.
         """
-        with Checkpoints(self.checkpoints(stage), keep=1) as files:
-            found = files.latest()
-            if found is not None and found.step == generations:
+        with ExitStack() as stack:
+            held: list[Checkpoints] = []  # in the first process alone
+
+            def read() -> dict[str, Any] | None:
+                files = Checkpoints(self.checkpoints(stage), keep=1)
+                held.append(stack.enter_context(files))
+                found = files.latest()
+                if found is None or found.step != generations:
+                    return None
                 return _nested(found.words, found.leaves)
+
+            def saved() -> dict[str, Any]:
+                pairs, _ = jtu.tree_flatten_with_path(tree)
+                paths = [[entry.key for entry in path] for path, _ in pairs]
+                leaves = [np.asarray(leaf) for _, leaf in pairs]
+                held[0].save(generations, leaves, paths)
+                return tree
+
+            before = from_first(read)
+            if before is not None:
+                return before
             tree = jax.device_get(dict(compute()))
-            pairs, _ = jtu.tree_flatten_with_path(tree)
-            paths = [[entry.key for entry in path] for path, _ in pairs]
-            files.save(generations, [np.asarray(leaf) for _, leaf in pairs], paths)
-            return tree
+            return from_first(saved)
+
+    def text(self, name: str, compute: Callable[[], str]) -> str:
+        """Returns what is in a file; the first process computes it if it is not there."""
+
+        def whole() -> str:
+            if not (self.path / name).exists():
+                write_whole(self.path / name, compute())
+            return (self.path / name).read_text(encoding="utf-8")
+
+        return from_first(whole)
+
+    def log(self, name: str) -> TextIO:
+        """Opens a new text file; what other processes than the first write is dropped."""
+        path = self.path / name if is_first() else os.devnull
+        return open(path, "w", encoding="utf-8")
 
     def has(self, stage: str, generations: int = 0) -> bool:
         """Returns whether a stage is finished."""
-        return (self.checkpoints(stage) / str(generations)).is_dir()
+        return from_first((self.checkpoints(stage) / str(generations)).is_dir)
 
     def is_begun(self) -> bool:
         """Returns whether anything was saved that a resume would not compute again."""
@@ -71,7 +107,13 @@ def new_path(config: Config) -> Path:
 
 
 @contextmanager
-def made(config: Config, path: Path) -> Iterator[RunDirectory]:
+def _held(inner: AbstractContextManager[RunDirectory]) -> Iterator[RunDirectory]:
+    """Enters and leaves a context in the first process, and has its value in all."""
+    with ExitStack() as stack:
+        yield from_first(lambda: stack.enter_context(inner))
+
+
+def made(config: Config, path: Path) -> AbstractContextManager[RunDirectory]:
     """Makes and holds the directory of a new run, with the configuration in it.
 
     Input that proves bad before a stage is finished leaves nothing; whatever stops the
@@ -81,6 +123,11 @@ def made(config: Config, path: Path) -> Iterator[RunDirectory]:
         ValueError: there is something at `path` already.
         OSError: the directory cannot be made or written.
     """
+    return _held(_made(config, path))
+
+
+@contextmanager
+def _made(config: Config, path: Path) -> Iterator[RunDirectory]:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ValueError(f"--out {path}: is not an empty directory; name a new one")
     missing = [parent for parent in path.parents if not parent.exists()]
@@ -98,15 +145,19 @@ def made(config: Config, path: Path) -> Iterator[RunDirectory]:
             raise
 
 
-@contextmanager
-def reopened(config: Config, path: Path) -> Iterator[RunDirectory]:
+def reopened(config: Config, path: Path) -> AbstractContextManager[RunDirectory]:
     """Holds the directory of a stopped run, of which `config` is the configuration.
 
     Raises:
         ValueError: there is no run, it was of another configuration, or it is going on.
         OSError: the directory cannot be written.
     """
-    place = checked(config, path)
+    return _held(_reopened(config, path))
+
+
+@contextmanager
+def _reopened(config: Config, path: Path) -> Iterator[RunDirectory]:
+    place = _checked(config, path)
     with locked(place.path / CHECKPOINTS):
         if config != configuration(path):
             write(config, place.path / "config.yaml")
@@ -119,6 +170,10 @@ def checked(config: Config, path: Path) -> RunDirectory:
     Raises:
         ValueError: there is no run, or it was of another configuration.
     """
+    return from_first(lambda: _checked(config, path))
+
+
+def _checked(config: Config, path: Path) -> RunDirectory:
     if other := differing(configuration(path), config):
         raise ValueError(
             f"--resume {path}: the run has another configuration: {', '.join(other)}; "

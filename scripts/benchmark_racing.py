@@ -53,12 +53,12 @@ def one(seed: int, given: argparse.Namespace) -> dict[str, Any]:
     algorithm = jc.NSGA2(given.population, space, 2)
     found: dict[str, Any] = {"seed": seed, "examples": len(targets)}
     for name, way in (("plain", evaluate), ("raced", jc.Racing(evaluate))):
-        before = evaluate.forwards
+        before = way.forwards
         result = jc.search(
             key, algorithm, way, generations=given.generations, measure=measure
         )
         found[name] = {
-            "forwards": evaluate.forwards - before,
+            "forwards": way.forwards - before,
             "evaluations": len(result.archive),
             "hypervolume": measure(np.asarray(evaluate(result.genotypes).objectives)),
         }

@@ -11,11 +11,17 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
-from evosax.algorithms import algorithms as KNOWN
-from evosax.algorithms.population_based.base import PopulationBasedAlgorithm
 from jaxtyping import Array, Float, Key
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def known() -> dict[str, Any]:
+    """Returns evosax's algorithms by name."""
+    # Its import computes something, and no process can join others after that.
+    from evosax.algorithms import algorithms
+
+    return algorithms
 
 
 def _strong(leaf: Any) -> Any:
@@ -51,7 +57,7 @@ def needs_more(algorithm: type) -> list[str]:
 
 def supported() -> list[str]:
     """Returns the names of the evosax algorithms that `EvosaxAdapter` can make."""
-    return sorted(name for name, algorithm in KNOWN.items() if not needs_more(algorithm))
+    return sorted(name for name, algorithm in known().items() if not needs_more(algorithm))
 
 
 class EvosaxAdapter:
@@ -77,9 +83,10 @@ class EvosaxAdapter:
 
     @_lenient
     def __init__(self, name: str, population_size: int, width: int) -> None:
-        if name not in KNOWN:
+        algorithms = known()
+        if name not in algorithms:
             raise ValueError(f"evosax has no algorithm {name!r}; allowed: {supported()}")
-        more = needs_more(KNOWN[name])
+        more = needs_more(algorithms[name])
         if more:
             raise ValueError(
                 f"evosax's {name} needs {more} when it is made, which this adapter cannot "
@@ -89,7 +96,7 @@ class EvosaxAdapter:
             # evosax computes sizes with JAX and needs their values, also while tracing.
             with jax.ensure_compile_time_eval():
                 solution = jnp.zeros(width, jnp.float32)
-                self._algorithm = KNOWN[name](population_size, solution)
+                self._algorithm = algorithms[name](population_size, solution)
                 params = self._algorithm.default_params
                 # Arrays, so that another value is no new compilation.
                 self._params = jax.tree.map(jnp.asarray, params)
@@ -115,6 +122,8 @@ class EvosaxAdapter:
         params: Any,
     ) -> Any:
         """Returns the state after a first population was evaluated."""
+        from evosax.algorithms.population_based.base import PopulationBasedAlgorithm
+
         if isinstance(self._algorithm, PopulationBasedAlgorithm):
             return self._algorithm.init(key, population, fitness, params)
         return self._algorithm.init(key, population[jnp.argmin(fitness)], params)

@@ -1,7 +1,10 @@
 """How a search is doing: a bar on a terminal, plain lines elsewhere."""
 
+import resource
+import sys
 from types import TracebackType
 
+import jax
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -11,7 +14,10 @@ LINES = 10  # plain lines of one search, when there is no terminal
 
 
 class SearchProgress:
-    """Shows generation, best error, smallest size, hypervolume, speed and time left.
+    """Shows generation, best values, hypervolume, speed, memory and time left.
+
+    Of forwards (examples through one individual) it says how many were run of those asked
+    for; known genotypes and `Racing` spare the others.
 
     Example:
         >>> with SearchProgress(console, "search", 50) as progress:  # doctest: +SKIP
@@ -49,6 +55,10 @@ class SearchProgress:
             f"best: {best}  hypervolume {generation.hypervolume:.4f}  "
             f"{generation.rate:.0f} evaluations/s"
         )
+        if generation.forwards:
+            asked = generation.forwards + generation.spared
+            text += f"  {generation.forwards:,} of {asked:,} forwards"
+        text += f"  {_memory() / 2**30:.1f} GiB"
         if generation.failed:
             text += f"  {generation.failed} failed"
         self._bar.update(self._task, completed=generation.generation, text=text)
@@ -61,6 +71,15 @@ class SearchProgress:
                 highlight=False,
                 soft_wrap=True,
             )
+
+
+def _memory() -> int:
+    """Returns the bytes that the first device held at most; on a CPU the process."""
+    known = jax.local_devices()[0].memory_stats()
+    if known and "peak_bytes_in_use" in known:
+        return known["peak_bytes_in_use"]
+    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return usage if sys.platform == "darwin" else 1024 * usage
 
 
 def _number(value: float) -> str:

@@ -3,10 +3,9 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Shaped
+from jaxtyping import Int, Shaped
 
 from jaxcompress.network import Network
 
@@ -16,7 +15,7 @@ STEP_BYTES, STEP_BYTES_CPU = 1 << 28, 2 << 20
 
 
 class Batches(struct.PyTreeNode):
-    """Examples in equal batches; the last one is filled up with the first examples.
+    """Examples on the host in equal batches; the last is filled up with the first examples.
 
     Attributes:
         inputs: a pytree of [batches, size, ...].
@@ -24,7 +23,17 @@ class Batches(struct.PyTreeNode):
     """
 
     inputs: Any
-    targets: Shaped[Array, "n ..."]
+    targets: Shaped[np.ndarray, "n ..."]
+
+    def reordered(self, order: Int[np.ndarray, " n"]) -> "Batches":
+        """Returns the same examples in another order."""
+        rows, size = self.shape
+        filled = order[np.arange(rows * size) % len(order)]
+
+        def taken(x: np.ndarray) -> np.ndarray:
+            return x.reshape(rows * size, *x.shape[2:])[filled].reshape(x.shape)
+
+        return Batches(jax.tree.map(taken, self.inputs), self.targets[order])
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -34,7 +43,7 @@ class Batches(struct.PyTreeNode):
 
 
 def cut(network: Network, inputs: Any, targets: Any, splits: int) -> Batches:
-    """Cuts examples into at least `splits` batches, in random order if more than one.
+    """Cuts examples into at least `splits` batches.
 
     Args:
         inputs: a pytree of [N, ...]; targets: [N, ...].
@@ -58,11 +67,8 @@ def cut(network: Network, inputs: Any, targets: Any, splits: int) -> Batches:
     if network.batch_reason is not None:
         size = jax.tree.leaves(network.example)[0].shape[0]
     rows = -(-count // size)
-    order = np.arange(count)
-    if splits > 1:
-        order = np.random.default_rng(0).permutation(count)
-    filled = order[np.arange(rows * size) % count]
+    filled = np.arange(rows * size) % count
     taken = jax.tree.map(
-        lambda x: jnp.asarray(x)[filled].reshape(rows, size, *np.shape(x)[1:]), inputs
+        lambda x: np.asarray(x)[filled].reshape(rows, size, *np.shape(x)[1:]), inputs
     )
-    return Batches(taken, jnp.asarray(targets[order]))
+    return Batches(taken, targets)

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 LOG = logging.getLogger("jaxcompress")
@@ -64,12 +65,15 @@ class Checkpoints:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._args = ocp.args
+        me = jax.process_index()  # of many, one process alone has these files
         self._manager = ocp.CheckpointManager(
             self._directory,
             options=ocp.CheckpointManagerOptions(
+                create=False,
                 preservation_policy=ocp.checkpoint_managers.LatestN(keep),
                 cleanup_tmp_directories=True,
                 save_root_metadata=False,
+                multiprocessing_options=ocp.options.MultiprocessingOptions(me, {me}),
             ),
         )
 

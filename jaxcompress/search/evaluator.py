@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcompress.compress import compress, masked
@@ -16,6 +16,7 @@ from jaxcompress.evolution import Evaluation
 from jaxcompress.network import Network
 from jaxcompress.objectives import Constraint, Cost, Error, Quality
 from jaxcompress.search.batches import cut
+from jaxcompress.search.devices import Devices
 from jaxcompress.space import Space
 from jaxcompress.transforms import check_labels
 
@@ -72,11 +73,12 @@ class Evaluator:
             targets: what qualities compare with, [N, ...].
             params: what is compressed (see `training.adapt`); the network's own
                 parameters if None.
-            chunk: individuals of one compiled call.
-            splits: into at least so many batches the examples are cut, in random order if
-                more than one (see `Racing`); else the largest that run fast.
-            mesh: devices with an axis "population" over which a chunk is sharded; one
-                device if None.
+            chunk: individuals of one compiled call, on each device along "population".
+            splits: into at least so many batches the examples are cut (see `Racing`);
+                into the largest that run fast if that gives more.
+            mesh: devices with an axis "population", over which a chunk is sharded, and
+                perhaps an axis "data", over which its batches are; one device if None.
+                The mesh changes no bit of what is found.
         """
         if not objectives:
             raise ValueError("Evaluator: objectives is empty; give at least one")
@@ -86,34 +88,22 @@ class Evaluator:
         measured = any(isinstance(o, Quality) for o in self.objectives)
         if measured and (inputs is None or targets is None):
             raise ValueError("Evaluator: a quality objective needs inputs and targets")
-        self._data = None
+        self._devices = devices = Devices(mesh)
+        self._data = (None, None)
         self.batches = self.examples = self.forwards = self._size = 0
         if measured:
             given = network.params if params is None else params
-            batches = cut(network, inputs, targets, splits)
-            self._data = (batches, given)
+            self._batches = batches = cut(network, inputs, targets, splits)
+            self._data = devices.placed(batches.inputs, (batches.targets, given))
             outputs = jax.eval_shape(network.apply, given, inputs)
             if any(isinstance(o, Error) and not callable(o.kind) for o in self.objectives):
                 check_labels(targets, outputs.shape[-1])
             self.examples = len(batches.targets)
             self.batches, self._size = batches.shape
-        self._devices = devices = 1 if mesh is None else mesh.shape["population"]
-        self._chunk = -(-chunk // devices) * devices
-        run = self._mapped
-        self._place = self._gather = jnp.asarray
-        if mesh is not None:
-            population, whole = PartitionSpec("population"), PartitionSpec()
-            self._place = partial(jax.device_put, device=NamedSharding(mesh, population))
-            self._gather = partial(jax.device_put, device=NamedSharding(mesh, whole))
-            run = jax.shard_map(
-                run,
-                mesh=mesh,
-                in_specs=(population, population, whole, whole),
-                out_specs=population,
-                check_vma=False,  # an interpreted jaxpr binds primitives as they are
-            )
-        self._mapped_over = run
-        self._run = jax.jit(run)
+        self._chunk = chunk * devices.rows
+        self._order = devices.order(self._chunk)
+        self._mapped_over = devices.sharded(self._mapped)
+        self._run = devices.compiled(self._mapped_over)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -132,7 +122,8 @@ class Evaluator:
             Objectives float32 [P, M] and violation float32 [P] (0: feasible). What is not
             finite stays so: algorithms rank it last and count it.
         """
-        return self.window(genotypes, 0, self.batches)[0]
+        told, _ = self._run_on(genotypes, 0, self.batches)
+        return told
 
     def window(
         self, genotypes: Int[Array | np.ndarray, "p genes"], begin: int, end: int
@@ -144,47 +135,61 @@ class Evaluator:
             all batches. And what `Quality.each` says of the first quality for the
             examples of the window: float32 [P, N] (N: 0 if it says nothing).
         """
+        told, parts = self._run_on(genotypes, begin, end)
+        first, last = (min(i * self._size, self.examples) for i in (begin, end))
+        each = [self._devices.gathered(part)[rows, first:last] for part, rows in parts]
+        empty = np.zeros((0, last - first), np.float32)
+        return told, np.concatenate(each) if each else empty
+
+    def _run_on(
+        self, genotypes: Int[Array | np.ndarray, "p genes"], begin: int, end: int
+    ) -> tuple[Evaluation, list[tuple[Any, Int[np.ndarray, " q"]]]]:
+        """Returns the evaluation; and of every chunk `each`, and where its rows are."""
         genotypes = np.asarray(genotypes, np.int32)
         if genotypes.ndim != 2 or genotypes.shape[1] != len(self.space):
             raise ValueError(
                 f"Evaluator: genotypes have shape {genotypes.shape}; wanted "
                 f"(any, {len(self.space)})"
             )
-        window = np.asarray([begin, end], np.int32)
-        found: list[Any] = []
+        window, dealt = np.asarray([begin, end], np.int32), self._devices.dealt
+        # On the host: a device array of a new number of rows would compile something.
+        objectives = np.zeros((len(genotypes), len(self.objectives)), np.float32)
+        violation = np.zeros(len(genotypes), np.float32)
+        parts = []
         for start in range(0, len(genotypes), self._chunk):
-            part = genotypes[start : start + self._chunk]
-            count = len(part)
-            part = np.concatenate([part, np.repeat(part[-1:], self._chunk - count, 0)])
-            valid = np.arange(self._chunk) < count
-            told = self._run(self._place(part), self._place(valid), window, self._data)
-            found.append([np.asarray(values)[:count] for values in told])
+            chosen = np.minimum(start + self._order, len(genotypes) - 1)
+            valid = start + self._order < len(genotypes)
+            rows, wanted = dealt(genotypes[chosen]), dealt(valid)
+            values, excess, each = self._run(rows, wanted, window, self._data)
+            objectives[chosen[valid]] = np.asarray(values)[valid]
+            violation[chosen[valid]] = np.asarray(excess)[valid]
+            parts.append((each, np.argsort(self._order)[: valid.sum()]))
         first, last = (min(i * self._size, self.examples) for i in (begin, end))
         self.forwards += len(genotypes) * (last - first)
-        if not found:
-            found = [
-                [np.zeros(s, np.float32) for s in ((0, len(self.objectives)), 0, (0, 0))]
-            ]
-        # On the host: a device array of a new number of rows would compile something.
-        columns: Any = map(np.concatenate, zip(*found, strict=True))
-        objectives, violation, each = columns
-        told = Evaluation(objectives=objectives, violation=violation)
-        return told, each[:, first:last]
+        told = Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
+        return told, parts
+
+    def reorder(self, order: Int[np.ndarray, " n"]) -> None:
+        """Takes the examples in another order from now on; nothing is compiled."""
+        if self.examples:
+            self._batches = batches = self._batches.reordered(order)
+            _, (_, given) = self._data
+            self._data = self._devices.placed(batches.inputs, (batches.targets, given))
 
     def pure(self, genotypes: Int[Array, "p genes"]) -> Evaluation:
         """Evaluates as `__call__`, but can be traced: what `evolve` takes.
 
         Pure, and without a copy to the host; every genotype is evaluated, known or not,
-        and another P is another program.
+        and another P is another program. On devices of this process alone.
         """
-        count = genotypes.shape[0]
-        missing = -count % self._devices
+        count, devices = genotypes.shape[0], self._devices
+        missing = -count % devices.rows
         rows = jnp.concatenate([genotypes, jnp.repeat(genotypes[-1:], missing, 0)])
-        valid = self._place(jnp.arange(len(rows)) < count)
+        sharded = devices.in_a_trace(rows, jnp.arange(len(rows)) < count)
         window = jnp.asarray([0, self.batches], jnp.int32)
-        told = self._mapped_over(self._place(rows), valid, window, self._data)
+        told = self._mapped_over(*sharded, window, self._data)
         # An axis that is spread over devices cannot be cut at any place.
-        objectives, violation = map(self._gather, told[:2])
+        objectives, violation = devices.whole_in_a_trace(told[:2])
         return Evaluation(objectives[:count], violation[:count])
 
     def _mapped(
@@ -209,13 +214,12 @@ class Evaluator:
         plan = self.space.decode(genotype)
         outputs: Any = None
         targets: Any = None
-        if data is not None:
-            batches, given = data
-            targets = batches.targets
+        inputs, others = data
+        if others is not None:
+            targets, given = others
             params = compress(self.network, plan, given)
-            outputs = _over(
-                lambda x: masked(self.network, plan, x, params), batches.inputs, window
-            )
+            run = partial(masked, self.network, plan, params=params)
+            outputs = _over(run, inputs, window, self._devices.axis)
             outputs = jax.tree.map(
                 lambda y: y.reshape(-1, *y.shape[2:])[: targets.shape[0]], outputs
             )
@@ -235,14 +239,28 @@ class Evaluator:
         return jnp.stack(values).astype(jnp.float32), violation, each
 
 
-def _over(run: Callable[[Any], Any], batches: Any, window: Int[Array, "2"]) -> Any:
-    """Runs the batches window[0]..window[1] - 1; the outputs of the others are 0."""
+def _over(
+    run: Callable[[Any], Any], batches: Any, window: Int[Array, "2"], axis: str | None
+) -> Any:
+    """Runs the batches window[0]..window[1] - 1; the outputs of the others are 0.
+
+    Args:
+        axis: of the mesh, along which batches are dealt out in turn; None: all are here.
+    """
     count = jax.tree.leaves(batches)[0].shape[0]
     shapes = jax.eval_shape(run, jax.tree.map(lambda x: x[0], batches))
     empty = jax.tree.map(lambda y: jnp.zeros((count, *y.shape), y.dtype), shapes)
+    if axis is not None:
+        columns = lax.axis_size(axis)
+        window = (window - lax.axis_index(axis) + columns - 1) // columns
 
     def step(i: Int[Array, ""], outputs: Any) -> Any:
         found = run(jax.tree.map(lambda x: x[i], batches))
         return jax.tree.map(lambda all_, one: all_.at[i].set(one), outputs, found)
 
-    return lax.fori_loop(window[0], window[1], step, empty)
+    outputs = lax.fori_loop(window[0], window[1], step, empty)
+    if axis is not None:
+        # The batches of a device are every `columns`th: [count, columns, ...] is in order.
+        outputs = jax.tree.map(lambda y: lax.all_gather(y, axis, axis=1), outputs)
+        outputs = jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:]), outputs)
+    return outputs

@@ -12,11 +12,12 @@ import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from jaxcompress.evolution import Algorithm, Evaluation
+from jaxcompress.processes import many
 from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.measure import Measure
 from jaxcompress.search.racing import Racing
-from jaxcompress.search.resume import kept, settings_of
+from jaxcompress.search.resume import check_agreement, kept, settings_of
 from jaxcompress.search.state import Generation, SearchState
 
 
@@ -85,6 +86,9 @@ def search(
     have ended without a stop. Besides the regular checkpoints, SIGTERM and SIGINT leave
     one of the last finished generation, at once; then they do what they always do.
 
+    Many processes that call this with the same arguments, and an evaluator on a mesh of
+    all their devices, find together what one would find. The first has the checkpoints.
+
     Args:
         key: consumed; the same key gives the same front.
         algorithm: from `jaxcompress.evolution`.
@@ -114,6 +118,8 @@ def search(
     tell_all = on_generation or (lambda _: None)
     with ExitStack() as stack:
         keeper = None
+        if many():
+            check_agreement(settings_of(key, algorithm, evaluate, measure, params))
         if checkpoint_dir is not None:
             settings = settings_of(key, algorithm, evaluate, measure, params)
             every, keep = checkpoint_every, checkpoints_kept
@@ -130,7 +136,8 @@ def search(
             tell_all(generation)
         archive = archive_of(evaluate, state.genotypes, state.objectives, state.violation)
         if done and isinstance(evaluate, Racing):
-            evaluate.recall(archive.genotypes[archive.front()])
+            first = archive.genotypes[: state.history[0].evaluations]
+            evaluate.recall(first, archive.genotypes[archive.front()])
         began = time.perf_counter() - (state.history[-1].seconds if done else 0.0)
         for number in range(done + 1, generations + 1):
             state = _next(state, archive, algorithm, evaluate, params, began)
@@ -176,6 +183,7 @@ def _next(
     """
     _, ask, tell = algorithm.compiled
     tick, before, measure = time.perf_counter(), len(archive), state.measure
+    ran_before = evaluate.forwards
     key, ask_key, tell_key = jax.random.split(state.key, 3)
     genotypes, asked = ask(ask_key, state.algorithm, params)
     rows = np.asarray(genotypes)
@@ -185,16 +193,22 @@ def _next(
     told, metrics = tell(tell_key, genotypes, evaluation, asked, params)
     if measure is None and archive.front().size:
         measure = Measure.worst(archive.objectives)
-    generation = _generation(
-        len(state.history) + 1,
-        archive,
-        evaluate.names,
-        measure,
-        len(rows) + (state.history[-1].asked if state.history else 0),
-        before,
-        tick,
-        began,
-        {name: value.item() for name, value in metrics.items()},
+    asked, forwards = len(rows), evaluate.forwards - ran_before
+    spared = len(rows) * evaluate.examples - forwards
+    if state.history:
+        last = state.history[-1]
+        asked, forwards = asked + last.asked, forwards + last.forwards
+        spared += last.spared
+    now = time.perf_counter()
+    generation = Generation(
+        generation=len(state.history) + 1,
+        asked=asked,
+        **_standing(archive, evaluate.names, measure),
+        forwards=forwards,
+        spared=spared,
+        rate=(len(archive) - before) / max(now - tick, 1e-9),
+        seconds=now - began,
+        metrics={name: value.item() for name, value in metrics.items()},
     )
     return SearchState(
         key=key,
@@ -260,29 +274,17 @@ def result_of(
     )
 
 
-def _generation(
-    number: int,
-    archive: Archive,
-    names: tuple[str, ...],
-    measure: Measure | None,
-    asked: int,
-    before: int,
-    tick: float,
-    began: float,
-    metrics: dict[str, float | int],
-) -> Generation:
-    objectives, now = archive.objectives, time.perf_counter()
+def _standing(
+    archive: Archive, names: tuple[str, ...], measure: Measure | None
+) -> dict[str, Any]:
+    """Returns what a generation says of everything evaluated so far."""
+    objectives = archive.objectives
     finite = np.isfinite(objectives).all(1) & np.isfinite(archive.violation)
     usable = finite & (archive.violation <= 0)
     smallest: Any = objectives[usable].min(0) if usable.any() else [np.inf] * len(names)
-    return Generation(
-        generation=number,
-        evaluations=len(archive),
-        asked=asked,
-        failed=int((~finite).sum()),
-        best={n: float(v) for n, v in zip(names, smallest, strict=True)},
-        hypervolume=measure(objectives[archive.front()]) if measure else 0.0,
-        rate=(len(archive) - before) / max(now - tick, 1e-9),
-        seconds=now - began,
-        metrics=metrics,
-    )
+    return {
+        "evaluations": len(archive),
+        "failed": int((~finite).sum()),
+        "best": {n: float(v) for n, v in zip(names, smallest, strict=True)},
+        "hypervolume": measure(objectives[archive.front()]) if measure else 0.0,
+    }

@@ -1,8 +1,10 @@
 """Racing: what is surely dominated is not run on all examples."""
 
+from copy import copy
+
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
-from scipy.stats import binom
+from scipy.stats import nbinom
 
 from jaxcompress.evolution import Evaluation
 from jaxcompress.network import Network
@@ -13,22 +15,30 @@ from jaxcompress.space import Space
 
 
 class Racing:
-    """An evaluator that stops a genotype as soon as it is surely dominated.
+    """An evaluator that stops a genotype when it can no longer be non-dominated.
 
-    All candidates run on growing nested subsets of the examples, doubled from stage to
-    stage. After each stage a candidate meets everything on the front of what was run in
-    full that costs no more in any objective. On the examples that both have seen, let b be
-    those which only the candidate gets wrong and c those which only the other does. If the
-    candidate were as good, b of b + c would be a fair coin's (the exact test of McNemar,
-    1947). It stops where that is less likely than 1 - confidence, shared out over stages
-    and opponents (Bonferroni).
+    The genotypes of the first call run on all examples. Then the examples are put in
+    order, those that most of these got wrong first (but last those that the better ones
+    got wrong more often, as happens with wrong labels), and what is asked for later runs
+    on growing subsets, doubled from stage to stage. After each stage a candidate meets
+    everything on the front of what was run in full that costs no more in any objective:
 
-    A stopped candidate is told the opponent's error plus (b - c) / examples seen: it stays
-    dominated, so the front of a search holds only what was run in full. Where nothing is
-    stopped, values are those of the evaluator, bit for bit.
+    - If it has made as many errors already as one of these on all examples, it is
+      dominated for certain, and stops.
+    - Else its errors to come are predicted. How many examples of a subset are wrong is
+      taken for Poisson distributed, and the ratio of errors to come to errors seen for
+      that of the front where it had made as many. Given s errors seen (and Jeffreys'
+      prior) the errors to come then follow a negative binomial law of shape s + 1/2. The
+      candidate stops where the chance that they are few enough is below 1 - confidence.
+
+    A stopped candidate is told the errors expected of it, but more than the opponent's: it
+    stays dominated, so the front of a search holds only what was run in full. Where nothing
+    is stopped, values are those of the evaluator, bit for bit.
+
+    It learns from what it is asked, so every search needs one of its own.
 
     Attributes:
-        confidence: of each stop, in (0, 1).
+        confidence: of each stop that is not certain, in (0, 1).
         stages: the numbers of batches after which candidates meet, the last is all.
         forwards: how many examples were run so far, over all individuals.
 
@@ -38,7 +48,7 @@ class Racing:
         >>> racing.forwards, racing.saved  # doctest: +SKIP
     """
 
-    def __init__(self, evaluate: Evaluator, confidence: float = 0.95) -> None:
+    def __init__(self, evaluate: Evaluator, confidence: float = 0.8) -> None:
         """Races by the evaluator's only quality, a top-1 error.
 
         Raises:
@@ -57,16 +67,18 @@ class Racing:
             raise ValueError(
                 "Racing: the examples are one batch; give the Evaluator splits=16"
             )
-        self.evaluate, self.confidence = evaluate, confidence
+        # A copy with the same compiled program: the examples will be reordered.
+        self.evaluate, self.confidence = copy(evaluate), confidence
         halves = [evaluate.batches]
         while halves[0] > 1:
             halves.insert(0, halves[0] // 2)
         self.stages = tuple(halves[-5:])
         self._quality = evaluate.objectives.index(qualities[0])
         self.forwards = self._asked = 0
-        width = len(evaluate.objectives)
-        self._front = np.zeros((0, width), np.float32)
-        self._wrong = np.zeros((0, evaluate.examples), bool)
+        self._ordered = False
+        # Of the front of what was run in full: objectives, and errors up to each stage.
+        self._front = np.zeros((0, len(evaluate.objectives)), np.float32)
+        self._errors = np.zeros((0, len(self.stages)), np.int64)
 
     @property
     def network(self) -> Network:
@@ -98,6 +110,11 @@ class Racing:
         """How many examples were not run that would have been without racing."""
         return self._asked * self.evaluate.examples - self.forwards
 
+    @property
+    def examples(self) -> int:
+        """How many examples there are."""
+        return self.evaluate.examples
+
     def __call__(self, genotypes: Int[Array | np.ndarray, "p genes"]) -> Evaluation:
         """Evaluates genotypes int32 [P, D], each as far as it may still be of use.
 
@@ -105,65 +122,73 @@ class Racing:
             Objectives float32 [P, M] and violation float32 [P]. Costs and violations are
             exact; the error of what was stopped is an estimate.
         """
-        return self._raced(np.asarray(genotypes, np.int32), self.stages)
+        return self._raced(np.asarray(genotypes, np.int32), whole=not self._ordered)
 
-    def recall(self, genotypes: Int[np.ndarray, "f genes"]) -> None:
-        """Runs in full what is on the front of a search that goes on, to be met again."""
-        self._raced(genotypes, self.stages[-1:])
+    def recall(
+        self, first: Int[np.ndarray, "p genes"], front: Int[np.ndarray, "f genes"]
+    ) -> None:
+        """Runs in full, before a search goes on, what it knew when it stopped.
 
-    def _raced(
-        self, genotypes: Int[np.ndarray, "p genes"], stages: tuple[int, ...]
-    ) -> Evaluation:
+        Args:
+            first: the genotypes of its first call; front: those of the front.
+        """
+        self._raced(first, whole=True)
+        self._raced(front, whole=True)
+
+    def _raced(self, genotypes: Int[np.ndarray, "p genes"], whole: bool) -> Evaluation:
         count, seen, begin = len(genotypes), 0, 0
         self._asked += count
         objectives = np.zeros((count, len(self.objectives)), np.float32)
         violation = np.zeros(count, np.float32)
-        wrong = np.zeros((count, self.evaluate.examples), bool)
+        wrong = np.zeros((count, self.examples), bool)
         racing = np.arange(count)
-        for end in stages:
+        for end in self.stages[-1:] if whole else self.stages:
             told, each = self.evaluate.window(genotypes[racing], begin, end)
             self.forwards += each.size
             wrong[racing, seen : seen + each.shape[1]] = each > 0
             begin, seen = end, seen + each.shape[1]
-            objectives[racing] = told.objectives
-            violation[racing] = told.violation
+            objectives[racing], violation[racing] = told.objectives, told.violation
+            errors = wrong[racing].sum(1)
+            finite = np.isfinite(each).all(1)
             if end == self.evaluate.batches:
-                error = wrong[racing].sum(1, dtype=np.float32) / np.float32(seen)
-                error[~np.isfinite(each).all(1)] = np.nan
-                objectives[racing, self._quality] = error
-                break
-            finite = np.isfinite(each).all(1) & np.isfinite(objectives[racing]).all(1)
-            bad = ~finite | (violation[racing] > 0)
-            error, lost = self._met(objectives[racing], wrong[racing, :seen])
-            error = np.where(
-                bad, np.where(finite, wrong[racing, :seen].mean(1), np.nan), error
-            )
-            stopped = bad | lost
-            objectives[racing[stopped], self._quality] = error[stopped]
+                error, stopped = errors, np.zeros(len(racing), bool)
+            else:
+                costs = np.delete(objectives[racing], self._quality, 1)
+                error, stopped = self._met(costs, errors, self.stages.index(end))
+                stopped |= ~finite | (violation[racing] > 0)
+            share = error.astype(np.float32) / np.float32(self.examples)
+            objectives[racing, self._quality] = np.where(finite, share, np.nan)
             racing = racing[~stopped]
+        usable = np.isfinite(objectives).all(1)
+        if not self._ordered and usable.any():
+            order = _telling_first(wrong[usable])
+            self.evaluate.reorder(order)
+            wrong, self._ordered = wrong[:, order], True
         self._remember(objectives[racing], violation[racing], wrong[racing])
         return Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
 
     def _met(
-        self, objectives: Float[np.ndarray, "p m"], wrong: Bool[np.ndarray, "p n"]
+        self,
+        costs: Float[np.ndarray, "p c"],
+        errors: Int[np.ndarray, " p"],
+        stage: int,
     ) -> tuple[Float[np.ndarray, " p"], Bool[np.ndarray, " p"]]:
-        """Returns the error by the strongest opponent, and whether it is enough to stop."""
-        if not len(self._front):
-            return np.zeros(len(wrong)), np.zeros(len(wrong), bool)
-        costs = np.delete(objectives, self._quality, 1)
+        """Returns how many errors of all examples are expected, and who stops."""
         others = np.delete(self._front, self._quality, 1)
         opposed = (others <= costs[:, None]).all(-1)
-        mine, theirs = wrong.astype(np.float32), self._wrong[:, : wrong.shape[1]]
-        # Counts of examples, exact in float32 below 2 ** 24.
-        worse = (mine @ (~theirs).astype(np.float32).T).astype(np.int64)
-        better = ((1 - mine) @ theirs.astype(np.float32).T).astype(np.int64)
-        chance = np.where(opposed, binom.sf(worse - 1, worse + better, 0.5), 1.0)
-        strongest = chance.argmin(1)
-        at = np.arange(len(wrong)), strongest
-        tests = np.maximum(opposed.sum(1), 1) * (len(self.stages) - 1)
-        margin = (worse[at] - better[at]) / wrong.shape[1]
-        error = self._front[strongest, self._quality] + margin
-        return error, chance[at] < (1 - self.confidence) / tests
+        seen, total = self._errors[:, stage], self._errors[:, -1]
+        to_come = np.zeros(len(errors))
+        if len(total):
+            places, which = np.unique(seen, return_inverse=True)
+            means = np.bincount(which, total - seen) / np.bincount(which)
+            to_come = np.interp(errors, places, means)
+        expected = to_come + 0.5
+        lowest = np.where(opposed, total, np.inf).min(1, initial=np.inf)
+        shape = errors + 0.5
+        chance = nbinom.cdf(lowest - errors - 1, shape, shape / (shape + expected))
+        stopped = chance < 1 - self.confidence
+        more = np.where(stopped, lowest + 0.5, 0.0)
+        return np.maximum(errors + expected, more), stopped
 
     def _remember(
         self,
@@ -171,9 +196,19 @@ class Racing:
         violation: Float[np.ndarray, " p"],
         wrong: Bool[np.ndarray, "p n"],
     ) -> None:
+        size = -(-self.examples // self.evaluate.batches)
+        ends = [min(stage * size, self.examples) for stage in self.stages]
+        counts = np.stack([wrong[:, :end].sum(1) for end in ends], 1)
         usable = (violation <= 0) & np.isfinite(objectives).all(1)
         front = np.concatenate([self._front, objectives[usable]])
-        lines = np.concatenate([self._wrong, wrong[usable]])
+        errors = np.concatenate([self._errors, counts[usable]])
         if len(front):
             best = non_dominated(front)
-            self._front, self._wrong = front[best], lines[best]
+            self._front, self._errors = front[best], errors[best]
+
+
+def _telling_first(wrong: Bool[np.ndarray, "p n"]) -> Int[np.ndarray, " n"]:
+    """Returns the order of the examples: hard ones that tell good from bad first."""
+    share, errors = wrong.mean(0), wrong.sum(1)
+    telling = (errors - errors.mean()) @ (wrong - share) > 0
+    return np.argsort(-np.where(telling, share, share - 1), kind="stable")

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from jaxcompress.evolution import Algorithm
+from jaxcompress.processes import from_first
 from jaxcompress.search.at_signal import AtSignal
-from jaxcompress.search.checkpoint import Checkpoints
+from jaxcompress.search.checkpoint import Checkpoint, Checkpoints
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.lock import locked
 from jaxcompress.search.measure import Measure
@@ -28,12 +29,20 @@ class Keeper:
     """
 
     def __init__(
-        self, files: Checkpoints, settings: dict[str, Any], every: int, first: SearchState
+        self,
+        files: Checkpoints | None,
+        found: Checkpoint | None,
+        settings: dict[str, Any],
+        every: int,
+        first: SearchState,
     ) -> None:
-        """Restores what the files hold; if nothing, the state is `first`."""
+        """Restores what was found; if nothing, the state is `first`.
+
+        Args:
+            files: where to save; None: another process does.
+        """
         self._files, self._settings, self._every = files, settings, every
         self.state = first
-        found = files.latest()
         if found is not None:
             if other := differing(found.words["settings"], settings):
                 raise ValueError(
@@ -51,7 +60,7 @@ class Keeper:
     def save(self) -> None:
         """Begins to save the last finished generation, unless it is saved."""
         state = self.state
-        if state.history:
+        if state.history and self._files is not None:
             leaves, words = state.packed()
             words = {"settings": self._settings, "state": words}
             self._files.save(len(state.history), leaves, words)
@@ -60,7 +69,8 @@ class Keeper:
         """Saves at a signal, whatever its number; says why if that fails."""
         del number
         self.save()
-        self._files.wait()
+        if self._files is not None:
+            self._files.wait()
 
 
 @contextmanager
@@ -73,7 +83,8 @@ def kept(
 ) -> Iterator[Keeper]:
     """Keeps one search in a directory, from its checkpoints on if it has any.
 
-    SIGTERM and SIGINT save the last finished generation first (see `AtSignal`).
+    SIGTERM and SIGINT save the last finished generation first (see `AtSignal`). Of many
+    processes the first keeps it, and all go on from what it has.
 
     Args:
         settings: what makes two searches the same, as JSON.
@@ -86,10 +97,19 @@ def kept(
     """
     if every < 1:
         raise ValueError(f"search: checkpoint_every is {every}; allowed: 1 or more")
-    with locked(directory), Checkpoints(directory, keep) as files:
-        keeper = Keeper(files, settings, every, first)
-        with AtSignal(keeper.stop):
-            yield keeper
+    files: Checkpoints | None = None
+    with ExitStack() as stack:
+
+        def opened() -> Checkpoint | None:
+            nonlocal files
+            stack.enter_context(locked(directory))
+            files = stack.enter_context(Checkpoints(directory, keep))
+            return files.latest()
+
+        found = from_first(opened)
+        keeper = Keeper(files, found, settings, every, first)
+        stack.enter_context(AtSignal(keeper.stop))
+        yield keeper
 
 
 def settings_of(
@@ -115,6 +135,15 @@ def settings_of(
         "network": _digest(network.leaves()),
         "measure": None if measure is None else repr(measure),
     }
+
+
+def check_agreement(settings: dict[str, Any]) -> None:
+    """Raises ValueError if this process has another search than the first of many."""
+    if other := differing(from_first(lambda: settings), settings):
+        raise ValueError(
+            f"search: the first process has another search than this one, with {other}; "
+            "all need the same key, network, space and algorithm"
+        )
 
 
 def differing(before: dict[str, Any], now: dict[str, Any]) -> str:

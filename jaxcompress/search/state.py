@@ -24,6 +24,9 @@ class Generation:
         best: by objective name the smallest value of a feasible genotype so far.
         hypervolume: of everything evaluated so far (see `Measure`); 0 as long as nothing
             is feasible.
+        forwards: examples run so far, over all individuals (see `Evaluator`).
+        spared: examples not run so far, though asked for: of genotypes that were known,
+            or that `Racing` stopped.
         rate: evaluations a second in this generation.
         seconds: that the search has run, without what lies between a stop and a resume.
         metrics: what the algorithm says of its generation (see its `tell`).
@@ -35,6 +38,8 @@ class Generation:
     failed: int
     best: dict[str, float]
     hypervolume: float
+    forwards: int
+    spared: int
     rate: float
     seconds: float
     metrics: dict[str, float | int]

@@ -39,6 +39,8 @@ def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
         ("space: {sparsity: [1.0]}", "sparsity.0 = 1.0"),
         ("space: {weight_bits: [4, 4]}", "none twice"),
         ("search: {objectives: [size, error]}", "begin with error, size"),
+        ("{search: {racing: 0.9}, quality: cross_entropy}", "search.racing counts errors"),
+        ("search: {racing: 1.0}", "search: racing = 1.0: input should be less than 1"),
         ("seed: -1", "seed = -1"),
         ("- a\n- b", "must hold a mapping"),
         ("a: [", "is no YAML"),

@@ -25,7 +25,7 @@ from jaxcompress.search import locked
 OBJECTIVES = get_args(Objective)
 SMALL = (
     "--train.epochs 3 --adapt.epochs 1 --search.population 8 --search.generations 3 "
-    "--finetune.epochs 1 --report.members 3"
+    "--search.racing 0.9 --finetune.epochs 1 --report.members 3"
 ).split()
 
 

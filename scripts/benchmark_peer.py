@@ -1,0 +1,307 @@
+"""The same search written with pymoo and PyTorch: time to the same hypervolume.
+
+python scripts/benchmark_peer.py [--population 24] [--generations 10] [--images 1000]
+    [--seeds 0 1 2] [--devices 2] [--json docs/results/peer.json]
+    [--table docs/results/peer.md]
+
+Published ResNet-20 for CIFAR-10; genes are the channels between the two convolutions of
+each block (kept by l2 norm) and the bits of every weight (one scale a channel, by its
+maximum); error and packed bytes are minimised. The peer is what one would write by hand:
+pymoo's NSGA-II on integers, and a loop over individuals that cuts the pruned channels out
+of the PyTorch network and runs the images in batches, of the size that is fastest in a
+trial. Ours is `jc.search` with `Racing`. Both start from the same genotypes and run in
+turn, seed by seed, compilation included. All fronts are judged by our evaluator, on all
+images.
+`pip install -e ".[bench]"`. Data: see CONTRIBUTING.md.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+import torch.nn.functional as F
+from published_networks import DATA, RESULTS, WEIGHTS, command, versions, write
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.core.problem import ElementwiseProblem
+from pymoo.operators.crossover.sbx import SBX
+from pymoo.operators.mutation.pm import PM
+from pymoo.operators.repair.rounding import RoundingRepair
+from pymoo.optimize import minimize
+from safetensors.numpy import load_file
+
+import jaxcompress as jc
+from jaxcompress import data
+from jaxcompress.models import as_function
+from jaxcompress.models.published import PUBLISHED, load
+from jaxcompress.search import Measure, non_dominated
+
+NAME = "resnet20_cifar10"
+BITS = (2, 3, 4, 6, 8)
+# The channels that the residual sums share: they would have to be cut everywhere at once.
+FROZEN = ("bn1/scale", "layer*/bn2/scale")
+BLOCKS = [f"layer{stage}.{block}" for stage in (1, 2, 3) for block in range(3)]
+CONVOLUTIONS = ["conv1", *(f"{b}.conv{i}" for b in BLOCKS for i in (1, 2)), "linear"]
+
+
+class Peer(ElementwiseProblem):
+    """Error and packed bytes of ResNet-20, in PyTorch."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self.weights = {
+            name: torch.from_numpy(array.copy())
+            for name, array in load_file(Path(WEIGHTS) / f"{NAME}.safetensors").items()
+        }
+        self.images = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+        self.labels = torch.from_numpy(labels.astype(np.int64))
+        self.order = {
+            b: torch.argsort(self.weights[f"{b}.conv1.weight"].flatten(1).norm(dim=1))
+            for b in BLOCKS
+        }
+        self.batch = 100
+        widths = [len(self.order[b]) for b in BLOCKS]
+        upper = [w - 1 for w in widths] + [len(BITS) - 1] * len(CONVOLUTIONS)
+        super().__init__(n_var=len(upper), n_obj=2, xl=0, xu=np.array(upper), vtype=int)
+
+    def compressed(self, x: np.ndarray) -> tuple[dict[str, torch.Tensor], float]:
+        """Returns the weights that are left, and their bytes."""
+        weights = dict(self.weights)
+        for name, count in zip(BLOCKS, x[: len(BLOCKS)], strict=True):
+            kept = torch.sort(self.order[name].flip(0)[: int(count) + 1]).values
+            weights[f"{name}.conv1.weight"] = weights[f"{name}.conv1.weight"][kept]
+            for leaf in ("weight", "bias", "running_mean", "running_var"):
+                weights[f"{name}.bn1.{leaf}"] = weights[f"{name}.bn1.{leaf}"][kept]
+            weights[f"{name}.conv2.weight"] = weights[f"{name}.conv2.weight"][:, kept]
+        size = sum(4.0 * w.numel() for n, w in weights.items() if w.dim() == 1)
+        for name, choice in zip(CONVOLUTIONS, x[len(BLOCKS) :], strict=True):
+            w, bits = weights[f"{name}.weight"], BITS[int(choice)]
+            top = 2 ** (bits - 1) - 1
+            largest = w.abs().amax(dim=tuple(range(1, w.dim())), keepdim=True)
+            scale = torch.where(largest > 0, largest / top, 1.0)
+            weights[f"{name}.weight"] = torch.round(w / scale).clamp(-top, top) * scale
+            size += bits * w.numel() / 8 + 4 * len(w)
+        return weights, size
+
+    def logits(self, w: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        def norm(name: str, y: torch.Tensor) -> torch.Tensor:
+            mean, var = w[f"{name}.running_mean"], w[f"{name}.running_var"]
+            return F.batch_norm(y, mean, var, w[f"{name}.weight"], w[f"{name}.bias"])
+
+        x = F.relu(norm("bn1", F.conv2d(x, w["conv1.weight"], padding=1)))
+        for name in BLOCKS:
+            narrow = x.shape[1]
+            wide = w[f"{name}.conv2.weight"].shape[0]
+            stride = 1 if narrow == wide else 2
+            y = F.conv2d(x, w[f"{name}.conv1.weight"], stride=stride, padding=1)
+            y = F.relu(norm(f"{name}.bn1", y))
+            y = norm(f"{name}.bn2", F.conv2d(y, w[f"{name}.conv2.weight"], padding=1))
+            if stride == 2:
+                side = (wide - narrow) // 2
+                x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, side, side))
+            x = F.relu(y + x)
+        return F.linear(x.mean((2, 3)), w["linear.weight"], w["linear.bias"])
+
+    def error(self, weights: dict[str, torch.Tensor]) -> float:
+        wrong = 0
+        with torch.inference_mode():
+            for at in range(0, len(self.images), self.batch):
+                part = slice(at, at + self.batch)
+                found = self.logits(weights, self.images[part]).argmax(1)
+                wrong += int((found != self.labels[part]).sum())
+        return wrong / len(self.images)
+
+    def _evaluate(self, x: np.ndarray, out: dict[str, Any], *_: Any, **__: Any) -> None:
+        weights, size = self.compressed(x)
+        out["F"] = [self.error(weights), size]
+
+    def choose_batch(self) -> float:
+        """Takes the fastest batch size; returns the dense network's images a second."""
+        weights, _ = self.compressed(self.xu)
+        rates = {}
+        for self.batch in (25, 50, 100, 250, 500):
+            self.error(weights)
+            began = time.perf_counter()
+            self.error(weights)
+            rates[self.batch] = len(self.images) / (time.perf_counter() - began)
+        self.batch = max(rates, key=lambda size: rates[size])
+        return rates[self.batch]
+
+
+Track = list[tuple[float, np.ndarray]]  # seconds, and the front of all so far
+
+
+def by_peer(peer: Peer, initial: np.ndarray, generations: int, seed: int) -> Track:
+    repair = RoundingRepair()
+    algorithm = NSGA2(
+        pop_size=len(initial),
+        sampling=initial,
+        crossover=SBX(prob=0.9, eta=15, vtype=float, repair=repair),
+        mutation=PM(eta=20, vtype=float, repair=repair),
+        eliminate_duplicates=True,
+    )
+    track: Track = []
+    rows: list[np.ndarray] = []
+    values: list[np.ndarray] = []
+    began = time.perf_counter()
+
+    def seen(algorithm: Any) -> None:
+        new = algorithm.pop if algorithm.off is None else algorithm.off
+        rows.append(new.get("X"))
+        values.append(new.get("F"))
+        every, told = np.concatenate(rows), np.concatenate(values)
+        now = time.perf_counter() - began
+        track.append((now, every[non_dominated(told)].astype(np.int32)))
+
+    minimize(peer, algorithm, ("n_gen", generations), seed=seed, callback=seen)
+    return track
+
+
+def by_us(
+    evaluate: jc.Evaluator, initial: np.ndarray, generations: int, seed: int
+) -> tuple[Track, float]:
+    racing = jc.Racing(evaluate)
+    algorithm = jc.NSGA2(len(initial), evaluate.space, 2, initial=initial)
+    key = jax.random.key(seed)
+    result = jc.search(key, algorithm, racing, generations=generations)
+    track = []
+    for done in result.history:
+        objectives = result.archive.objectives[: done.evaluations]
+        front = result.archive.genotypes[: done.evaluations][non_dominated(objectives)]
+        track.append((done.seconds, front))
+    share = racing.forwards / (racing.forwards + racing.saved)
+    return track, share
+
+
+def judged(track: Track, evaluate: jc.Evaluator, measure: Measure) -> list[list[float]]:
+    """Returns seconds and hypervolume on all images after each generation."""
+    every = np.unique(np.concatenate([front for _, front in track]), axis=0)
+    told = dict(
+        zip(
+            map(bytes, every),
+            np.asarray(evaluate(every).objectives),
+            strict=True,
+        )
+    )
+    volumes = []
+    for seconds, front in track:
+        points = np.stack([told[bytes(row)] for row in np.ascontiguousarray(front)])
+        volumes.append([seconds, measure(points[non_dominated(points)])])
+    return volumes
+
+
+def seconds_to(track: list[list[float]], volume: float) -> float:
+    return next(seconds for seconds, found in track if found >= volume)
+
+
+def page(found: dict[str, Any]) -> str:
+    """Returns the Markdown page."""
+    setting = found["setting"]
+    lines = [
+        "# Against pymoo and PyTorch",
+        "",
+        f"`{found['command']}` on {setting['cores']} cores: published ResNet-20, "
+        f"population {setting['population']}, {setting['generations']} generations, "
+        f"{setting['images']:,} images, {setting['devices']} devices of ours. The peer "
+        f"cuts pruned channels out; its batch of {found['batch']} images was the fastest "
+        f"({found['peer_rate']:,.0f} images/s, dense). Seconds to the hypervolume that "
+        "both reach; the first search of a process compiles, those after it do not. "
+        "*Forwards*: the share of images that racing ran.",
+        "",
+        "| seed | hypervolume, peer | ours | both | peer, s | ours, s | ratio | forwards |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        lines.append(
+            f"| {row['seed']} | {row['peer'][-1][1]:.4f} | {row['ours'][-1][1]:.4f} | "
+            f"{row['volume']:.4f} | {row['peer_seconds']:.0f} | {row['our_seconds']:.0f} | "
+            f"{row['peer_seconds'] / row['our_seconds']:.2f} | {row['share']:.2f} |"
+        )
+    ratios = [row["peer_seconds"] / row["our_seconds"] for row in found["rows"]]
+    lines += ["", f"Median ratio {np.median(ratios):.2f}.", ""]
+    text = ", ".join(f"{name} {number}" for name, number in setting["versions"].items())
+    return "\n".join([*lines, f"{text}."]) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Against pymoo and PyTorch.")
+    parser.add_argument("--population", type=int, default=24)
+    parser.add_argument("--generations", type=int, default=10)
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--devices", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--json", type=Path, default=RESULTS / "peer.json")
+    parser.add_argument("--table", type=Path, default=RESULTS / "peer.md")
+    given = parser.parse_args()
+    jax.config.update("jax_num_cpu_devices", given.devices)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+
+    how = PUBLISHED[NAME]
+    dataset = data.load("cifar10", data_dir=DATA)
+    split = dataset.validation
+    pixels = split.inputs[: given.images].astype(np.float32)
+    x = (pixels - np.float32(how.mean)) / np.float32(how.std)
+    y = split.targets[: given.images]
+    apply, params = as_function(load(NAME, WEIGHTS))
+    network = jc.trace(apply, params, jnp.zeros((2, 32, 32, 3)), freeze=FROZEN)
+    kinds = (
+        jc.genes.ChannelCount(jc.importance.l2(network)),
+        jc.genes.WeightBits(BITS, scale_by="max"),
+    )
+    space = jc.Space(network, kinds)
+    evaluate = jc.Evaluator(
+        network,
+        space,
+        (jc.objectives.Error(), jc.objectives.Size("dense")),
+        inputs=x,
+        targets=y,
+        splits=16,
+        mesh=jax.make_mesh((given.devices,), ("population",)),
+    )
+    peer = Peer(x, y)
+    assert np.array_equal(peer.xu + 1, space.cardinality)
+    rate = peer.choose_batch()
+    dense_size = float(jc.objectives.Size("dense")(network, jc.Plan()))
+    measure = Measure((0, 1), (1.0, float(np.log2(dense_size))), logged=(1,))
+    rows = []
+    for seed in given.seeds:
+        initial = np.asarray(space.sample(jax.random.key(seed), given.population))
+        theirs = by_peer(peer, initial, given.generations, seed)
+        ours, share = by_us(evaluate, initial, given.generations, seed)
+        tracks = [judged(track, evaluate, measure) for track in (theirs, ours)]
+        volume = min(track[-1][1] for track in tracks)
+        rows.append(
+            {
+                "seed": seed,
+                "peer": tracks[0],
+                "ours": tracks[1],
+                "volume": volume,
+                "peer_seconds": seconds_to(tracks[0], volume),
+                "our_seconds": seconds_to(tracks[1], volume),
+                "share": share,
+            }
+        )
+        print(rows[-1], flush=True)
+    found = {
+        "command": command("benchmark_peer"),
+        "setting": {
+            "cores": len(os.sched_getaffinity(0)),
+            "devices": given.devices,
+            "population": given.population,
+            "generations": given.generations,
+            "images": given.images,
+            "versions": versions() | {"torch": torch.__version__},
+        },
+        "batch": peer.batch,
+        "peer_rate": rate,
+        "rows": rows,
+    }
+    write(given.json, found, given.table, page(found))
+
+
+if __name__ == "__main__":
+    main()
