@@ -142,9 +142,9 @@ def _initialize(
             warnings.simplefilter("ignore")  # of a cluster that it only thinks it sees
             jax.distributed.initialize(coordinator, processes, process_id)
     except ValueError as error:
-        if coordinator is not None:
-            raise ValueError(f"--coordinator {coordinator}: {error}") from error
-        return  # JAX sees no cluster
+        if coordinator is None and "coordinator_address" in str(error):
+            return  # JAX sees no cluster
+        raise ValueError(f"the other processes cannot be joined: {error}") from error
     except RuntimeError as error:
         raise OSError(f"the other processes cannot be joined: {error}") from error
     _together.set()

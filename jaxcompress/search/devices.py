@@ -63,9 +63,9 @@ class Devices:
         self._mesh = mesh
         self.rows, self.columns = shape[POPULATION], shape.get(DATA, 1)
         self.axis = DATA if self.columns > 1 else None
-        self._whole = jax.jit(
-            lambda x: x, out_shardings=None if mesh is None else self._of(None)
-        )
+        self._whole = lambda x: x
+        if mesh is not None:
+            self._whole = jax.jit(lambda x: x, out_shardings=self._of(None))
 
     def order(self, count: int) -> Int[np.ndarray, " n"]:
         """Returns which individual goes where: those of one device follow each other.

@@ -1,0 +1,75 @@
+"""Starts one run as several processes on this machine, each with virtual CPU devices.
+
+python scripts/run_local.py --processes 2 --devices 4 -- <arguments of jaxcompress.run>
+
+The processes find each other and talk as they would on as many machines (gloo in the place
+of a network card), so this is what to try before renting them. Only the output of process 0
+is shown, and what the others say when they fail. A signal goes on to process 0, which tells
+the others.
+"""
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        return found.getsockname()[1]
+
+
+def start(
+    command: Sequence[str], processes: int, devices: int, talk: bool = False
+) -> list[subprocess.Popen[bytes]]:
+    """Starts a command that takes `--coordinator`, `--processes` and `--process-id`.
+
+    Args:
+        command: what is run by this Python, such as ["-m", "jaxcompress.run"].
+        processes: how many; devices: virtual ones of each.
+        talk: whether all can be written to, and process 0 be read from.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    environment = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={devices}",
+    }
+    written = subprocess.PIPE if talk else None
+    shared = ["--coordinator", f"localhost:{free_port()}", "--processes", str(processes)]
+    return [
+        subprocess.Popen(
+            [sys.executable, *command, *shared, "--process-id", str(number)],
+            env=environment,
+            stdin=written,
+            stdout=written if number == 0 else subprocess.DEVNULL,
+            stderr=None if number == 0 else subprocess.PIPE,
+        )
+        for number in range(processes)
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--devices", type=int, default=4, help="of each process")
+    parser.add_argument("rest", nargs="*", help="arguments of jaxcompress.run, after --")
+    given = parser.parse_args()
+    started = start(["-m", "jaxcompress.run", *given.rest], given.processes, given.devices)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: started[0].send_signal(number))
+    codes = []
+    for number, process in enumerate(started):
+        _, said = process.communicate()
+        codes.append(process.returncode)
+        if process.returncode != started[0].returncode:
+            print(f"process {number}: {said.decode(errors='replace')}", file=sys.stderr)
+    return next((code for code in codes if code), 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

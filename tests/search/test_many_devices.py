@@ -1,0 +1,80 @@
+"""One device, several, and several processes find the same front, bit for bit."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from search.small_search import small_search
+
+import jaxcompress as jc
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from run_local import start  # noqa: E402
+
+WORKER = str(Path(__file__).with_name("small_search.py"))
+
+
+@pytest.fixture(scope="module")
+def alone() -> jc.Result:
+    return small_search(5, None)
+
+
+def finished(started: list[subprocess.Popen[bytes]]) -> None:
+    for process in started:
+        _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+
+
+def same(file: Path, wanted: jc.Result) -> None:
+    with np.load(file) as found:
+        assert found["devices"] == 8
+        np.testing.assert_array_equal(found["archive"], wanted.archive.genotypes)
+        np.testing.assert_array_equal(found["genotypes"], wanted.genotypes)
+        assert found["objectives"].tobytes() == wanted.objectives.tobytes()
+
+
+def test_eight_devices_find_the_same_front(tmp_path: Path, alone: jc.Result) -> None:
+    """Four along the population, two along the examples, which are three batches."""
+    finished(start([WORKER, str(tmp_path / "found.npz"), "5", "4"], 1, 8))
+    same(tmp_path / "found.npz", alone)
+
+
+def test_two_processes_go_on_with_what_one_device_began(
+    tmp_path: Path, alone: jc.Result
+) -> None:
+    files = tmp_path / "checkpoints"
+    small_search(2, None, files)
+    command = [WORKER, str(tmp_path / "found.npz"), "5", "8", str(files)]
+    finished(start(command, 2, 4))
+    same(tmp_path / "found.npz", alone)
+    assert {path.name for path in files.glob("[0-9]*")} == {"2", "5"}
+
+
+@pytest.mark.slow
+def test_a_run_of_two_processes_is_stopped_by_one_and_ends_on_one(tmp_path: Path) -> None:
+    """The whole command line: what it leaves are the bytes of a run on one device."""
+    run = ["-m", "jaxcompress.run"]
+    small = (
+        "--train.epochs 3 --adapt.epochs 1 --search.population 8 --search.generations 12 "
+        "--finetune.epochs 1 --report.members 3"
+    ).split()
+    one, two = tmp_path / "one", tmp_path / "two"
+    finished(start([*run, *small, "--out", str(one)], 1, 1))
+    started = start([*run, *small, "--out", str(two)], 2, 4)
+    metrics = two / "metrics.jsonl"
+    while started[0].poll() is None and not (metrics.exists() and metrics.stat().st_size):
+        time.sleep(0.01)
+    started[1].send_signal(signal.SIGTERM)
+    assert [process.wait(300) for process in started] == [143, 143]
+    assert any((two / "checkpoints" / "search").glob("[0-9]*"))
+    finished(start([*run, "--resume", str(two)], 1, 8))
+    names = ["front.csv", *(f"artifacts/{path.name}" for path in one.glob("artifacts/*"))]
+    assert len(names) > 2
+    for name in names:
+        assert (one / name).read_bytes() == (two / name).read_bytes(), name
