@@ -22,8 +22,7 @@ def as_nnx(module: Module, model: Network | Artifact) -> Module:
     dict. The module has the same structure, and the widths that are left.
 
     Args:
-        module: any Flax NNX module; stays as it is. Values may be missing, as of
-            `nnx.eval_shape`.
+        module: any Flax NNX module; stays as it is.
         model: from `compact` or `load`.
 
     Raises:
