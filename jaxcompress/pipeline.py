@@ -5,6 +5,7 @@ its last checkpoint. A stage takes from those before what they saved and nothing
 that it does the same after a stop.
 """
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -363,6 +364,10 @@ def _reported(
         folder,
         config.search.coding,
         job.given.quality,
+        {
+            "network": config.model,
+            "config": hashlib.sha256((path / "config.yaml").read_bytes()).hexdigest(),
+        },
     )
     for place, member in zip(kept, front, strict=True):
         members[place] = member

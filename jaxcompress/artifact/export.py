@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ def export(
             "network that `compact` returned"
         )
     else:
-        data = as_onnx([*parameters.values()], *flat(model))
+        steps = replace(model, apply=model.interpret)  # no calls inside of calls
+        data = as_onnx([*parameters.values()], *flat(steps))
     write_whole(Path(path), data)
     return len(data)
 

@@ -23,19 +23,20 @@ X = jnp.asarray(np.random.default_rng(1).normal(size=(4, 6, 6, 2)), jnp.float32)
 
 
 def apply(p: Any, x: Any) -> Any:
-    """A convolution and two dense layers."""
+    """A convolution, more channels of zeros, and two dense layers."""
     numbers = ("NHWC", "HWIO", "NHWC")
     x = jax.lax.conv_general_dilated(
         x, p["conv"], (2, 2), "SAME", dimension_numbers=numbers
     )
-    return jax.nn.relu(jax.nn.relu(x).reshape(x.shape[0], -1) @ p["dense"]) @ p["last"]
+    x = jnp.pad(jax.nn.relu(x), ((0, 0), (0, 0), (0, 0), (1, 2)))
+    return jax.nn.relu(x.reshape(x.shape[0], -1) @ p["dense"]) @ p["last"]
 
 
 @pytest.fixture(scope="module")
 def small() -> jc.Network:
     """A grid of 3 bits in 5 channels, a codebook with zeros between, plain values."""
     rng = np.random.default_rng(0)
-    shapes = {"conv": (3, 3, 2, 6), "dense": (54, 8), "last": (8, 3)}
+    shapes = {"conv": (3, 3, 2, 6), "dense": (81, 8), "last": (8, 3)}
     params = {n: jnp.asarray(rng.normal(size=s), jnp.float32) for n, s in shapes.items()}
     network = jc.trace(apply, params, X)
     group = next(group for group in network.prunable if group.size == 6)
