@@ -9,6 +9,7 @@ and is left out without it. Data: see CONTRIBUTING.md.
 import argparse
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,7 @@ def runner(path: Path) -> Callable[[Any], Any] | None:
     if path.suffix == ".stablehlo":
         return jax.jit(jax_export.deserialize(bytearray(path.read_bytes())).call)
     if path.suffix == ".onnx":
-        from onnxruntime import InferenceSession
-
-        session = InferenceSession(path)
+        session = import_module("onnxruntime").InferenceSession(path)
         name = session.get_inputs()[0].name
         return lambda x: session.run(None, {name: np.asarray(x)})[0]
     return None
@@ -52,9 +51,8 @@ def main() -> None:
     suffixes += [".onnx"] if find_spec("jax2onnx") else []
     print(f"| weights | packed |{'|'.join(suffixes)}|\n{'|---' * (2 + len(suffixes))}|")
     for bits in (32, 8, 4):
-        plan = jc.Plan(
-            weight_bits=dict.fromkeys(paths, jnp.int32(bits)), granularity="channel"
-        )
+        each = {path: jnp.int32(bits) for path in paths}
+        plan = jc.Plan(weight_bits=each, granularity="channel")
         small = jc.compact(network, plan)
         wanted = np.asarray(jax.jit(small.apply)(small.params, x))
         for packed in (True, False) if bits < 32 else (False,):

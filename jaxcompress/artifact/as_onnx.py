@@ -63,7 +63,8 @@ def _without_pads(function: Callable[..., Any]) -> Callable[..., Any]:
         for eqn in closed.jaxpr.eqns:
             operands = [read(var) for var in eqn.invars]
             if eqn.primitive.name == "pad":
-                outs = [_padded(*operands, eqn.params["padding_config"])]
+                array, value = operands
+                outs = [_padded(array, value, eqn.params["padding_config"])]
             else:
                 params = eqn.primitive.get_bind_params(eqn.params)
                 outs = eqn.primitive.bind(*operands, **params)

@@ -82,6 +82,7 @@ def test_whole_bytes_hold_the_values(coding: Coding) -> None:
         wanted = coding.codebook[coding.codes]
         wanted = wanted if coding.nonzero is None else wanted * coding.nonzero
     else:
+        assert coding.scale is not None
         wanted = coding.codes.astype(np.float32) * coding.scale
     found = stored(wanted, coding)
     assert (np.asarray(values(found)) == wanted).all()
