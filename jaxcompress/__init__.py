@@ -9,7 +9,7 @@ Trace a network, say what may be chosen and what counts, search, and save what y
 The README goes on from there.
 """
 
-from jaxcompress.artifact import Artifact, ArtifactError, load, save
+from jaxcompress.artifact import Artifact, ArtifactError, as_nnx, export, load, save
 
 try:
     from jaxcompress import objectives
@@ -64,10 +64,12 @@ __all__ = [
     "TrainConfig",
     "TuneConfig",
     "adapt",
+    "as_nnx",
     "calibrate",
     "compact",
     "compress",
     "evolve",
+    "export",
     "finetune",
     "forward",
     "genes",

@@ -1,4 +1,7 @@
-"""What is in a file: `python -m jaxcompress.inspect FILE [--compare OTHER] [--json]`."""
+"""What is in a file: `python -m jaxcompress.inspect FILE [--compare OTHER] [--json]`.
+
+With `--export OUT` the network is also written as OUT's suffix says, see `export`.
+"""
 
 import argparse
 import json
@@ -9,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcompress.artifact import Artifact, ArtifactError, load, tensors
+from jaxcompress.artifact import Artifact, export, load, tensors
 
 HEADS = ("parameter", "shape", "of", "bits", "values", "coding", "bytes", "executed")
 
@@ -23,7 +26,8 @@ def described(artifact: Artifact, other: Artifact | None = None) -> dict[str, An
     Returns:
         "tensors" (one entry for each parameter), "codebooks" (lengths), "layers",
         "sizes" in bytes (of the two parts, and of the parameters packed at their bits and
-        entropy coded), "platforms", "version" and "metadata".
+        entropy coded), "exported" (bytes of another file, or None), "platforms",
+        "version" and "metadata".
     """
     shapes = {}
     if other is not None:
@@ -38,6 +42,7 @@ def described(artifact: Artifact, other: Artifact | None = None) -> dict[str, An
         "layers": [layer._asdict() for layer in artifact.layers],
         "sizes": _sizes(artifact),
         "compared": None if other is None else _sizes(other),
+        "exported": None,
         "platforms": list(artifact.program.platforms),
         "version": artifact.version,
         "metadata": artifact.metadata,
@@ -111,6 +116,8 @@ def lines(found: dict[str, Any]) -> list[str]:
         if before is not None and size:
             text += f", {before:,} there: {before / size:.2f}x"
         page.append(f"{name}: {text}")
+    if found["exported"] is not None:
+        page.append(f"exported: {found['exported']:,} bytes")
     page += [
         f"saved by jaxcompress {found['version']} for {', '.join(found['platforms'])}",
         "checked: container, checksum, header, every tensor, the function's envelope",
@@ -129,8 +136,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
     Returns:
-        The exit code: 0, or 2 after one line on standard error where there is no file, or
-        one that is no artifact.
+        The exit code: 0, or 2 after one line on standard error where there is no file,
+        one that is no artifact, or no way to export it.
     """
     parser = argparse.ArgumentParser(
         prog="python -m jaxcompress.inspect", description="What is in a file."
@@ -138,11 +145,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("file")
     parser.add_argument("--compare", metavar="OTHER", help="the dense network's file, say")
     parser.add_argument("--json", action="store_true", help="the same as JSON")
+    parser.add_argument(
+        "--export", metavar="OUT", help="also write OUT.safetensors or OUT.stablehlo"
+    )
     given = parser.parse_args(argv)
     try:
         other = None if given.compare is None else load(given.compare)
-        found = described(load(given.file), other)
-    except (ArtifactError, OSError) as error:
+        artifact = load(given.file)
+        found = described(artifact, other)
+        if given.export is not None:
+            found["exported"] = export(given.export, artifact)
+    except (ImportError, OSError, ValueError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     print(json.dumps(found, indent=1) if given.json else "\n".join(lines(found)))

@@ -5,6 +5,7 @@ its last checkpoint. A stage takes from those before what they saved and nothing
 that it does the same after a stop.
 """
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -298,6 +299,10 @@ def _saved(
         folder,
         config.search.coding,
         job.given.quality,
+        {
+            "network": config.model,
+            "config": hashlib.sha256((path / "config.yaml").read_bytes()).hexdigest(),
+        },
     )
     members = list(members)
     for place, member in zip(kept, front, strict=True):

@@ -1,7 +1,18 @@
 """Files that hold compact networks."""
 
+from jaxcompress.artifact.as_nnx import as_nnx
 from jaxcompress.artifact.errors import ArtifactError
+from jaxcompress.artifact.export import export
 from jaxcompress.artifact.file import Artifact, Sizes, load, save
 from jaxcompress.artifact.tensors import parameter_bytes
 
-__all__ = ["Artifact", "ArtifactError", "Sizes", "load", "parameter_bytes", "save"]
+__all__ = [
+    "Artifact",
+    "ArtifactError",
+    "Sizes",
+    "as_nnx",
+    "export",
+    "load",
+    "parameter_bytes",
+    "save",
+]

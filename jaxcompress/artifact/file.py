@@ -134,7 +134,7 @@ def save(
         unpacked(text, LARGEST_JSON)
     checksum = _checksum(listed, about, payload, code)
     data = join([checksum + listed, about, payload, code])
-    _replace(Path(path), data)
+    write_whole(Path(path), data)
     return Sizes(len(data) - len(about) - len(code), len(about) + len(code))
 
 
@@ -202,7 +202,7 @@ def _layers(given: Any) -> tuple[SavedLayer, ...]:
     return tuple(SavedLayer(*layer) for layer in given)
 
 
-def _replace(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Writes a file beside the one of that name, then puts it in its place."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,6 +67,25 @@ class Program:
         return jax.jit(self.exported.call)
 
 
+def flat(network: Network) -> tuple[Callable[[list[Any], Any], Any], Any]:
+    """Returns the function (leaves, inputs) -> outputs, and the inputs' shapes.
+
+    They have a symbolic batch size, unless the network is tied to the traced one.
+    """
+    structure = jax.tree.structure(network.params)
+
+    def call(leaves: list[Any], x: Any) -> Any:
+        return network.apply(jax.tree.unflatten(structure, leaves), x)
+
+    example = network.example
+    if network.batch_reason is None:
+        (batch,) = export.symbolic_shape("batch")
+        example = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype), example
+        )
+    return call, example
+
+
 def encode(network: Network, platforms: Sequence[str] = PLATFORMS) -> bytes:
     """Returns the function of a network, serialised and deflated.
 
@@ -76,22 +95,12 @@ def encode(network: Network, platforms: Sequence[str] = PLATFORMS) -> bytes:
     Raises:
         ValueError: a reader would refuse it.
     """
-    structure = jax.tree.structure(network.params)
-
-    def call(leaves: list[jax.Array], x: Any) -> Any:
-        return network.apply(jax.tree.unflatten(structure, leaves), x)
-
+    call, example = flat(network)
     leaves = [
         jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype)
         for leaf in jax.tree.leaves(network.params)
     ]
-    example = network.example
-    if network.batch_reason is None:
-        (batch,) = export.symbolic_shape("batch")
-        example = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype), example
-        )
-    with _no_locations():
+    with no_locations():
         exported = export.export(jax.jit(call), platforms=platforms)(leaves, example)
     data = zlib.compress(bytes(exported.serialize()), 9)
     try:
@@ -102,7 +111,7 @@ def encode(network: Network, platforms: Sequence[str] = PLATFORMS) -> bytes:
 
 
 @contextmanager
-def _no_locations() -> Iterator[None]:
+def no_locations() -> Iterator[None]:
     """Keeps paths and callers on this machine out of a program, which is for others.
 
     They would also make it depend on how the process came here.

@@ -18,10 +18,11 @@ def to_bits(values: Int[np.ndarray, " n"], width: int) -> UInt8[np.ndarray, " bi
 
 def from_bits(bits: UInt8[np.ndarray, " bits"], width: int) -> Int[np.ndarray, " n"]:
     """Returns the integers that `to_bits` wrote at a width of 1..31, int32."""
-    size = _bytes(width)
-    whole = np.zeros((bits.size // width, 8 * size), np.uint8)
-    whole[:, 8 * size - width :] = bits.reshape(-1, width)
-    return np.packbits(whole, axis=1).view(f">u{size}").astype(np.int32).ravel()
+    values = np.zeros(bits.size // width, np.int32)
+    for place in range(width):
+        values <<= 1
+        values |= bits[place::width]
+    return values
 
 
 def _bytes(width: int) -> int:

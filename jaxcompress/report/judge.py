@@ -1,6 +1,6 @@
 """The last step: compact, check, save, and test the saved file."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ def save_and_judge(
     folder: Path,
     coding: str,
     quality: Quality,
+    provenance: Mapping[str, str],
 ) -> tuple[Member, list[Member]]:
     """Writes the dense network and each member to a file, and tests the files.
 
@@ -65,6 +66,7 @@ def save_and_judge(
         folder: where the files go; exists.
         coding: of the files, see `save`.
         quality: what the error is.
+        provenance: where the networks come from; goes into every file.
 
     Returns:
         The dense network as a member, and the members with sizes and test errors.
@@ -81,7 +83,8 @@ def save_and_judge(
     )
     # Re-evaluated, the network is exported for any batch size, whatever `apply` asks of it.
     whole = replace(network, apply=network.interpret)
-    dense = _judged(dense, whole, folder / "dense.jcz", data, coding, quality)
+    about = dict(provenance)
+    dense = _judged(dense, whole, folder / "dense.jcz", data, coding, quality, about)
     judged = []
     for number, member in enumerate(members):
         plan, own = (
@@ -90,7 +93,7 @@ def save_and_judge(
         small = compact(network, plan, own)
         verify(network, plan, small, inputs, own)
         path = folder / f"front-{number:02}.jcz"
-        judged.append(_judged(member, small, path, data, coding, quality))
+        judged.append(_judged(member, small, path, data, coding, quality, about))
     return dense, judged
 
 
@@ -101,8 +104,10 @@ def _judged(
     data: Dataset,
     coding: str,
     quality: Quality,
+    provenance: dict[str, str],
 ) -> Member:
     metadata: dict[str, Any] = {
+        "provenance": provenance,
         "data": data.name,
         "validation_error": member.validation_error,
         "macs": network.macs,

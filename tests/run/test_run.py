@@ -1,6 +1,7 @@
 """The command line, as a user runs it: real processes, small settings."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -102,9 +103,12 @@ def test_reported_sizes_and_accuracies_are_the_files_own(runs: list[Path]) -> No
     with (runs[0] / "front.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["path"]]
     assert len(rows) >= 2 and rows[0]["method"] == "dense"
+    config = hashlib.sha256((runs[0] / "config.yaml").read_bytes()).hexdigest()
     for row in rows:
         path = runs[0] / row["path"]
         loaded = jc.load(path)
+        provenance = {"network": "digits_cnn", "config": config}
+        assert loaded.metadata["provenance"] == provenance
         assert path.stat().st_size == int(row["file"])
         assert loaded.sizes.parameters == int(row["parameters"])
         assert loaded.sizes.parameters + loaded.sizes.program == int(row["file"])
