@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxcompress.annotations import Array, Float, Int
+from jaxcompress.annotations import Array, Float, Shaped
 
 NIBBLE = 4  # bits: codes of so many stand two in a byte
 _static = partial(field, metadata={"static": True})
@@ -46,7 +46,7 @@ def is_codes(value: Any) -> bool:
     return isinstance(value, Codes)
 
 
-def whole(coded: Codes) -> Int[Array, "..."]:
+def whole(coded: Codes) -> Shaped[Array, "..."]:
     """Returns one code for each entry: int8 of a grid, else uint8 places."""
     kind = jnp.int8 if coded.grid else jnp.uint8
     codes = lax.bitcast_convert_type(coded.codes, kind)
