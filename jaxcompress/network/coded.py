@@ -1,7 +1,6 @@
 """Weights that stay codes in memory and become numbers where they are used."""
 
 from dataclasses import dataclass, field
-from functools import partial
 from math import prod
 from typing import Any, no_type_check
 
@@ -12,7 +11,7 @@ from jax import lax
 from jaxcompress.annotations import Array, Float, Shaped
 
 NIBBLE = 4  # bits: codes of so many stand two in a byte
-_static = partial(field, metadata={"static": True})
+_STATIC = {"static": True}
 
 
 @no_type_check  # as a pytree it holds whatever it is mapped to
@@ -35,10 +34,10 @@ class Codes:
 
     codes: Array
     table: Array
-    shape: tuple[int, ...] = _static()
-    bits: int = _static()
-    grid: bool = _static()
-    integer: bool = _static()
+    shape: tuple[int, ...] = field(metadata=_STATIC)
+    bits: int = field(metadata=_STATIC)
+    grid: bool = field(metadata=_STATIC)
+    integer: bool = field(metadata=_STATIC)
 
 
 def is_codes(value: Any) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from network.exact import compiled
 
 import jaxcompress as jc
-from jaxcompress.artifact.execution import executable
+from jaxcompress.artifact import executable
 from jaxcompress.codings.held import held
 from jaxcompress.codings.tensor import Coding
 from jaxcompress.inspect import described, lines

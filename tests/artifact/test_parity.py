@@ -20,7 +20,7 @@ from network.exact import QUICKLY, compiled, random_inputs
 from network.zoo import ZOO
 
 import jaxcompress as jc
-from jaxcompress.artifact.execution import executable
+from jaxcompress.artifact import executable
 from jaxcompress.codings import CODINGS
 
 # What jax itself is made of, too.

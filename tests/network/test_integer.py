@@ -12,7 +12,7 @@ from jax import lax
 from network.exact import compiled
 
 import jaxcompress as jc
-from jaxcompress.artifact.execution import executable, executed
+from jaxcompress.artifact import executable, executed
 from jaxcompress.codings.tensor import Coding
 from jaxcompress.network import Codes, is_exact
 
@@ -60,14 +60,13 @@ def coded(
     span: Sequence[float],
 ) -> jc.Network:
     """A network of weights in these codes, its layers' inputs on grids of these bits."""
-    leaves = {n: jnp.asarray(c.codes * c.scale, jnp.float32) for n, c in coding.items()}
+    leaves = {name: jnp.ones(np.shape(code.codes)) for name, code in coding.items()}
     network = jc.trace(apply, leaves, x)
     names = [layer.name for layer in network.layers]
+    each = {n: bits if isinstance(bits, int) else bits.get(n, 8) for n in names}
     plan = jc.Plan(
-        activation_bits={
-            n: np.int32(bits if isinstance(bits, int) else bits.get(n, 8)) for n in names
-        },
-        activation_ranges={name: np.float32(span) for name in names},
+        activation_bits={name: np.asarray(each[name], np.int32) for name in names},
+        activation_ranges=dict.fromkeys(names, np.asarray(span, np.float32)),
     )
     return replace(jc.compact(network, plan), coding=coding)
 
@@ -224,5 +223,5 @@ def test_sums_stay_below_the_largest_int32() -> None:
     (step,) = network.program.steps
     most = (2**31 - 1) // (255 * 127)
     for length, fits in ((most, True), (most + 1, False)):
-        codes = Codes(None, np.ones((1, 2)), (length, 2), 8, grid=True, integer=True)
+        codes = Codes(jnp.zeros(0), jnp.ones((1, 2)), (length, 2), 8, True, integer=True)
         assert is_exact(step, codes, 1, 255) == fits
