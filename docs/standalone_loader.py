@@ -100,6 +100,14 @@ def marks(how, data, alphabet, total, masked):  # 0: no symbol, s + 1: symbol s
     return found
 
 
+def held(codes, bits, shape):  # two in a byte, if they fit
+    codes = (codes & 255).astype(np.uint8)
+    if bits > 4:
+        return codes.reshape(shape)
+    low, high = np.pad(codes & 15, (0, codes.size % 2)).reshape(2, -1)
+    return low | high << 4
+
+
 def load(path):
     data = Path(path).read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
@@ -110,7 +118,7 @@ def load(path):
     )
     assert zlib.crc32(header[4:] + about + payload + code) == int.from_bytes(header[:4])
     header, place, leaves = json.loads(zlib.decompress(header[4:])), 0, []
-    assert header["format"] == 2, header["format"]
+    assert header["format"] == 3, header["format"]
 
     def take(length):
         nonlocal place
@@ -129,12 +137,24 @@ def load(path):
         if how:
             found = marks(how, take(length), alphabet, prod(shape), masked)
         kept, symbols = found > 0, found[found > 0] - 1
-        leaf = np.zeros(prod(shape), np.float32)
+        codes = np.zeros(prod(shape), int)
         if grid:
-            leaf[kept] = symbols * 2 - 1 if bits == 1 else symbols - (2**bits - 1) // 2
-            leaf = leaf.reshape(shape) * floats(table[1])
+            codes[kept] = symbols * 2 - 1 if bits == 1 else symbols - (2**bits - 1) // 2
+            values = floats(table[1])
+        elif table:  # what is not kept is one more value, 0
+            values = np.append(books[table[0]], np.zeros(masked, np.float32))
+            codes[:] = len(values) - 1
+            codes[kept] = symbols
+            bits = max(1, (len(values) - 1).bit_length())
+        if table and bits <= 8 and header["execution"] != "float32":
+            leaves += [held(codes, bits, shape), values]
+        elif table:
+            codes = codes.reshape(shape)
+            leaves.append(codes.astype("f4") * values if grid else values[codes])
         else:
-            leaf[kept] = books[table[0]][symbols] if table else floats([int(kept.sum())])
-        leaves.append(jax.numpy.asarray(leaf.reshape(shape)))
+            leaf = np.zeros(prod(shape), np.float32)
+            leaf[kept] = floats([int(kept.sum())])
+            leaves.append(leaf.reshape(shape))
+    leaves = [jax.numpy.asarray(leaf) for leaf in leaves]
     call = jax.jit(export.deserialize(bytearray(zlib.decompress(code))).call)
     return lambda x: call(leaves, x)

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from jaxcompress.artifact import Artifact, export, load, tensors
+from jaxcompress.codings.held import NIBBLE, held
 
-HEADS = ("parameter", "shape", "of", "bits", "values", "coding", "bytes", "executed")
+HEADS = ("parameter", "shape", "of", "bits", "values", "coding", "bytes", "in memory")
 
 
 def described(artifact: Artifact, other: Artifact | None = None) -> dict[str, Any]:
@@ -52,6 +53,10 @@ def described(artifact: Artifact, other: Artifact | None = None) -> dict[str, An
 def _tensor(artifact: Artifact, item: list[Any]) -> dict[str, Any]:
     path, shape, table, how, _, length = item
     code = artifact.coding[path]
+    found = None if artifact.execution == "float32" else held(code)
+    memory = "float32"
+    if found is not None:
+        memory = f"{4 if found.bits <= NIBBLE else 8}-bit codes"
     extra, values = 0, None
     if table == 0:
         kept = prod(shape) if code.nonzero is None else int(code.nonzero.sum())
@@ -67,7 +72,7 @@ def _tensor(artifact: Artifact, item: list[Any]) -> dict[str, Any]:
         "values": values,
         "coding": how or "plain",
         "bytes": length + extra,
-        "executed": "float32",
+        "in memory": memory,
     }
 
 
@@ -107,7 +112,8 @@ def lines(found: dict[str, Any]) -> list[str]:
         page.append(f"codebook {place}: {length} values, {4 * length} bytes")
     page = [*page, ""]
     for layer in found["layers"]:
-        page.append("{name}: {kind}, {macs:,} MACs, weight {weight}".format(**layer))
+        text = "{name}: {kind}, {macs:,} MACs, weight {weight}, executed in {executed}"
+        page.append(text.format(**layer))
     total = sum(layer["macs"] for layer in found["layers"])
     page += [f"{len(found['layers'])} layers, {total:,} MACs an example", ""]
     for name, size in found["sizes"].items():

@@ -6,6 +6,7 @@ import tempfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import numpy as np
 
 from jaxcompress.artifact import program, tensors
 from jaxcompress.artifact.errors import ArtifactError
+from jaxcompress.artifact.execution import arguments, executable, executed
 from jaxcompress.artifact.program import Program
 from jaxcompress.codings.container import join, split
 from jaxcompress.codings.manifest import CHECKSUM, packed, unpacked
@@ -52,12 +54,14 @@ class SavedLayer(NamedTuple):
         kind: "conv", "depthwise", "dense", as of a traced layer.
         weight: path of its parameter.
         macs: multiply-accumulates of one example.
+        executed: what it computes with: "int8", "float32 from 4-bit codes", "float32".
     """
 
     name: str
     kind: str
     weight: str
     macs: int
+    executed: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,20 +72,20 @@ class Artifact:
         metadata: what was said of the network when it was saved.
         version: of the library that saved it.
         layers: in the order of execution.
-        coding: by parameter path how it is coded.
-        leaves: the decoded parameters, float32 on the default device, in the order of
-            the paths in `coding`.
+        arguments: what the function takes for its parameters, on the default device:
+            their values, float32, or codes and tables (see `codings.held`).
         header: what the file says of its tensors, see `codings.manifest`.
+        payload: its tensors, coded.
         sizes: of the file.
-        program: the function (leaves, inputs) -> outputs.
+        program: the function (arguments, inputs) -> outputs.
     """
 
     metadata: dict[str, Any]
     version: str
     layers: tuple[SavedLayer, ...]
-    coding: dict[str, Coding]
-    leaves: list[jax.Array]
+    arguments: list[jax.Array] = field(repr=False)
     header: dict[str, Any] = field(repr=False)
+    payload: bytes = field(repr=False)
     sizes: Sizes
     program: Program = field(repr=False)
 
@@ -91,7 +95,26 @@ class Artifact:
         Raises:
             ArtifactError: the program calls something outside of StableHLO.
         """
-        return self.program(self.leaves, x)
+        return self.program(self.arguments, x)
+
+    @property
+    def execution(self) -> str:
+        """As it was given to `save`."""
+        return self.header["execution"]
+
+    @cached_property
+    def coding(self) -> dict[str, Coding]:
+        """By parameter path how it is coded; decoded when it is first asked for."""
+        return {path: coding for path, _, coding in self._decoded}
+
+    @property
+    def leaves(self) -> list[np.ndarray]:
+        """The parameters, float32, in the order of `coding`; decoded as that."""
+        return [leaf for _, leaf, _ in self._decoded]
+
+    @cached_property
+    def _decoded(self) -> list[tuple[str, np.ndarray, Coding]]:
+        return [*tensors.decode(self.header, self.payload)]
 
 
 def save(
@@ -99,6 +122,7 @@ def save(
     network: Network,
     metadata: Mapping[str, Any] | None = None,
     coding: str = "range",
+    execution: str = "float32",
 ) -> Sizes:
     """Writes a compact network to one file, whole or not at all.
 
@@ -108,6 +132,10 @@ def save(
         metadata: anything that JSON holds.
         coding: of the symbols: "dense", "csr", "coo", "huffman" or "range". With the last
             two, a tensor that is smaller in dense coding is in that.
+        execution: what the function computes with. "float32": every parameter. "packed":
+            parameters of at most 8 bits stay codes in memory, and become float32 where
+            they are used. "integer": as that, but where the layer's input is on a grid of
+            at most 8 bits, too, it multiplies int8 x int8 -> int32, and scales then.
 
     Returns:
         The bytes of the file's two parts.
@@ -121,13 +149,15 @@ def save(
         >>> sizes = save("model.jcz", compact(network, plan))  # doctest: +SKIP
     """
     leaves = {name: np.asarray(leaf) for name, leaf in network.leaves().items()}
-    header, payload = tensors.encode(leaves, network.coding, coding)
-    code = program.encode(network)
+    header, payload = tensors.encode(leaves, network.coding, coding, execution)
+    function = executable(network, execution)
+    code = program.encode(function)
     try:
         given = json.loads(json.dumps(dict(metadata or {}), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise ValueError(f"save: metadata must be plain JSON: {error}") from error
-    layers = [[each.name, each.kind, each.weight, each.macs] for each in network.layers]
+    words = zip(network.layers, executed(network, function), strict=True)
+    layers = [[each.name, each.kind, each.weight, each.macs, word] for each, word in words]
     about = packed({"version": _version(), "layers": layers, "metadata": given})
     listed = packed(header)
     for text in (listed, about):
@@ -170,31 +200,32 @@ def _read(parts: list[memoryview], size: int) -> Artifact:
     if checksum != _checksum(listed, about, payload, code):
         raise ArtifactError("the checksum does not match: the file is damaged")
     manifest = _json(listed)
-    leaves, coding = tensors.decode(manifest, payload)
-    run = program.decode(code, [leaf.shape for leaf in leaves])
+    given: list[Any] = []
+    for _, leaf, coding in tensors.decode(manifest, payload):
+        given += arguments(leaf, coding, manifest["execution"])
+    run = program.decode(code, given)
     said = _json(about)
     if not isinstance(said, dict) or {*said} != {"version", "layers", "metadata"}:
         raise ArtifactError("the metadata are not in our words")
     if not isinstance(said["version"], str) or not isinstance(said["metadata"], dict):
         raise ArtifactError("the metadata are not in our words")
     others = len(about) + len(code)
-    on_device: list[Any] = leaves
-    for place, leaf in enumerate(leaves):  # one after the other: memory for one more
-        on_device[place] = jnp.asarray(leaf)
+    for place, array in enumerate(given):  # one after the other: memory for one more
+        given[place] = jnp.asarray(array)
     return Artifact(
         metadata=said["metadata"],
         version=said["version"],
         layers=_layers(said["layers"]),
-        coding=coding,
-        leaves=on_device,
+        arguments=given,
         header=manifest,
+        payload=bytes(payload),
         sizes=Sizes(size - others, others),
         program=run,
     )
 
 
 def _layers(given: Any) -> tuple[SavedLayer, ...]:
-    kinds = (str, str, str, int)
+    kinds = (str, str, str, int, str)
     if not isinstance(given, list) or not all(
         isinstance(layer, list) and tuple(map(type, layer)) == kinds for layer in given
     ):

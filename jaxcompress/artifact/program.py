@@ -104,7 +104,7 @@ def encode(network: Network, platforms: Sequence[str] = PLATFORMS) -> bytes:
         exported = export.export(jax.jit(call), platforms=platforms)(leaves, example)
     data = zlib.compress(bytes(exported.serialize()), 9)
     try:
-        _ = decode(data, [leaf.shape for leaf in leaves])._call
+        _ = decode(data, leaves)._call
     except ArtifactError as error:
         raise ValueError(f"save: this function cannot be in a file: {error}") from error
     return data
@@ -125,11 +125,11 @@ def no_locations() -> Iterator[None]:
         jax.config.update(option, before)
 
 
-def decode(data: bytes | memoryview, shapes: Sequence[tuple[int, ...]]) -> Program:
+def decode(data: bytes | memoryview, leaves: Sequence[Any]) -> Program:
     """Returns the function from what `encode` gave.
 
     Args:
-        shapes: of the parameters.
+        leaves: what it takes first, in order; their shapes and dtypes are looked at.
 
     Raises:
         ArtifactError: it is damaged, no network's function, or one of other parameters.
@@ -141,13 +141,12 @@ def decode(data: bytes | memoryview, shapes: Sequence[tuple[int, ...]]) -> Progr
     except Exception as error:
         raise ArtifactError(f"the program cannot be read: {error}") from error
     arguments, *_ = [*exported.in_tree.children(), None]
-    leaves = jax.tree.structure([0] * len(shapes))
-    if arguments is None or arguments.children()[:1] != [leaves]:
+    if arguments is None or arguments.children()[:1] != [jax.tree.structure([*leaves])]:
         raise ArtifactError("the program takes other parameters than the file holds")
-    for shape, aval in zip(shapes, exported.in_avals, strict=False):
-        if (*shape,) != aval.shape or aval.dtype != np.float32:
+    for leaf, aval in zip(leaves, exported.in_avals, strict=False):
+        if leaf.shape != aval.shape or aval.dtype != leaf.dtype:
             raise ArtifactError(
                 f"the program takes a parameter {aval.dtype} of shape {aval.shape}, the "
-                f"file holds float32 of shape {(*shape,)}"
+                f"file holds {leaf.dtype} of shape {leaf.shape}"
             )
     return Program(exported)

@@ -1,6 +1,6 @@
 """The parameter part of a file: coded symbols, the tables they index, plain values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxcompress import codings
 from jaxcompress.artifact.errors import ArtifactError
-from jaxcompress.codings.manifest import FORMAT, entry, header_bytes, manifest
+from jaxcompress.codings.manifest import EXECUTIONS, FORMAT, entry, header_bytes, manifest
 from jaxcompress.codings.tensor import Coding, grid_size, values_of
 
 SPARSE = ("csr", "coo")  # codings that store the positions of what is not zero
@@ -21,7 +21,10 @@ FREE_ENTRIES, ENTRIES_A_BYTE = 1 << 20, 1 << 10
 
 
 def encode(
-    leaves: Mapping[str, np.ndarray], coding: Mapping[str, Coding], how: str = "range"
+    leaves: Mapping[str, np.ndarray],
+    coding: Mapping[str, Coding],
+    how: str = "range",
+    execution: str = EXECUTIONS[0],
 ) -> tuple[dict[str, Any], bytes]:
     """Returns the manifest and the bytes of all parameters.
 
@@ -30,6 +33,7 @@ def encode(
         coding: by path; a parameter that is not named is stored as it is.
         how: out of `codings.CODINGS`; with an entropy coding, tensors that are smaller
             without one go without.
+        execution: how the function takes them, out of `EXECUTIONS`.
     """
     if how not in codings.CODINGS:
         raise ValueError(f"coding is {how!r}; allowed: {tuple(codings.CODINGS)}")
@@ -51,7 +55,7 @@ def encode(
             chunks.append(kept.astype("<f4").tobytes())
         elif code.scale is not None:
             chunks.append(np.asarray(code.scale, "<f4").tobytes())
-    header = manifest(entries, [len(book) // 4 for book in books])
+    header = manifest(entries, [len(book) // 4 for book in books], execution)
     payload = b"".join([*books, *chunks])
     total = sum(leaf.size for leaf in leaves.values())
     if total > _most_entries(payload):
@@ -91,8 +95,8 @@ def parameter_bytes(
 
 def decode(
     header: Any, payload: bytes | memoryview
-) -> tuple[list[np.ndarray], dict[str, Coding]]:
-    """Returns the parameters in order and how each is coded, from what `encode` gave.
+) -> Iterator[tuple[str, np.ndarray, Coding]]:
+    """Yields each parameter in order and how it is coded, from what `encode` gave.
 
     Args:
         header: JSON data, which may come from anyone.
@@ -103,15 +107,13 @@ def decode(
     lengths, entries = _checked(header, payload)
     reader = _Reader(payload)
     books = [reader.floats([length]) for length in lengths]
-    leaves, coding = [], {}
     for path, shape, table, how, masked, length in entries:
         try:
-            leaf, coding[path] = _decoded(reader, shape, table, how, masked, length, books)
+            found = _decoded(reader, shape, table, how, masked, length, books)
         except (ValueError, ArithmeticError) as error:
             raise ArtifactError(f"tensor {path!r}: {error}") from error
-        leaves.append(leaf)
+        yield path, *found
     reader.finish()
-    return leaves, coding
 
 
 def _decoded(
@@ -181,6 +183,8 @@ def _checked(header: Any, payload: bytes | memoryview) -> tuple[list[int], list[
         raise ArtifactError(
             f"the file has format {form}, this version reads {FORMAT}; {newer}"
         )
+    if header.get("execution") not in EXECUTIONS:
+        raise ArtifactError("the header names no execution that there is")
     books: Any = header.get("books")
     tensors: Any = header.get("tensors")
     if not _numbers(books, MOST_TENSORS, 1, MOST_SYMBOLS):

@@ -8,8 +8,11 @@ from typing import Any
 from jaxcompress.codings.container import frame
 from jaxcompress.codings.tensor import Coding
 
-FORMAT = 2
+FORMAT = 3
 CHECKSUM = 4  # bytes
+# How the function of a file takes its parameters: as float32; as codes that become float32
+# where they are used; as codes that are multiplied where both operands are on grids.
+EXECUTIONS = ("float32", "packed", "integer")
 
 
 def entry(
@@ -41,13 +44,17 @@ def entry(
     return [path, list(shape), table, how, int(masked), length]
 
 
-def manifest(entries: Sequence[list[Any]], books: Sequence[int]) -> dict[str, Any]:
+def manifest(
+    entries: Sequence[list[Any]], books: Sequence[int], execution: str = EXECUTIONS[0]
+) -> dict[str, Any]:
     """Returns the header of a file.
 
     Args:
         entries: of all tensors; books: the lengths of its codebooks.
+        execution: out of `EXECUTIONS`.
     """
-    return {"format": FORMAT, "books": list(books), "tensors": list(entries)}
+    header = {"format": FORMAT, "execution": execution}
+    return header | {"books": list(books), "tensors": list(entries)}
 
 
 def packed(data: Mapping[str, Any]) -> bytes:

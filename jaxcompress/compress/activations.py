@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxcompress.network import Network, Step
+from jaxcompress.network import Activations, Codes, Network, Step, is_exact
 from jaxcompress.space import Plan
-from jaxcompress.transforms import quantize_activations
+from jaxcompress.transforms import activation_codes, grid_steps, quantize_activations
 
 
 def calibrate(
@@ -77,13 +77,23 @@ def calibrate(
 def quantized_input(
     network: Network, plan: Plan, step: Step, operands: list[Any]
 ) -> list[Any]:
-    """Returns a step's operands with the input of a layer on the plan's grid."""
+    """Returns a step's operands with the input of a layer on the plan's grid.
+
+    Where the weight is codes that may be multiplied, the input is, too; of a plan with
+    concrete arrays.
+    """
     layer = network.layer_at.get(step.index)
     if layer is None or layer.name not in plan.activation_bits:
         return operands
     bits, span = plan.activation_bits[layer.name], plan.activation_ranges[layer.name]
     operands = list(operands)
-    x = operands[layer.operand]
+    x, weight = operands[layer.operand], operands[1 - layer.operand]
+    if isinstance(weight, Codes) and x.dtype == jnp.float32 and int(bits) <= 8:
+        steps = grid_steps(int(bits), signed=bool(np.asarray(span)[0] < 0.0))
+        if is_exact(step, weight, 1 - layer.operand, steps):
+            codes, scale, _ = activation_codes(x, jnp.asarray(bits), jnp.asarray(span))
+            operands[layer.operand] = Activations(codes, scale, steps)
+            return operands
     operands[layer.operand] = quantize_activations(
         x.astype(jnp.float32), jnp.asarray(bits), jnp.asarray(span)
     ).astype(x.dtype)

@@ -1,9 +1,11 @@
 """From a function to its layers, channel groups and costs; knows no compression."""
 
 from jaxcompress.network.blocks import Block
+from jaxcompress.network.coded import Codes
 from jaxcompress.network.contractions import Contraction
 from jaxcompress.network.factored import Matrix, Tucker
 from jaxcompress.network.groups import Group
+from jaxcompress.network.integer import Activations, is_exact
 from jaxcompress.network.layers import Layer
 from jaxcompress.network.network import Network
 from jaxcompress.network.program import Program, Step
@@ -12,7 +14,9 @@ from jaxcompress.network.trace import trace
 
 __all__ = [
     "ALWAYS",
+    "Activations",
     "Block",
+    "Codes",
     "Column",
     "Contraction",
     "Group",
@@ -22,5 +26,6 @@ __all__ = [
     "Program",
     "Step",
     "Tucker",
+    "is_exact",
     "trace",
 ]

@@ -13,6 +13,7 @@ import numpy as np
 from jaxcompress.annotations import Array, Bool, Float
 from jaxcompress.network.axes import Axes
 from jaxcompress.network.blocks import Block, Liveness, needed, needed_each
+from jaxcompress.network.coded import is_codes
 from jaxcompress.network.contractions import Contraction
 from jaxcompress.network.factored import is_factors
 from jaxcompress.network.groups import Group
@@ -267,7 +268,8 @@ class Network:
         Args:
             params: parameters, of the narrower shapes where `alive` removes channels,
                 without those (or with None for those) that only removed blocks use; in
-                the place of a layer's weight there may be factors of it.
+                the place of a layer's weight there may be factors of it, in the place of
+                any array its `Codes`.
             inputs: a batch of any size.
             alive: which units survive, bool [units]; None: all.
             before: called with (step, operands) ahead of each step; returns the
@@ -278,7 +280,9 @@ class Network:
         """
         leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(inputs)]
         batch = self._checked_batch(inputs, leaves)
-        given = iter(jax.tree.leaves(params, is_leaf=is_factors))
+        given = iter(
+            jax.tree.leaves(params, is_leaf=lambda node: is_factors(node) or is_codes(node))
+        )
         values: list[Any] = [
             next(given) if alive is None or self.needs(path, alive) else None
             for path in self.paths

@@ -6,7 +6,8 @@ reader: the channel groups, the MACs, the masked and the compact network.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,8 +16,10 @@ from jax import lax
 from jax.extend.core import ClosedJaxpr, JaxprEqn
 
 from jaxcompress.network.axes import Axes, assemble, freeze, fresh, select
+from jaxcompress.network.coded import dense
 from jaxcompress.network.factored import contract, is_factors
 from jaxcompress.network.inline import Arg, inline
+from jaxcompress.network.integer import Activations, multiply
 from jaxcompress.network.nodes import Nodes
 from jaxcompress.network.primitives import rule_of
 from jaxcompress.network.sizes import Sizes
@@ -223,7 +226,8 @@ class Interpreter:
     Attributes:
         sizes: how large axes are.
         before: called with (step, operands) ahead of each step; returns the operands to
-            use instead. This is where masks and activation quantizers come in.
+            use instead. This is where masks and activation quantizers come in: of a layer
+            whose weight is `Codes` the input may become `Activations`.
         cut: what is left out.
     """
 
@@ -250,16 +254,23 @@ class Interpreter:
                 continue
             if self.before is not None:
                 operands = self.before(step, operands)
-            if step.body is not None:
-                results = self._scan(step, step.body, operands)
-            elif any(map(is_factors, operands)):
-                results = [contract(step, operands)]
+            if any(isinstance(operand, Activations) for operand in operands):
+                results = [multiply(step, operands, partial(self._rebuilt, step))]
             else:
-                rebuild = rule_of(step.primitive.name).rebuild
-                results = rebuild(self.sizes, step, operands)
+                results = self._results(step, [dense(operand) for operand in operands])
             for slot, value in zip(step.results, results, strict=True):
                 env[slot] = value
-        return [read(arg) for arg in program.outputs]
+        return [dense(read(arg)) for arg in program.outputs]
+
+    def _results(self, step: Step, operands: list[Any]) -> list[Any]:
+        if step.body is not None:
+            return self._scan(step, step.body, operands)
+        if any(map(is_factors, operands)):
+            return [contract(step, operands)]
+        return rule_of(step.primitive.name).rebuild(self.sizes, step, operands)
+
+    def _rebuilt(self, step: Step, params: dict[str, Any], operands: list[Any]) -> Any:
+        return self._results(replace(step, params=params), operands)[0]
 
     def _scan(self, step: Step, body: Program, operands: list[Any]) -> list[Any]:
         consts, carry = step.params["num_consts"], step.params["num_carry"]

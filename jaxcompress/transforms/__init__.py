@@ -16,7 +16,11 @@ from jaxcompress.transforms.quantize import (
     Quantized,
     quantize,
 )
-from jaxcompress.transforms.quantize_activations import quantize_activations
+from jaxcompress.transforms.quantize_activations import (
+    activation_codes,
+    grid_steps,
+    quantize_activations,
+)
 from jaxcompress.transforms.sharing import Shared, Sharing
 from jaxcompress.transforms.sparsify import kept_count, largest
 from jaxcompress.transforms.straight_through import straight_through
@@ -32,8 +36,10 @@ __all__ = [
     "Quantized",
     "Shared",
     "Sharing",
+    "activation_codes",
     "check_labels",
     "cross_entropy",
+    "grid_steps",
     "kept_count",
     "kmeans",
     "kmeans_zero",

@@ -34,6 +34,22 @@ def quantize_activations(
         >>> quantize_activations(x, jnp.asarray(2), jnp.asarray([0.0, 3.0]))
         Array([0., 0., 3.], dtype=float32)
     """
+    codes, scale, clipped = activation_codes(x, bits, span)
+    return jnp.where(bits >= 32, x, straight_through(clipped, codes * scale))
+
+
+def activation_codes(
+    x: Float[Array, "..."], bits: Int[Array, ""], span: Float[Array, "2"]
+) -> tuple[Float[Array, "..."], Float[Array, ""], Float[Array, "..."]]:
+    """Returns the codes of activations on the grid of `quantize_activations`.
+
+    Args:
+        bits: int32 scalar, 1..16; x, span: as there.
+
+    Returns:
+        Codes, whole numbers in float32, up to `grid_steps`; NaN stays NaN. Their
+        scale, and what was rounded: `x` inside of the span.
+    """
     signed = span[0] < 0.0
     top = jnp.maximum(-span[0], span[1])
     top = jnp.where(top > 1e-30, top, 0.0)  # the scale must not underflow
@@ -41,7 +57,12 @@ def quantize_activations(
     steps = jnp.where(signed, jnp.asarray(_SIGNED)[place], jnp.asarray(_UNSIGNED)[place])
     clipped = jnp.clip(x, jnp.where(signed, -top, 0.0), top)
     scale = jnp.where(top > 0.0, top, 1.0) / steps
-    grid = jnp.round(clipped / scale) * scale
-    binary = jnp.where(x < 0.0, -0.5, 0.5) * top
-    values = jnp.where(signed & (bits == 1) & ~jnp.isnan(x), binary, grid)
-    return jnp.where(bits >= 32, x, straight_through(clipped, values))
+    binary = signed & (bits == 1)
+    signs = jnp.where(x < 0.0, -1.0, 1.0)
+    codes = jnp.where(binary & ~jnp.isnan(x), signs, jnp.round(clipped / scale))
+    return codes, jnp.where(binary, 0.5 * top, scale), clipped
+
+
+def grid_steps(bits: int, signed: bool) -> int:
+    """Returns the largest code of activations."""
+    return int((_SIGNED if signed else _UNSIGNED)[bits])

@@ -61,7 +61,7 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     _, _, path = made(tmp_path)
     parts = load_file(path)
     listed = zlib.decompress(parts["header"].tobytes()[4:])
-    body = zlib.compress(listed.replace(b'"format":2', b'"format":9'))
+    body = zlib.compress(listed.replace(b'"format":3', b'"format":9'))
     rest = b"".join(parts[name].tobytes() for name in ("metadata", "payload", "program"))
     checksum = zlib.crc32(body + rest).to_bytes(4, "big")
     parts["header"] = np.frombuffer(checksum + body, np.uint8)

@@ -51,7 +51,8 @@ def test_a_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(folder / "small.jcz"), "--compare", str(folder / "dense.jcz")]) == 0
     page = capsys.readouterr().out
     assert "3x3x6x8" in page and "bytes, " in page and "codebook 0: " in page
-    assert "executed" in page.splitlines()[0] and 'metadata: {"accuracy": 0.9}' in page
+    assert "in memory" in page.splitlines()[0] and 'metadata: {"accuracy": 0.9}' in page
+    assert page.count("executed in float32\n") == len(jc.load(folder / "small.jcz").layers)
 
 
 def test_bad_files_make_one_line(

@@ -20,6 +20,7 @@ from network.exact import QUICKLY, compiled, random_inputs
 from network.zoo import ZOO
 
 import jaxcompress as jc
+from jaxcompress.artifact import executable
 from jaxcompress.codings import CODINGS
 
 # What jax itself is made of, too.
@@ -121,17 +122,24 @@ def estimated(network: jc.Network) -> Any:
     return compiled(lambda plan: jc.objectives.Size("range")(network, plan))
 
 
-def saved(network: jc.Network, plan: jc.Plan, path: Path, coding: str) -> jc.Network:
+def saved(
+    network: jc.Network,
+    plan: jc.Plan,
+    path: Path,
+    coding: str,
+    execution: str = "float32",
+) -> jc.Network:
     """Saves a compact network with inputs and its own outputs beside it."""
     small = jc.compact(network, plan)
-    sizes = jc.save(path, small, {"plan": path.stem}, coding)
+    sizes = jc.save(path, small, {"plan": path.stem}, coding, execution)
     assert sizes.parameters + sizes.program == path.stat().st_size
     if coding == "range" and sizes.parameters > 50_000:
         size = float(estimated(network)(plan))
         assert size == pytest.approx(sizes.parameters, rel=0.02)
     x = random_inputs(network.example, 3)
     np.savez(path.with_suffix(".npz"), *map(np.asarray, jax.tree.leaves(x)))
-    outputs = jax.jit(small.apply, compiler_options=QUICKLY)(small.params, x)
+    run = executable(small, execution)
+    outputs = jax.jit(run.apply, compiler_options=QUICKLY)(run.params, x)
     np.save(path.with_suffix(".here.npy"), outputs)
     return small
 
@@ -171,6 +179,8 @@ def test_every_gene_kind_by_both_loaders(tmp_path: Path, packages: Path) -> None
         jc.save(tmp_path / f"joint {coding}.jcz", small, coding=coding)
         for kind in (".npz", ".here.npy"):
             shutil.copy(tmp_path / f"joint{kind}", tmp_path / f"joint {coding}{kind}")
+    for execution in ("packed", "integer"):
+        saved(network, decode(drawn), tmp_path / f"{execution}.jcz", "range", execution)
     compare(tmp_path, "jaxcompress", packages)
     compare(tmp_path, "standalone_loader", packages)
 

@@ -67,10 +67,11 @@ def test_every_coding_stores_what_is_there_and_is_estimated_within_2_percent(kin
         values, coding = coded_parameters(NETWORK, plan)
         for how in CODINGS:
             header, payload = encode(values, coding, how)
-            leaves, codes = decode(header, payload)
-            for (path, wanted), leaf in zip(values.items(), leaves, strict=True):
-                np.testing.assert_array_equal(leaf, wanted)
-                assert codes[path].bits == coding[path].bits
+            found = {path: rest for path, *rest in decode(header, payload)}
+            assert [*found] == [*values]
+            for path, (leaf, code) in found.items():
+                np.testing.assert_array_equal(leaf, values[path])
+                assert code.bits == coding[path].bits
             if how in sizes:
                 real = parameter_bytes(values, coding, how)
                 assert float(sizes[how](plan)) == pytest.approx(real, rel=0.02)
