@@ -67,8 +67,8 @@ def plans(network: jc.Network, inputs: Any) -> dict[str, jc.Plan]:
     """Returns what the files hold."""
     ranges = jc.calibrate(network, inputs)
     eight = jc.Plan(
-        weight_bits={layer.weight: np.int32(8) for layer in network.layers},
-        activation_bits=dict.fromkeys(ranges, np.int32(8)),
+        weight_bits={layer.weight: np.asarray(8, np.int32) for layer in network.layers},
+        activation_bits=dict.fromkeys(ranges, np.asarray(8, np.int32)),
         activation_ranges=ranges,
     )
     return {"dense": jc.Plan(), "weights and inputs 8 bits": eight}

@@ -18,14 +18,15 @@ images.
 import argparse
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import torch
-import torch.nn.functional as F
+import torch  # pyright: ignore[reportMissingImports]
+import torch.nn.functional as F  # pyright: ignore[reportMissingImports]
 from published_networks import DATA, RESULTS, WEIGHTS, command, versions, write
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.problem import ElementwiseProblem
@@ -65,8 +66,9 @@ class Peer(ElementwiseProblem):
         }
         self.batch = 100
         widths = [len(self.order[b]) for b in BLOCKS]
-        upper = [w - 1 for w in widths] + [len(BITS) - 1] * len(CONVOLUTIONS)
-        super().__init__(n_var=len(upper), n_obj=2, xl=0, xu=np.array(upper), vtype=int)
+        top = [w - 1 for w in widths] + [len(BITS) - 1] * len(CONVOLUTIONS)
+        self.top = np.array(top)
+        super().__init__(n_var=len(top), n_obj=2, xl=0, xu=self.top, vtype=int)
 
     def compressed(self, x: np.ndarray) -> tuple[dict[str, torch.Tensor], float]:
         """Returns the weights that are left, and their bytes."""
@@ -121,7 +123,7 @@ class Peer(ElementwiseProblem):
 
     def choose_batch(self) -> float:
         """Takes the fastest batch size; returns the dense network's images a second."""
-        weights, _ = self.compressed(self.xu)
+        weights, _ = self.compressed(self.top)
         rates = {}
         for self.batch in (25, 50, 100, 250, 500):
             self.error(weights)
@@ -139,7 +141,7 @@ def by_peer(peer: Peer, initial: np.ndarray, generations: int, seed: int) -> Tra
     repair = RoundingRepair()
     algorithm = NSGA2(
         pop_size=len(initial),
-        sampling=initial,
+        sampling=initial,  # pyright: ignore[reportArgumentType]
         crossover=SBX(prob=0.9, eta=15, vtype=float, repair=repair),
         mutation=PM(eta=20, vtype=float, repair=repair),
         eliminate_duplicates=True,
@@ -242,10 +244,9 @@ def main() -> None:
 
     how = PUBLISHED[NAME]
     dataset = data.load("cifar10", data_dir=DATA)
-    split = dataset.validation
-    pixels = split.inputs[: given.images].astype(np.float32)
-    x = (pixels - np.float32(how.mean)) / np.float32(how.std)
-    y = split.targets[: given.images]
+    dataset = replace(dataset, mean=how.mean, std=how.std)
+    x = np.asarray(dataset.normalize(dataset.validation.inputs[: given.images]))
+    y = dataset.validation.targets[: given.images]
     apply, params = as_function(load(NAME, WEIGHTS))
     network = jc.trace(apply, params, jnp.zeros((2, 32, 32, 3)), freeze=FROZEN)
     kinds = (
@@ -263,7 +264,7 @@ def main() -> None:
         mesh=jax.make_mesh((given.devices,), ("population",)),
     )
     peer = Peer(x, y)
-    assert np.array_equal(peer.xu + 1, space.cardinality)
+    assert np.array_equal(peer.top + 1, space.cardinality)
     rate = peer.choose_batch()
     dense_size = float(jc.objectives.Size("dense")(network, jc.Plan()))
     measure = Measure((0, 1), (1.0, float(np.log2(dense_size))), logged=(1,))

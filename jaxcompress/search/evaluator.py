@@ -89,7 +89,7 @@ class Evaluator:
         if measured and (inputs is None or targets is None):
             raise ValueError("Evaluator: a quality objective needs inputs and targets")
         self._devices = devices = Devices(mesh)
-        self._data = (None, None)
+        self._data: Any = (None, None)
         self.batches = self.examples = self.forwards = self._size = 0
         if measured:
             given = network.params if params is None else params

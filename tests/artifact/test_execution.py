@@ -48,7 +48,12 @@ def test_codes_in_memory_are_the_values(
         return
     assert found.codes.nbytes == (wanted.size if found.bits > 4 else -(-wanted.size // 2))
     held_codes = Codes(
-        *map(jnp.asarray, found[:2]), tuple(shape), *found[2:], integer=False
+        jnp.asarray(found.codes),
+        jnp.asarray(found.table),
+        shape=tuple(shape),
+        bits=found.bits,
+        grid=found.grid,
+        integer=False,
     )
     np.testing.assert_array_equal(dense(held_codes), wanted)
 

@@ -52,6 +52,11 @@ def convolved(
     return found
 
 
+def shape_of(code: Coding) -> tuple[int, ...]:
+    assert code.codes is not None
+    return code.codes.shape
+
+
 def coded(
     apply: Callable[[Any, Any], Any],
     coding: dict[str, Coding],
@@ -60,7 +65,7 @@ def coded(
     span: Sequence[float],
 ) -> jc.Network:
     """A network of weights in these codes, its layers' inputs on grids of these bits."""
-    leaves = {name: jnp.ones(np.shape(code.codes)) for name, code in coding.items()}
+    leaves = {name: jnp.ones(shape_of(code)) for name, code in coding.items()}
     network = jc.trace(apply, leaves, x)
     names = [layer.name for layer in network.layers]
     each = {n: bits if isinstance(bits, int) else bits.get(n, 8) for n in names}

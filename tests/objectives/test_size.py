@@ -67,7 +67,7 @@ def test_every_coding_stores_what_is_there_and_is_estimated_within_2_percent(kin
         values, coding = coded_parameters(NETWORK, plan)
         for how in CODINGS:
             header, payload = encode(values, coding, how)
-            found = {path: rest for path, *rest in decode(header, payload)}
+            found = {path: (leaf, code) for path, leaf, code in decode(header, payload)}
             assert [*found] == [*values]
             for path, (leaf, code) in found.items():
                 np.testing.assert_array_equal(leaf, values[path])
