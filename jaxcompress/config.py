@@ -221,7 +221,7 @@ class SearchConfig(Section):
         default=None,
         gt=0,
         lt=1,
-        description="with which confidence racing stops, such as 0.9; none: no racing",
+        description="with which confidence racing stops, such as 0.95; none: no racing",
     )
     checkpoint_every: int = Field(
         default=5, ge=1, description="generations from one checkpoint to the next, >= 1"

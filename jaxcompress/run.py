@@ -23,7 +23,7 @@ from jaxcompress.config_file import bundled, find, read
 from jaxcompress.pipeline import resume, run
 from jaxcompress.processes import SaidByFirst, from_first, is_first, joined, stop_all
 from jaxcompress.run_directory import configuration, new_path
-from jaxcompress.search import AtSignal
+from jaxcompress.search import AtSignal, cores_as_devices
 
 DEFAULT = "digits"
 USAGE = """\
@@ -64,7 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(width=width)
     places: list[Path] = []
     try:
-        # A caller inside Python may have used its devices, and joins no others after that.
+        # A caller inside Python may have used its devices: too late for these two.
+        if argv is None:
+            cores_as_devices()
         others = joined(*_others(arguments), detect=argv is None)
         with AtSignal(lambda number: _leave(number, console, places)), others:
             console.quiet = not is_first()

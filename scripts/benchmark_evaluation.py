@@ -1,11 +1,14 @@
 """How near the evaluation of a population comes to the speed of one network.
 
-python scripts/benchmark_evaluation.py [--population 32] [--images 1000] [--rounds 5]
-    [--json docs/results/performance.json] [--table docs/results/performance.md]
+python scripts/benchmark_evaluation.py [--population 32] [--images 1000] [--rounds 3]
+    [--devices N] [--json docs/results/performance.json]
+    [--table docs/results/performance.md]
 
 ResNet-20 for CIFAR-10 with random weights and images: only the time matters. The ceiling is
-the best rate of one network with one set of weights over several batch sizes. All ways run
-in turn, round after round, in this one process; medians. Memory is the largest resident
+the best rate of one network with one set of weights over several batch sizes. The engine
+runs on as many devices as there are cores, as a run of the command line does, and on one;
+bytes of a step are tried with fewer individuals. All ways run in turn, round after round,
+in this one process; medians. Memory is the largest resident
 size of the process before the naive way is built. On a GPU the same command gives the same
 table.
 """
@@ -33,6 +36,7 @@ from jaxcompress.search import batches
 
 SIZES = (25, 50, 100, 250, 500, 1000)
 STEPS = (1 << 19, 1 << 20, 1 << 21, 1 << 22, 1 << 24)
+FEW = 4  # individuals, to try steps and the naive way
 STAGES = ((32, 16), (16, 32), (8, 64))
 
 
@@ -66,14 +70,17 @@ def evaluations(given: argparse.Namespace) -> dict[str, Any]:
     )
     pruning = jc.Space(network, (jc.genes.ChannelCount(),))
 
-    def engine(space: jc.Space) -> tuple[jc.Evaluator, Callable[[], Any]]:
-        rows = np.asarray(space.sample(jax.random.key(0), given.population))
+    def engine(
+        space: jc.Space, devices: int, population: int = given.population
+    ) -> tuple[jc.Evaluator, Callable[[], Any]]:
+        rows = np.asarray(space.sample(jax.random.key(0), population))
         evaluate = jc.Evaluator(
             network,
             space,
             (jc.objectives.Error(), jc.objectives.Macs()),
             inputs=x,
             targets=y,
+            mesh=None if devices == 1 else jax.make_mesh((devices,), ("population",)),
         )
         return evaluate, lambda: evaluate(rows).objectives
 
@@ -87,26 +94,30 @@ def evaluations(given: argparse.Namespace) -> dict[str, Any]:
         ways[f"one network, batch {size}"] = lambda p=parts: [run(params, b) for b in p]
         forwards[f"one network, batch {size}"] = parts.shape[0] * size
     evaluators = {}
-    for name, space in (("joint", joint), ("pruning", pruning)):
-        evaluators[name], ways[name] = engine(space)
+    several = min(len(jax.devices()), given.devices)
+    chosen = {"joint": (joint, several), "pruning": (pruning, several)}
+    if several > 1:
+        chosen["joint, one device"] = (joint, 1)
+    for name, (space, devices) in chosen.items():
+        evaluators[name], ways[name] = engine(space, devices)
         forwards[name] = given.population * given.images
     usual = batches.STEP_BYTES_CPU
     if jax.default_backend() == "cpu":
         for size in STEPS:
             batches.STEP_BYTES_CPU = size
             name = f"joint, {size / 2**20:g} MiB a step"
-            _, ways[name] = engine(joint)
-            forwards[name] = given.population * given.images
+            _, ways[name] = engine(joint, several, FEW)
+            forwards[name] = FEW * given.images
         batches.STEP_BYTES_CPU = usual
     seconds = medians(ways, given.rounds)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-    few, some = 8, min(given.images, 250)
-    plans = jax.vmap(joint.decode)(joint.sample(jax.random.key(0), few))
+    some = min(given.images, 250)
+    plans = jax.vmap(joint.decode)(joint.sample(jax.random.key(0), FEW))
     images = jnp.asarray(x[:some])
     naive = jax.jit(jax.vmap(lambda plan: jc.forward(network, plan, images)))
     seconds |= medians({"naive vmap": lambda: naive(plans)}, given.rounds)
-    forwards["naive vmap"] = few * some
+    forwards["naive vmap"] = FEW * some
     rates = {name: forwards[name] / seconds[name] for name in seconds}
     return {
         "images_a_second": rates,
@@ -164,8 +175,9 @@ def page(found: dict[str, Any]) -> str:
     lines = [
         "# Speed of evaluation",
         "",
-        f"`{found['command']}` on {setting['device']}, {setting['cores']} cores: "
-        f"ResNet-20, population {setting['population']}, {setting['images']:,} images, "
+        f"`{found['command']}` on {setting['device']}, {setting['cores']} cores, "
+        f"{setting['devices']} devices: ResNet-20, population {setting['population']}, "
+        f"{setting['images']:,} images, "
         f"medians of {setting['rounds']} interleaved rounds.",
         "",
         "*joint* is a space of channels and bits (every individual has weights of its",
@@ -197,15 +209,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Speed of evaluation.")
     parser.add_argument("--population", type=int, default=32)
     parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--devices", type=int, default=cores, help="of a CPU")
     parser.add_argument("--json", type=Path, default=RESULTS / "performance.json")
     parser.add_argument("--table", type=Path, default=RESULTS / "performance.md")
     given = parser.parse_args()
+    jax.config.update("jax_num_cpu_devices", given.devices)
     found = {
         "command": command("benchmark_evaluation"),
         "setting": {
             "device": jax.devices()[0].device_kind,
-            "cores": len(os.sched_getaffinity(0)),
+            "cores": cores,
+            "devices": len(jax.devices()),
             "population": given.population,
             "images": given.images,
             "rounds": given.rounds,

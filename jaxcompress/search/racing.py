@@ -48,7 +48,7 @@ class Racing:
         >>> racing.forwards, racing.saved  # doctest: +SKIP
     """
 
-    def __init__(self, evaluate: Evaluator, confidence: float = 0.8) -> None:
+    def __init__(self, evaluate: Evaluator, confidence: float = 0.95) -> None:
         """Races by the evaluator's only quality, a top-1 error.
 
         Raises:
