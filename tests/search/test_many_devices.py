@@ -20,6 +20,12 @@ from run_local import start  # noqa: E402
 WORKER = str(Path(__file__).with_name("small_search.py"))
 
 
+@pytest.fixture(autouse=True)
+def alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes compile as this one does, see conftest.py."""
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
+
 @pytest.fixture(scope="module")
 def alone() -> jc.Result:
     return small_search(5, None)
