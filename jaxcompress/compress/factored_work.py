@@ -61,7 +61,7 @@ def _factors(
     path: str,
     density: Mapping[str, Float[Array, ""]],
 ) -> list[Work]:
-    def own(numbers: Numbers) -> Numbers:
+    def own(numbers: Numbers) -> Float[Array | np.ndarray, "1"]:
         return numbers[place : place + 1]
 
     basis = bases(network)[path]

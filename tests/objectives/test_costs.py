@@ -77,8 +77,8 @@ def test_error_counts_and_refuses_nan() -> None:
 
 def test_an_error_at_its_bound_keeps_it_and_one_more_does_not() -> None:
     """Of 10 labels k are wrong: in float32 k / 10 is no exact number."""
-    targets = np.zeros(10, np.int32)
-    outputs = np.eye(2, dtype=np.float32)[np.tri(11, 10, -1, dtype=int)]
+    targets = jnp.zeros(10, jnp.int32)
+    outputs = jnp.eye(2)[np.tri(11, 10, -1, dtype=int)]
 
     @jax.jit
     def violations(outputs: jax.Array) -> jax.Array:

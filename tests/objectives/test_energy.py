@@ -196,7 +196,9 @@ def test_one_threshold_is_charged_with_what_it_leaves_of_each_layer() -> None:
         "b": 0.1 * rng.normal(size=(30, 12)).astype(np.float32),
     }
     network = jc.trace(
-        lambda p, x: jnp.maximum(x @ p["a"], 0.0) @ p["b"], weights, jnp.ones((2, 20))
+        lambda p, x: jnp.maximum(x @ p["a"], 0.0) @ p["b"],
+        {name: jnp.asarray(weight) for name, weight in weights.items()},
+        jnp.ones((2, 20)),
     )
     kept = rng.random(30) < 0.6
     plan = jc.Plan(
@@ -211,7 +213,7 @@ def test_one_threshold_is_charged_with_what_it_leaves_of_each_layer() -> None:
     shares = [(w >= threshold).mean() for w in alive]
     assert shares[0] > 0.7 and shares[1] < 0.2
     expected = sum(
-        one_memory([Shape(0, *w.shape, 1)], "X:Y", share, 4)
+        one_memory([Shape(0, *w.shape, 1)], "X:Y", share, 4) / 100
         for w, share in zip(alive, shares, strict=True)
     )
     assert float(costs(network, [Energy()])(plan)[0]) == pytest.approx(expected, rel=1e-5)

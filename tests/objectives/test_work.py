@@ -6,15 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compress.test_kinds import NETWORK as KINDS_NETWORK
-from network.exact import random_plan
+from compress.test_kinds import NETWORK as KINDS_NETWORK, PARAMS
+from network.exact import compiled, random_plan
 from network.zoo import ZOO
 from network.zoo.base import conv
 from objectives.counted import Shape, costs, one_memory
 
 import jaxcompress as jc
-from jaxcompress.compress import coded_parameters, other_macs, total, work
+from jaxcompress.compress import other_macs, total, work
+from jaxcompress.network import Tucker
 from jaxcompress.objectives import Bops, Energy, Macs, Parameters
+from jaxcompress.space.bases import bases
 
 KINDS = [
     Macs(),
@@ -164,6 +166,10 @@ FACTORS = {
 FIRST = ("a/inputs", "c/left", "d/left")
 
 
+def quickly(network: jc.Network) -> Any:
+    return compiled(lambda plan: jnp.stack([cost(network, plan) for cost in KINDS]))
+
+
 def test_costs_of_ranks_are_those_of_the_factors() -> None:
     """Of the traced network with real factors, and counted by hand in float64."""
     groups = {group.name: group for group in KINDS_NETWORK.prunable}
@@ -177,7 +183,7 @@ def test_costs_of_ranks_are_those_of_the_factors() -> None:
         activation_bits={name: jnp.int32(16) for name in "acd"},
         activation_ranges=dict.fromkeys("acd", RANGE),
     )
-    found = costs(KINDS_NETWORK, KINDS)(plan)
+    found = quickly(KINDS_NETWORK)(plan)
     small = jc.compact(
         KINDS_NETWORK, plan.replace(activation_bits={}, activation_ranges={})
     )
@@ -189,7 +195,7 @@ def test_costs_of_ranks_are_those_of_the_factors() -> None:
         activation_bits=dict.fromkeys(first, jnp.int32(16)),
         activation_ranges=dict.fromkeys(first, RANGE),
     )
-    np.testing.assert_allclose(found, costs(small, KINDS)(coding), rtol=1e-5)
+    np.testing.assert_allclose(found, quickly(small)(coding), rtol=1e-5)
     macs, entries, bops, energy = 0, 0, 0, 0.0
     for path, shape in FACTORS.items():
         weights = max(1, shape.side) ** 2 * shape.inputs * shape.outputs
@@ -198,25 +204,41 @@ def test_costs_of_ranks_are_those_of_the_factors() -> None:
         inputs = 16 if path in FIRST else 32
         bops += weights * shape.positions * bits[path[0]] * inputs
         # Inputs of 16 bits are words of the one memory, as those of floats are.
-        energy += one_memory([shape], "CI:CO", 1 - zeros[path[0]], bits[path[0]])
+        energy += one_memory([shape], "CI:CO", 1 - zeros[path[0]], bits[path[0]]) / 100
     np.testing.assert_allclose(found[:4], [macs, entries, bops, energy], rtol=1e-5)
 
 
 def test_one_threshold_leaves_each_factor_its_own_density() -> None:
-    """As many as the masks of the compact network have."""
+    """The threshold is found by sorting all of them in float64."""
     plan = jc.Plan(
         ranks={path: jnp.asarray(ranks, jnp.int32) for path, ranks in RANKS.items()},
         sparsity=dict.fromkeys("abcd", jnp.float32(0.6)),
         sparsity_scope="network",
     )
-    _, coding = coded_parameters(KINDS_NETWORK, plan)
-    masks = {path: code.nonzero for path, code in coding.items()}
-    expected = {path: 1.0 if m is None else m.mean() for path, m in masks.items()}
-    works = work(KINDS_NETWORK, plan)
-    found = {
-        name: float(each.density[i])
-        for each in works
-        for i, name in enumerate(each.layers)
-        if each.runs[i]
-    }
+    values = {"b": PARAMS["b"]}
+    for path, ranks in RANKS.items():
+        factors = bases(KINDS_NETWORK)[path].factors(PARAMS[path])
+        if isinstance(factors, Tucker):
+            first, second = ranks
+            values[f"{path}/inputs"] = factors.inputs[:, :first]
+            values[f"{path}/core"] = factors.core[:, :, :first, :second]
+            values[f"{path}/outputs"] = factors.outputs[:second]
+        else:
+            values[f"{path}/left"] = factors.left[..., : ranks[0]]
+            values[f"{path}/right"] = factors.right[: ranks[0]]
+    sizes = {name: np.abs(np.asarray(v, np.float64)) for name, v in values.items()}
+    line = np.sort(np.concatenate([size.ravel() for size in sizes.values()]))
+    threshold = line[int(np.floor(0.6 * line.size + 0.5))]
+    expected = {name: (size >= threshold).mean() for name, size in sizes.items()}
+    expected["e"] = 1.0
+
+    @compiled
+    def densities(plan: jc.Plan) -> Any:
+        return {
+            name: (each.density[i], each.runs[i])
+            for each in work(KINDS_NETWORK, plan)
+            for i, name in enumerate(each.layers)
+        }
+
+    found = {name: float(share) for name, (share, runs) in densities(plan).items() if runs}
     assert found == pytest.approx(expected, rel=1e-6) and len(set(found.values())) > 5

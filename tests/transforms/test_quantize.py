@@ -90,10 +90,12 @@ def test_scales_by_the_largest_entry_and_by_a_percentile(
     scale_by: str, axes: tuple[int, ...]
 ) -> None:
     weights, kept = tensor(7), np.random.default_rng(1).random(SHAPE) < 0.8
-    run = jax.jit(lambda bits: quantize(weights, bits, jnp.asarray(kept), axes, scale_by))
+    run = jax.jit(
+        lambda w, bits, kept: quantize(w, bits, kept, channel_axes=axes, scale_by=scale_by)
+    )
     channels = [np.s_[:]] if not axes else [np.s_[:, :, c] for c in range(SHAPE[2])]
     for bits in (1, 2, 3, 5, 8, 16):
-        found = run(jnp.asarray(bits))
+        found = run(weights, jnp.asarray(bits), kept)
         steps = max(1, 2 ** (bits - 1) - 1)
         for channel, scale in zip(channels, np.ravel(found.scale), strict=True):
             line = weights[channel].astype(np.float64)
