@@ -19,8 +19,6 @@ from jaxcompress.network.sizes import Sizes
 from jaxcompress.space import Plan, check_plan
 from jaxcompress.space.bases import bases
 
-FINE = 16  # bits of activations whose steps are as fine as rounding
-
 
 def compact(network: Network, plan: Plan, params: Any = None) -> Network:
     """Returns a smaller network: what the plan removes is gone, the rest is coded.
@@ -140,9 +138,8 @@ def verify(
     """Checks on real inputs that the compact network computes what was evaluated.
 
     Rounding a layer's input to a grid turns a difference in the last bit into a whole
-    step. So a plan with activation bits is checked with all of them at 16 or more first,
-    where a step is too small to matter; and as it is, the outputs may differ by a step of
-    the coarsest grid on the mean.
+    step. So a plan with activation bits is checked without them first, and with them the
+    outputs may differ by a step of the coarsest grid on the mean.
 
     Returns:
         The largest difference of an output, relative to the largest output; with
@@ -152,12 +149,11 @@ def verify(
         ValueError: the largest difference is above 1e-4, or the mean one above the step.
     """
     given = network.params if params is None else params
-    coarsest = min((int(bits) for bits in plan.activation_bits.values()), default=32)
-    if coarsest < FINE:
-        bits = {n: np.maximum(b, FINE) for n, b in plan.activation_bits.items()}
-        fine = plan.replace(activation_bits=bits)
-        verify(network, fine, compact(network, fine, given), inputs, given)
-    step = 0.5**coarsest
+    step = 0.0
+    if plan.activation_bits:
+        plain = plan.replace(activation_bits={}, activation_ranges={})
+        verify(network, plain, compact(network, plain, given), inputs, given)
+        step = 0.5 ** min(int(bits) for bits in plan.activation_bits.values())
     wide = compiled_forward(network)(plan, inputs, given)
     thin = jax.jit(small.apply)(small.params, inputs)
     worst, most = 0.0, max(1e-4, step)
