@@ -213,7 +213,7 @@ def test_one_threshold_is_charged_with_what_it_leaves_of_each_layer() -> None:
     shares = [(w >= threshold).mean() for w in alive]
     assert shares[0] > 0.7 and shares[1] < 0.2
     expected = sum(
-        one_memory([Shape(0, *w.shape, 1)], "X:Y", share, 4) / 100
+        one_memory([Shape(0, w.shape[0], w.shape[1], 1)], "X:Y", share, 4) / 100
         for w, share in zip(alive, shares, strict=True)
     )
     assert float(costs(network, [Energy()])(plan)[0]) == pytest.approx(expected, rel=1e-5)

@@ -14,7 +14,7 @@ from objectives.counted import Shape, costs, one_memory
 
 import jaxcompress as jc
 from jaxcompress.compress import other_macs, total, work
-from jaxcompress.network import Tucker
+from jaxcompress.network import Group, Tucker
 from jaxcompress.objectives import Bops, Energy, Macs, Parameters
 from jaxcompress.space.bases import bases
 
@@ -145,7 +145,7 @@ def test_one_program_for_all_plans() -> None:
     assert 0 < (found[:, 1] > 100).sum() < 40
 
 
-def kept_of(group: jc.network.Group, count: int) -> jax.Array:
+def kept_of(group: Group, count: int) -> jax.Array:
     return jnp.asarray(np.random.default_rng(0).permutation(group.size) < count)
 
 
@@ -192,7 +192,7 @@ def test_costs_of_ranks_are_those_of_the_factors() -> None:
     coding = jc.Plan(
         weight_bits={path: plan.weight_bits[path[0]] for path in FACTORS},
         sparsity={path: plan.sparsity[path[0]] for path in FACTORS},
-        activation_bits=dict.fromkeys(first, jnp.int32(16)),
+        activation_bits={name: jnp.int32(16) for name in first},
         activation_ranges=dict.fromkeys(first, RANGE),
     )
     np.testing.assert_allclose(found, quickly(small)(coding), rtol=1e-5)
@@ -212,7 +212,7 @@ def test_one_threshold_leaves_each_factor_its_own_density() -> None:
     """The threshold is found by sorting all of them in float64."""
     plan = jc.Plan(
         ranks={path: jnp.asarray(ranks, jnp.int32) for path, ranks in RANKS.items()},
-        sparsity=dict.fromkeys("abcd", jnp.float32(0.6)),
+        sparsity={path: jnp.float32(0.6) for path in "abcd"},
         sparsity_scope="network",
     )
     values = {"b": PARAMS["b"]}
