@@ -2,13 +2,11 @@
 
 from jaxcompress.compress.activations import calibrate
 from jaxcompress.compress.batch_norm import Normalisation, normalisations, reestimate
-from jaxcompress.compress.check import check_plan
 from jaxcompress.compress.code import Coded, code, compress
 from jaxcompress.compress.compact import coded_parameters, compact, verify
 from jaxcompress.compress.counts import Counts, counts
 from jaxcompress.compress.factored_work import work
 from jaxcompress.compress.forward import compiled_forward, forward, masked
-from jaxcompress.compress.parts import coded_paths
 from jaxcompress.compress.work import (
     FLOAT_BITS,
     Numbers,
@@ -16,6 +14,7 @@ from jaxcompress.compress.work import (
     other_macs,
     total,
 )
+from jaxcompress.space.plan import coded_paths
 
 __all__ = [
     "FLOAT_BITS",
@@ -25,7 +24,6 @@ __all__ = [
     "Numbers",
     "Work",
     "calibrate",
-    "check_plan",
     "code",
     "coded_parameters",
     "coded_paths",

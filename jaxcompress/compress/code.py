@@ -11,20 +11,16 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcompress.compress.check import check_plan
 from jaxcompress.compress.parts import (
     Part,
-    coded_paths,
-    grid,
     joined,
-    lines,
     parts_of,
-    stored,
     tensors,
 )
-from jaxcompress.compress.sparse import nonzero
+from jaxcompress.compress.sparse import nonzero, survivors
 from jaxcompress.network import Network
-from jaxcompress.space import Plan
+from jaxcompress.space import Plan, check_plan
+from jaxcompress.space.plan import coded_paths
 from jaxcompress.transforms import (
     CODEBOOK_SIZES,
     CODEBOOKS,
@@ -71,10 +67,7 @@ def code(network: Network, plan: Plan, params: Any = None) -> dict[str, Coded]:
     alive = network.alive(plan.channels, plan.blocks)
     parts = parts_of(network, plan)
     weights = tensors(network, parts, network.leaves(params))
-    present = {
-        part.name: grid(lines(network, plan, part, alive)) & stored(network, plan, part)
-        for part in parts
-    }
+    present = survivors(network, plan, parts, alive)
     kept = nonzero(network, plan, parts, weights, present)
     shared = _shared(plan, parts, weights, kept)
     coded = {}

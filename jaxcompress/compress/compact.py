@@ -11,13 +11,12 @@ import numpy as np
 
 from jaxcompress.codings.tensor import Coding
 from jaxcompress.compress.activations import quantized_input
-from jaxcompress.compress.check import check_plan
 from jaxcompress.compress.code import Coded, code
 from jaxcompress.compress.forward import compiled_forward
 from jaxcompress.compress.parts import Part, parts_of
 from jaxcompress.network import Network, Step, trace
 from jaxcompress.network.sizes import Sizes
-from jaxcompress.space import Plan
+from jaxcompress.space import Plan, check_plan
 from jaxcompress.space.bases import bases
 
 

@@ -1,4 +1,4 @@
-"""How many numbers a plan leaves of each tensor, without looking at any."""
+"""How many numbers a plan leaves of each tensor."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,23 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from jaxcompress.compress.check import check_plan
-from jaxcompress.compress.parts import (
-    Part,
-    coded_paths,
-    grid,
-    lines,
-    parts_of,
-    stored,
-    tensors,
-)
-from jaxcompress.compress.sparse import kernel_axes, nonzero
+from jaxcompress.compress.parts import Part, parts_of, stored
+from jaxcompress.compress.sparse import pooled
 from jaxcompress.compress.work import chosen
 from jaxcompress.network import Network
 from jaxcompress.network.blocks import needed_each
 from jaxcompress.network.sizes import products
-from jaxcompress.space import Plan
+from jaxcompress.space import Plan, check_plan
 from jaxcompress.space.bases import bases
+from jaxcompress.space.plan import coded_paths
 from jaxcompress.transforms import kept_count
 
 
@@ -65,10 +57,14 @@ class Counts:
         )
 
 
-def counts(network: Network, plan: Plan) -> Counts:
+def counts(network: Network, plan: Plan, params: Any = None) -> Counts:
     """Returns what is stored of every parameter (traceable).
 
     First come the tensors that are stored as they are, then those of `parts_of`.
+
+    Args:
+        params: whose values decide what one threshold for all leaves of each tensor;
+            nothing else looks at any. The network's own if None.
 
     Raises:
         ValueError: the plan does not fit the network.
@@ -96,10 +92,10 @@ def counts(network: Network, plan: Plan) -> Counts:
     zero_kernels = jnp.asarray(chosen(plan.kernel_sparsity, paths, 0.0))
     left = kept_count(zero_kernels, entries // window) * window
     left = kept_count(jnp.asarray(chosen(plan.sparsity, paths, 0.0)), left)
-    pooled = _pooled(network, plan, coded, alive)
+    together = pooled(network, plan, params)
     for place, part in enumerate(parts):
-        if part.name in pooled:
-            left = left.at[place].set(pooled[part.name])
+        if part.name in together:
+            left = left.at[place].set(together[part.name][0])
     bits = jnp.asarray(chosen(plan.weight_bits, paths, 32.0)).astype(jnp.int32)
     liveness = dict(zip(network.paths, network.liveness.leaves, strict=True))
     there = needed_each([liveness[path] for path in paths], alive)
@@ -139,22 +135,6 @@ def _lengths(
     return jnp.concatenate(lengths), [[places[axis] for axis in own] for own in axes]
 
 
-def _pooled(
-    network: Network, plan: Plan, parts: list[Part], alive: Bool[Array, " units"]
-) -> dict[str, Int[Array, ""]]:
-    """Under one threshold for all tensors, how many each keeps is seen in the values."""
-    if plan.sparsity_scope != "network" or not plan.sparsity:
-        return {}
-    weights = tensors(network, parts, network.leaves())
-    present = {
-        part.name: grid(lines(network, plan, part, alive)) & stored(network, plan, part)
-        for part in parts
-    }
-    kept = nonzero(network, plan, parts, weights, present)
-    names = [part.name for part in parts if part.path in plan.sparsity]
-    return {name: kept[name].sum(dtype=jnp.int32) for name in names}
-
-
 def _window(network: Network, path: str) -> int:
     shape = [column.size for column in network.columns(path)]
-    return prod(shape[axis] for axis in kernel_axes(network, path))
+    return prod(shape[axis] for axis in network.kernel_axes(path))

@@ -1,5 +1,6 @@
-"""The work of layers whose weight a plan stores as factors: two or three layers each."""
+"""The work that a plan leaves; a weight stored as factors is two or three layers."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import jax.numpy as jnp
@@ -7,19 +8,39 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcompress.compress.parts import factorised
+from jaxcompress.compress.sparse import pooled
 from jaxcompress.compress.work import FLOAT_BITS, Numbers, Work, work as whole_work
 from jaxcompress.network import Network, Tucker
-from jaxcompress.space import Plan
+from jaxcompress.space import Plan, check_plan
 from jaxcompress.space.bases import bases
 
 
 def work(network: Network, plan: Plan) -> list[Work]:
-    """Returns the work of all layers, those of factors included (traceable).
+    """Returns the work of all layers, like layers together (traceable).
 
     A layer that may be factorised is there both ways; only one of them runs. Between
-    factors, activations are float32.
+    factors, activations are float32. What one threshold for all leaves of each tensor is
+    counted in the network's own parameters.
+
+    Raises:
+        ValueError: the plan does not fit the network.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import jaxcompress as jc
+        >>> params = {"w": jnp.ones((4, 8)), "v": jnp.ones((8, 2))}
+        >>> apply = lambda p, x: jnp.maximum(x @ p["w"], 0.0) @ p["v"]
+        >>> network = jc.trace(apply, params, jnp.ones((2, 4)))
+        >>> [dense] = work(network, jc.Plan())
+        >>> dense.macs.tolist()
+        [32.0, 16.0]
     """
-    works = whole_work(network, plan)
+    check_plan(network, plan)
+    density = {
+        name: kept / jnp.maximum(there, 1)
+        for name, (kept, there) in pooled(network, plan).items()
+    }
+    works = whole_work(network, plan, density)
     if not plan.ranks:
         return works
     found = []
@@ -28,14 +49,19 @@ def work(network: Network, plan: Plan) -> list[Work]:
         found.append(replace(each, runs=each.runs & ~split))
         for place, path in enumerate(each.paths):
             if path in plan.ranks:
-                found += _factors(network, plan, each, place, path)
+                found += _factors(network, plan, each, place, path, density)
     return found
 
 
 def _factors(
-    network: Network, plan: Plan, works: Work, place: int, path: str
+    network: Network,
+    plan: Plan,
+    works: Work,
+    place: int,
+    path: str,
+    density: Mapping[str, Float[Array, ""]],
 ) -> list[Work]:
-    def own(numbers: Numbers) -> Numbers:
+    def own(numbers: Numbers) -> Float[Array | np.ndarray, "1"]:
         return numbers[place : place + 1]
 
     basis = bases(network)[path]
@@ -72,7 +98,7 @@ def _factors(
             weights=inputs * outputs if weights is None else weights,
             weight_bits=own(works.weight_bits),
             activation_bits=own(works.activation_bits) if first else plain,
-            density=own(works.density),
+            density=jnp.reshape(density.get(f"{path}/{name}", own(works.density)), 1),
             runs=runs,
         )
 

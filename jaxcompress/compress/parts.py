@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 from jaxcompress.network import Network
 from jaxcompress.space import Plan
 from jaxcompress.space.bases import Basis, bases
+from jaxcompress.space.plan import coded_paths
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,18 +34,6 @@ class Part:
     def name(self) -> str:
         """As the path of this parameter in a compact network."""
         return self.path if self.factor is None else f"{self.path}/{self.factor}"
-
-
-def coded_paths(plan: Plan) -> list[str]:
-    """Returns the weights that a plan does something to, besides removing channels."""
-    kinds = (
-        plan.ranks,
-        plan.kernel_sparsity,
-        plan.sparsity,
-        plan.codebook_sizes,
-        plan.weight_bits,
-    )
-    return list(dict.fromkeys(path for kind in kinds for path in kind))
 
 
 def parts_of(network: Network, plan: Plan) -> list[Part]:

@@ -1,9 +1,11 @@
 """Which surviving entries of the stored tensors a plan sets to zero."""
 
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from typing import Any
 
-from jaxcompress.compress.parts import Part
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxcompress.compress.parts import Part, grid, lines, parts_of, stored, tensors
 from jaxcompress.network import Network
 from jaxcompress.space import Plan
 from jaxcompress.transforms import kept_count, largest
@@ -30,7 +32,7 @@ def nonzero(
     for part in parts:
         if part.path in plan.kernel_sparsity and part.factor is None:
             share = jnp.asarray(plan.kernel_sparsity[part.path])
-            axes = kernel_axes(network, part.path)
+            axes = network.kernel_axes(part.path)
             kept[part.name] = _kernels(weights[part.name], kept[part.name], axes, share)
     chosen = [part.name for part in parts if part.path in plan.sparsity]
     if plan.sparsity_scope == "network":
@@ -50,10 +52,41 @@ def nonzero(
     return kept
 
 
-def kernel_axes(network: Network, path: str) -> tuple[int, ...]:
-    """Returns the axes of a parameter along a convolution's window; () for others."""
-    found = (layer.kernel_axes for layer in network.layers if layer.weight == path)
-    return next(found, ())
+def survivors(
+    network: Network, plan: Plan, parts: list[Part], alive: Bool[Array, " units"]
+) -> Masks:
+    """Returns by part name which entries of what a plan stores survive."""
+    return {
+        part.name: grid(lines(network, plan, part, alive)) & stored(network, plan, part)
+        for part in parts
+    }
+
+
+def pooled(
+    network: Network, plan: Plan, params: Any = None
+) -> dict[str, tuple[Int[Array, ""], Int[Array, ""]]]:
+    """Returns how many entries the tensors keep that are under one threshold.
+
+    That is seen in the values alone.
+
+    Args:
+        params: what is compressed; the network's own parameters if None.
+
+    Returns:
+        By part name how many entries keep a value, and how many survive; empty if each
+        tensor loses a share of its own.
+    """
+    if plan.sparsity_scope != "network":
+        return {}
+    parts = [part for part in parts_of(network, plan) if part.path in plan.sparsity]
+    alive = network.alive(plan.channels, plan.blocks)
+    present = survivors(network, plan, parts, alive)
+    weights = tensors(network, parts, network.leaves(params))
+    kept = nonzero(network, plan, parts, weights, present)
+    return {
+        name: (kept[name].sum(dtype=jnp.int32), mask.sum(dtype=jnp.int32))
+        for name, mask in present.items()
+    }
 
 
 def _kernels(

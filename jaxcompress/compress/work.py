@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxcompress.compress.check import check_plan
 from jaxcompress.network import Column, Layer, Network
 from jaxcompress.network.blocks import needed_each
 from jaxcompress.space import Plan
@@ -81,25 +80,17 @@ class Work:
         return self.repeats * self.positions * self.outputs
 
 
-def work(network: Network, plan: Plan) -> list[Work]:
-    """Returns the work of all layers, like layers together (traceable).
+def work(
+    network: Network, plan: Plan, density: Mapping[str, Float[Array, ""]]
+) -> list[Work]:
+    """Returns the work of all layers with whole weights, like layers together (traceable).
 
     A weight that several layers use is in the work of each.
 
-    Raises:
-        ValueError: the plan does not fit the network.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> import jaxcompress as jc
-        >>> params = {"w": jnp.ones((4, 8)), "v": jnp.ones((8, 2))}
-        >>> apply = lambda p, x: jnp.maximum(x @ p["w"], 0.0) @ p["v"]
-        >>> network = jc.trace(apply, params, jnp.ones((2, 4)))
-        >>> [dense] = work(network, jc.Plan())
-        >>> dense.macs.tolist()
-        [32.0, 16.0]
+    Args:
+        density: by parameter path the share that is not zero, where the plan's own shares
+            do not say it.
     """
-    check_plan(network, plan)
     alive = network.alive(plan.channels, plan.blocks)
     shapes = [_shape(network, layer) for layer in network.layers]
     arrays = [shape[name] for name in SHAPES for shape in shapes]
@@ -117,8 +108,10 @@ def work(network: Network, plan: Plan) -> list[Work]:
             zip(SHAPES, entries[:, np.asarray(places)], strict=True)
         )
         steps = [network.contraction_at[layer.step].step for layer in layers]
-        zeros = chosen(plan.sparsity, paths, 0.0)
-        zero_kernels = chosen(plan.kernel_sparsity, paths, 0.0)
+        zeros, zero_kernels = (
+            chosen({p: s for p, s in shares.items() if p not in density}, paths, 0.0)
+            for shares in (plan.sparsity, plan.kernel_sparsity)
+        )
         works.append(
             Work(
                 layers=names,
@@ -129,7 +122,7 @@ def work(network: Network, plan: Plan) -> list[Work]:
                 **numbers,
                 weight_bits=chosen(plan.weight_bits, paths, FLOAT_BITS),
                 activation_bits=chosen(plan.activation_bits, names, FLOAT_BITS),
-                density=(1.0 - zeros) * (1.0 - zero_kernels),
+                density=chosen(density, paths, 1.0) * (1.0 - zeros) * (1.0 - zero_kernels),
                 runs=runs[np.asarray(places)],
             )
         )

@@ -215,6 +215,11 @@ class Network:
         """Returns whether a parameter is still used: True, or a scalar bool."""
         return needed(self.liveness.leaves[self.paths.index(path)], alive)
 
+    def kernel_axes(self, path: str) -> tuple[int, ...]:
+        """Returns the axes of a parameter along a convolution's window; () for others."""
+        found = (layer.kernel_axes for layer in self.layers if layer.weight == path)
+        return next(found, ())
+
     def runs(self, step: int, alive: Any) -> Any:
         """Returns whether the step of an index is still computed; as `needs`."""
         return needed(self.liveness.steps[step], alive)

@@ -17,15 +17,14 @@ KINDS = ("top1", "cross_entropy")
 class Error(Quality):
     """The error of a classifier, or any measure of the outputs.
 
-        Attributes:
-            kind: "top1" (share of wrong labels, 0..1), "cross_entropy" (nats), or a
-                function (outputs, targets) -> scalar to minimise.
+    Attributes:
+        kind: "top1" (share of wrong labels, 0..1), "cross_entropy" (nats), or a
+            function (outputs, targets) -> scalar to minimise.
 
-        Example:
-            >>> import jax.numpy as jnp
-    from jax import lax
-            >>> float(Error()(jnp.asarray([[2.0, 1.0], [0.0, 3.0]]), jnp.asarray([0, 0])))
-            0.5
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(Error()(jnp.asarray([[2.0, 1.0], [0.0, 3.0]]), jnp.asarray([0, 0])))
+        0.5
     """
 
     kind: str | Callable[[Array, Array], Float[Array, ""]] = "top1"

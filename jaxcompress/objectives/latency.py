@@ -37,6 +37,13 @@ class Latency(Cost):
     name = "latency"
     unit = "ms"
 
+    def __post_init__(self) -> None:
+        if "layers" not in self.table:
+            raise ValueError(
+                f"Latency: the table has {list(self.table)}, but no 'layers'; give one "
+                "from measure_latency(network)"
+            )
+
     def __call__(self, network: Network, plan: Plan) -> Float[Array, ""]:
         works = work(network, plan)
         known = self.table["layers"]

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Array, Float
 
@@ -11,23 +12,28 @@ from jaxcompress.space import Plan
 
 @dataclass(frozen=True)
 class Constraint:
-    """An upper bound on a cost; plans above it are infeasible.
+    """An upper bound on an objective; plans above it are infeasible.
 
     Attributes:
-        cost: what is bounded.
-        limit: the largest allowed value, in the cost's unit.
+        objective: what is bounded.
+        limit: the largest allowed value, in the objective's unit.
     """
 
-    cost: "Cost"
+    objective: "Cost | Quality"
     limit: float
 
-    def violation(self, network: Network, plan: Plan) -> Float[Array, ""]:
-        """Returns by how much the bound is exceeded, relative to it; <= 0: kept."""
-        return self.cost(network, plan) / self.limit - 1.0
+    def violation(self, *given: Any) -> Float[Array, ""]:
+        """Returns by how much the bound is exceeded, relative to it; <= 0: kept.
+
+        Args:
+            given: what the objective takes: network and plan, or outputs and targets.
+        """
+        # Not the quotient less 1: compiled, it may be above 1 where both are equal.
+        return (self.objective(*given) - self.limit) / self.limit
 
 
-class Cost(ABC):
-    """An objective in closed form in the plan; jit- and vmap-able.
+class Objective(ABC):
+    """A number to minimise, or to bound.
 
     Attributes:
         name: one word, the key in tables.
@@ -36,32 +42,32 @@ class Cost(ABC):
 
     name: str
     unit: str
+
+    def __le__(self, limit: float) -> Constraint:
+        """Returns the constraint that the objective is at most `limit`.
+
+        Raises:
+            ValueError: the limit is not positive.
+        """
+        if not limit > 0:
+            raise ValueError(f"{self.name} <= {limit}: the limit must be positive")
+        return Constraint(self, float(limit))  # type: ignore[arg-type]
+
+
+class Cost(Objective):
+    """An objective in closed form in the plan; jit- and vmap-able."""
 
     @abstractmethod
     def __call__(self, network: Network, plan: Plan) -> Float[Array, ""]:
         """Returns the cost of a plan, float32.
 
         Raises:
-            ValueError: the plan does not fit the network (`compress.check_plan`).
+            ValueError: the plan does not fit the network (`space.check_plan`).
         """
 
-    def __le__(self, limit: float) -> Constraint:
-        """Returns the constraint that the cost is at most `limit`."""
-        if not limit > 0:
-            raise ValueError(f"{self.name} <= {limit}: the limit must be positive")
-        return Constraint(self, float(limit))
 
-
-class Quality(ABC):
-    """An objective measured on the outputs of the network.
-
-    Attributes:
-        name: one word, the key in tables.
-        unit: of the value.
-    """
-
-    name: str
-    unit: str
+class Quality(Objective):
+    """An objective measured on the outputs of the network."""
 
     @abstractmethod
     def __call__(self, outputs: Array, targets: Array) -> Float[Array, ""]:

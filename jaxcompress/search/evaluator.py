@@ -31,9 +31,9 @@ class Evaluator:
 
     Attributes:
         objectives: what is minimised, in this order.
-        constraints: upper bounds on costs.
+        constraints: upper bounds on objectives, which need not be minimised too.
         batches: into how many batches the examples are cut; 0 if there are none.
-        examples: how many there are; 0 if no objective is measured on outputs.
+        examples: how many there are; 0 if nothing is measured on outputs.
         forwards: how many examples were run so far, over all individuals.
 
     Raises:
@@ -85,7 +85,8 @@ class Evaluator:
         self.network, self.space = network, space
         self.objectives = tuple(objectives)
         self.constraints = tuple(constraints)
-        measured = any(isinstance(o, Quality) for o in self.objectives)
+        asked = [*self.objectives, *(c.objective for c in self.constraints)]
+        measured = any(isinstance(o, Quality) for o in asked)
         if measured and (inputs is None or targets is None):
             raise ValueError("Evaluator: a quality objective needs inputs and targets")
         self._devices = devices = Devices(mesh)
@@ -96,7 +97,7 @@ class Evaluator:
             self._batches = batches = cut(network, inputs, targets, splits)
             self._data = devices.placed(batches.inputs, (batches.targets, given))
             outputs = jax.eval_shape(network.apply, given, inputs)
-            if any(isinstance(o, Error) and not callable(o.kind) for o in self.objectives):
+            if any(isinstance(o, Error) and not callable(o.kind) for o in asked):
                 check_labels(targets, outputs.shape[-1])
             self.examples = len(batches.targets)
             self.batches, self._size = batches.shape
@@ -131,9 +132,9 @@ class Evaluator:
         """Evaluates on the batches begin..end - 1 alone; the same program.
 
         Returns:
-            What a call returns, in which qualities mean nothing unless the window holds
-            all batches. And what `Quality.each` says of the first quality for the
-            examples of the window: float32 [P, N] (N: 0 if it says nothing).
+            What a call returns, in which qualities and bounds on them mean nothing unless
+            the window holds all batches. And what `Quality.each` says of the first quality
+            for the examples of the window: float32 [P, N] (N: 0 if it says nothing).
         """
         told, parts = self._run_on(genotypes, begin, end)
         first, last = (min(i * self._size, self.examples) for i in (begin, end))
@@ -223,13 +224,14 @@ class Evaluator:
             outputs = jax.tree.map(
                 lambda y: y.reshape(-1, *y.shape[2:])[: targets.shape[0]], outputs
             )
-        values = [
-            objective(outputs, targets)
-            if isinstance(objective, Quality)
-            else objective(self.network, plan)
-            for objective in self.objectives
-        ]
-        excess = [c.violation(self.network, plan) for c in self.constraints]
+
+        def arguments(objective: Cost | Quality) -> tuple[Any, Any]:
+            if isinstance(objective, Quality):
+                return outputs, targets
+            return self.network, plan
+
+        values = [objective(*arguments(objective)) for objective in self.objectives]
+        excess = [c.violation(*arguments(c.objective)) for c in self.constraints]
         violation = jnp.zeros((), jnp.float32)
         for value in excess:
             violation = violation + jnp.maximum(value, 0.0)

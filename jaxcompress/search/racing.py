@@ -52,14 +52,21 @@ class Racing:
         """Races by the evaluator's only quality, a top-1 error.
 
         Raises:
-            ValueError: another quality, or several; `confidence` outside (0, 1); or the
-                examples are one batch.
+            ValueError: another quality, or several; a quality is bounded; `confidence`
+                outside (0, 1); or the examples are one batch.
         """
         qualities = [o for o in evaluate.objectives if isinstance(o, Quality)]
         if len(qualities) != 1 or qualities[0] != Error():
             got = [f"{o.name} ({getattr(o, 'kind', '')})" for o in qualities]
             raise ValueError(
                 f"Racing: the qualities are {got}; it needs one, Error('top1')"
+            )
+        bounds = [c for c in evaluate.constraints if isinstance(c.objective, Quality)]
+        if bounds:
+            name, limit = bounds[0].objective.name, bounds[0].limit
+            raise ValueError(
+                f"Racing: {name} <= {limit} is a bound on a quality, which no part of the "
+                "examples tells; bound costs only, or search without racing"
             )
         if not 0 < confidence < 1:
             raise ValueError(f"Racing: confidence is {confidence}; allowed: 0 < it < 1")

@@ -130,7 +130,7 @@ def settings_of(
         "rates": _digest(params),
         "racing": evaluate.confidence if isinstance(evaluate, Racing) else None,
         "objectives": list(evaluate.names),
-        "constraints": {c.cost.name: c.limit for c in evaluate.constraints},
+        "constraints": {c.objective.name: c.limit for c in evaluate.constraints},
         "cardinality": np.asarray(space.cardinality).tolist(),
         "network": _digest(network.leaves()),
         "measure": None if measure is None else repr(measure),

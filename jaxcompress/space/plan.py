@@ -71,3 +71,15 @@ class Plan(struct.PyTreeNode):
     codebook_scope: str = struct.field(pytree_node=False, default="layer")
     scale_by: str = struct.field(pytree_node=False, default="least_squares")
     sparsity_scope: str = struct.field(pytree_node=False, default="layer")
+
+
+def coded_paths(plan: Plan) -> list[str]:
+    """Returns the weights that a plan does something to, besides removing channels."""
+    kinds = (
+        plan.ranks,
+        plan.kernel_sparsity,
+        plan.sparsity,
+        plan.codebook_sizes,
+        plan.weight_bits,
+    )
+    return list(dict.fromkeys(path for kind in kinds for path in kind))

@@ -1,7 +1,9 @@
 """All genes of one search: genotypes, and the plans that they mean."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from itertools import pairwise
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from jaxcompress.network import Network
 from jaxcompress.space.cardinality import with_ones
+from jaxcompress.space.check import check_plan
 from jaxcompress.space.genes import BoundGene, Gene
 from jaxcompress.space.plan import Plan
 
@@ -26,7 +29,8 @@ class Space:
         exchange: for each gene the group whose number of ones is fixed, or -1; int32 [D].
 
     Raises:
-        ValueError: no gene kind is given, two decide about the same, or none fits.
+        ValueError: no gene kind is given, two decide about the same or contradict each
+            other, or none fits.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -40,13 +44,15 @@ class Space:
     """
 
     def __init__(self, network: Network, genes: Sequence[Gene]) -> None:
-        if not genes:
+        kinds = list(genes) if isinstance(genes, Iterable) else []
+        if not kinds or not all(_is_kind(kind) for kind in kinds):
             raise ValueError(
-                "Space: genes is empty; give gene kinds from jaxcompress.genes"
+                f"Space: genes is {genes!r}; give a sequence that is not empty, of gene "
+                "kinds from jaxcompress.genes, as in (WeightBits(),)"
             )
         self._network = network
         self._one_canonical = jax.jit(self.canonical)
-        self._bound: tuple[BoundGene, ...] = tuple(gene.bind(network) for gene in genes)
+        self._bound: tuple[BoundGene, ...] = tuple(gene.bind(network) for gene in kinds)
         self.names = tuple(name for gene in self._bound for name in gene.names)
         twice = sorted({name for name in self.names if self.names.count(name) > 1})
         if twice:
@@ -67,7 +73,9 @@ class Space:
             for members, count in getattr(gene, "exchange", ()):
                 self.exchange[part.start + members] = len(self._fixed)
                 self._fixed.append((part.start + members, count))
-        self._has_blocks = bool(jax.eval_shape(self.decode, self.dense).blocks)
+        plan = jax.eval_shape(self._checked, self.dense)
+        redundant = any(getattr(gene, "redundant", False) for gene in self._bound)
+        self._canonical = not (redundant or plan.blocks)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -94,6 +102,23 @@ class Space:
             plan = gene.decode(plan, genotype[part])
         return plan
 
+    def _checked(self, genotype: Int[Array | np.ndarray, " genes"]) -> Plan:
+        """Decodes, and refuses kinds that undo each other or make no plan together."""
+        plan = Plan()
+        for gene, part in zip(self._bound, self.kinds, strict=True):
+            before, plan = plan, gene.decode(plan, jnp.asarray(genotype)[part])
+            for name in (field.name for field in fields(plan)):
+                old, new = getattr(before, name), getattr(plan, name)
+                chosen = old if isinstance(old, Mapping) else {}
+                undone = [key for key in chosen if new[key] is not chosen[key]]
+                if undone:
+                    raise ValueError(
+                        f"Space: two gene kinds decide about the {name} of {undone[0]!r}; "
+                        "leave one out, or give each its own layers or groups"
+                    )
+        check_plan(self._network, plan)
+        return plan
+
     def encode(self, plan: Plan) -> Int[Array, " genes"]:
         """Returns the genotype of a plan of this space, int32 [D]."""
         return jnp.concatenate([gene.encode(plan) for gene in self._bound])
@@ -101,11 +126,13 @@ class Space:
     def canonical(self, genotype: Int[Array, " genes"]) -> Int[Array, " genes"]:
         """Returns the one genotype that stands for all that mean the same network.
 
-        Genes that decide about nothing that is left (in a removed block) compress least.
+        It is the one that its plan encodes to; genes that decide about nothing that is
+        left (in a removed block) compress least.
         """
-        if not self._has_blocks:
+        if self._canonical:
             return genotype
         plan = self.decode(genotype)
+        genotype = self.encode(plan)
         alive = self._network.alive(plan.channels, plan.blocks)
         found = [entry for gene in self._bound for entry in gene.effective(alive)]
         effective = jnp.stack([jnp.asarray(entry) for entry in found])
@@ -115,7 +142,12 @@ class Space:
         self, genotypes: Int[np.ndarray, "n genes"]
     ) -> Int[np.ndarray, "n genes"]:
         """Returns the canonical form of genotypes on the host; any n, one program."""
-        if not self._has_blocks:
+        if self._canonical:
             return genotypes
         rows = [np.asarray(self._one_canonical(genotype)) for genotype in genotypes]
         return np.stack(rows) if rows else genotypes
+
+
+def _is_kind(kind: Any) -> bool:
+    # A class has all that its instances have, and would pass for one.
+    return isinstance(kind, Gene) and not isinstance(kind, type)

@@ -163,6 +163,19 @@ def test_one_threshold_for_the_whole_network() -> None:
         ({"sparsity": {"z": 0.5}}, "no layer's weight 'z'"),
         ({"kernel_sparsity": {"c": 0.5}}, "no convolution with a window"),
         ({"codebook_sizes": {"c": 1}}, "allowed: 2 to 1024"),
+        ({"codebook_sizes": {"c": 57}}, "57 values, more than the 56 weights"),
+        (
+            {"codebook_sizes": {"c": 120, "d": 120}, "codebook_scope": "network"},
+            "120 values, more than the 119 weights",
+        ),
+        (
+            {"codebook_sizes": {"c": 4, "d": 5}, "codebook_scope": "network"},
+            r"codebook_sizes has \[4, 5\], but is one for the network",
+        ),
+        (
+            {"sparsity": {"c": 0.5, "d": 0.25}, "sparsity_scope": "network"},
+            r"sparsity has \[0.25, 0.5\], but is one for the network",
+        ),
     ],
 )
 def test_bad_plans_are_refused(plan: dict, words: str) -> None:

@@ -75,12 +75,32 @@ def test_error_counts_and_refuses_nan() -> None:
     assert float(own(outputs, targets)) == pytest.approx(29 / 3)
 
 
+def test_an_error_at_its_bound_keeps_it_and_one_more_does_not() -> None:
+    """Of 10 labels k are wrong: in float32 k / 10 is no exact number."""
+    targets = jnp.zeros(10, jnp.int32)
+    outputs = jnp.eye(2)[np.tri(11, 10, -1, dtype=int)]
+
+    @jax.jit
+    def violations(outputs: jax.Array) -> jax.Array:
+        bounds = [objectives.Error() <= k / 10 for k in range(1, 10)]
+        return jnp.stack(
+            [jnp.stack([b.violation(y, targets) for b in bounds]) for y in outputs]
+        )
+
+    found, allowed = np.asarray(violations(outputs)), np.arange(1, 10) / 10
+    expected = np.arange(11)[:, None] / 10 / allowed - 1
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert ((found <= 0) == (np.arange(11)[:, None] <= np.arange(1, 10))).all()
+
+
 def test_constraints_and_refusals() -> None:
     network = jc.trace(*ZOO["mlp"](jax.random.key(0))[:3])
     bound = objectives.Macs() <= network.macs / 2
     assert float(bound.violation(network, jc.Plan())) == pytest.approx(1.0)
     with pytest.raises(ValueError, match="must be positive"):
         _ = objectives.Macs() <= 0.0
+    with pytest.raises(ValueError, match=r"error <= 0\.0: the limit must be positive"):
+        _ = objectives.Error() <= 0.0
     with pytest.raises(ValueError, match="'zip'; allowed"):
         objectives.Size("zip")
     with pytest.raises(ValueError, match="'top5'; allowed"):

@@ -186,3 +186,34 @@ def test_unknown_names_are_refused() -> None:
         Energy("CO:CI")
     with pytest.raises(ValueError, match=r"table is 'gpu'; allowed: \('emomc', 'eyeriss'"):
         Energy(table="gpu")
+
+
+def test_one_threshold_is_charged_with_what_it_leaves_of_each_layer() -> None:
+    """The weights of one layer are ten times larger: nearly all zeros are the other's."""
+    rng = np.random.default_rng(0)
+    weights = {
+        "a": rng.normal(size=(20, 30)).astype(np.float32),
+        "b": 0.1 * rng.normal(size=(30, 12)).astype(np.float32),
+    }
+    network = jc.trace(
+        lambda p, x: jnp.maximum(x @ p["a"], 0.0) @ p["b"],
+        {name: jnp.asarray(weight) for name, weight in weights.items()},
+        jnp.ones((2, 20)),
+    )
+    kept = rng.random(30) < 0.6
+    plan = jc.Plan(
+        channels={network.prunable[0].name: jnp.asarray(kept)},
+        sparsity=dict.fromkeys(weights, jnp.float32(0.5)),
+        weight_bits=dict.fromkeys(weights, jnp.int32(4)),
+        sparsity_scope="network",
+    )
+    alive = [np.abs(weights["a"][:, kept]), np.abs(weights["b"][kept])]
+    line = np.sort(np.concatenate([w.ravel() for w in alive]))
+    threshold = line[int(np.floor(0.5 * line.size + 0.5))]
+    shares = [(w >= threshold).mean() for w in alive]
+    assert shares[0] > 0.7 and shares[1] < 0.2
+    expected = sum(
+        one_memory([Shape(0, w.shape[0], w.shape[1], 1)], "X:Y", share, 4) / 100
+        for w, share in zip(alive, shares, strict=True)
+    )
+    assert float(costs(network, [Energy()])(plan)[0]) == pytest.approx(expected, rel=1e-5)

@@ -53,6 +53,11 @@ def test_bilinear_between_the_points_and_constant_below_them() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+def test_a_table_without_layers_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"the table has \['device'\], but no 'layers'"):
+        Latency({"device": "none"})
+
+
 @pytest.mark.parametrize("name", ["mobilenet", "resnext", "gru"])
 def test_every_layer_is_measured_at_widths_that_plans_can_have(name: str) -> None:
     network = jc.trace(*ZOO[name](jax.random.key(0))[:3])

@@ -6,14 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from network.exact import random_plan
+from compress.test_kinds import NETWORK as KINDS_NETWORK, PARAMS
+from network.exact import compiled, random_plan
 from network.zoo import ZOO
 from network.zoo.base import conv
-from objectives.counted import costs
+from objectives.counted import Shape, costs, one_memory
 
 import jaxcompress as jc
 from jaxcompress.compress import other_macs, total, work
+from jaxcompress.network import Group, Tucker
 from jaxcompress.objectives import Bops, Energy, Macs, Parameters
+from jaxcompress.space.bases import bases
 
 KINDS = [
     Macs(),
@@ -140,3 +143,102 @@ def test_one_program_for_all_plans() -> None:
     assert (found <= dense).all() and np.isfinite(found).all()
     assert ((np.asarray(evaluation.violation) > 0) == (found[:, 1] > 100)).all()
     assert 0 < (found[:, 1] > 100).sum() < 40
+
+
+def kept_of(group: Group, count: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(0).permutation(group.size) < count)
+
+
+CHANNELS = dict(zip("abcd", (4, 5, 6, 7), strict=True))
+RANKS = {"a": (2, 3), "c": (2,), "d": (3,)}
+# Of the layers and factors that are left: kernel, inputs, outputs, and positions.
+FACTORS = {
+    "a/inputs": Shape(0, 3, 2, 64),
+    "a/core": Shape(3, 2, 3, 64),
+    "a/outputs": Shape(0, 3, 4, 64),
+    "b": Shape(3, 4, 5, 16),
+    "c/left": Shape(1, 5, 2, 16),
+    "c/right": Shape(0, 2, 6, 16),
+    "d/left": Shape(0, 6, 3, 1),
+    "d/right": Shape(0, 3, 7, 1),
+    "e": Shape(0, 7, 4, 1),
+}
+FIRST = ("a/inputs", "c/left", "d/left")
+
+
+def quickly(network: jc.Network) -> Any:
+    return compiled(lambda plan: jnp.stack([cost(network, plan) for cost in KINDS]))
+
+
+def test_costs_of_ranks_are_those_of_the_factors() -> None:
+    """Of the traced network with real factors, and counted by hand in float64."""
+    groups = {group.name: group for group in KINDS_NETWORK.prunable}
+    bits = dict(zip("abcde", (3, 8, 4, 2, 6), strict=True))
+    zeros = dict(zip("abcde", (0.5, 0.25, 0.0, 0.75, 0.5), strict=True))
+    plan = jc.Plan(
+        channels={name: kept_of(groups[name], n) for name, n in CHANNELS.items()},
+        ranks={path: jnp.asarray(ranks, jnp.int32) for path, ranks in RANKS.items()},
+        weight_bits={path: jnp.int32(n) for path, n in bits.items()},
+        sparsity={path: jnp.float32(share) for path, share in zeros.items()},
+        activation_bits={name: jnp.int32(16) for name in "acd"},
+        activation_ranges=dict.fromkeys("acd", RANGE),
+    )
+    found = quickly(KINDS_NETWORK)(plan)
+    small = jc.compact(
+        KINDS_NETWORK, plan.replace(activation_bits={}, activation_ranges={})
+    )
+    first = [layer.name for layer in small.layers if layer.weight in FIRST]
+    assert len(first) == 3
+    coding = jc.Plan(
+        weight_bits={path: plan.weight_bits[path[0]] for path in FACTORS},
+        sparsity={path: plan.sparsity[path[0]] for path in FACTORS},
+        activation_bits={name: jnp.int32(16) for name in first},
+        activation_ranges=dict.fromkeys(first, RANGE),
+    )
+    np.testing.assert_allclose(found, quickly(small)(coding), rtol=1e-5)
+    macs, entries, bops, energy = 0, 0, 0, 0.0
+    for path, shape in FACTORS.items():
+        weights = max(1, shape.side) ** 2 * shape.inputs * shape.outputs
+        entries += weights
+        macs += weights * shape.positions
+        inputs = 16 if path in FIRST else 32
+        bops += weights * shape.positions * bits[path[0]] * inputs
+        # Inputs of 16 bits are words of the one memory, as those of floats are.
+        energy += one_memory([shape], "CI:CO", 1 - zeros[path[0]], bits[path[0]]) / 100
+    np.testing.assert_allclose(found[:4], [macs, entries, bops, energy], rtol=1e-5)
+
+
+def test_one_threshold_leaves_each_factor_its_own_density() -> None:
+    """The threshold is found by sorting all of them in float64."""
+    plan = jc.Plan(
+        ranks={path: jnp.asarray(ranks, jnp.int32) for path, ranks in RANKS.items()},
+        sparsity={path: jnp.float32(0.6) for path in "abcd"},
+        sparsity_scope="network",
+    )
+    values = {"b": PARAMS["b"]}
+    for path, ranks in RANKS.items():
+        factors = bases(KINDS_NETWORK)[path].factors(PARAMS[path])
+        if isinstance(factors, Tucker):
+            first, second = ranks
+            values[f"{path}/inputs"] = factors.inputs[:, :first]
+            values[f"{path}/core"] = factors.core[:, :, :first, :second]
+            values[f"{path}/outputs"] = factors.outputs[:second]
+        else:
+            values[f"{path}/left"] = factors.left[..., : ranks[0]]
+            values[f"{path}/right"] = factors.right[: ranks[0]]
+    sizes = {name: np.abs(np.asarray(v, np.float64)) for name, v in values.items()}
+    line = np.sort(np.concatenate([size.ravel() for size in sizes.values()]))
+    threshold = line[int(np.floor(0.6 * line.size + 0.5))]
+    expected = {name: (size >= threshold).mean() for name, size in sizes.items()}
+    expected["e"] = 1.0
+
+    @compiled
+    def densities(plan: jc.Plan) -> Any:
+        return {
+            name: (each.density[i], each.runs[i])
+            for each in work(KINDS_NETWORK, plan)
+            for i, name in enumerate(each.layers)
+        }
+
+    found = {name: float(share) for name, (share, runs) in densities(plan).items() if runs}
+    assert found == pytest.approx(expected, rel=1e-6) and len(set(found.values())) > 5

@@ -160,6 +160,10 @@ def test_what_is_infeasible_is_stopped_and_stays_so() -> None:
             "splits=16",
         ),
         (lambda: jc.Racing(jc.Evaluator(NETWORK, SPACE, OBJECTIVES[1:])), "it needs one"),
+        (
+            lambda: jc.Racing(evaluator((objectives.Error() <= 0.5,))),
+            r"error <= 0\.5 is a bound on a quality",
+        ),
     ],
 )
 def test_bad_use_is_refused(make, words: str) -> None:

@@ -163,6 +163,27 @@ def test_best_keeps_limits() -> None:
         found.best(speed=1.0)
 
 
+def test_bounds_on_the_error_are_kept_though_it_is_no_objective() -> None:
+    rows = everything()
+    outputs = jax.jit(
+        lambda rows: jax.lax.map(
+            lambda row: jc.forward(NETWORK, SPACE.decode(row), INPUTS), rows
+        )
+    )(rows)
+    wrong = (np.asarray(outputs).argmax(-1) != TARGETS).sum(1)
+    most = int(np.median(wrong))
+    costs = OBJECTIVES[1:]
+    bound = objectives.Error() <= most / len(TARGETS)
+    bounded = jc.Evaluator(
+        NETWORK, SPACE, costs, constraints=[bound], inputs=INPUTS, targets=TARGETS
+    )
+    told = np.asarray(bounded(rows).violation)
+    np.testing.assert_allclose(told, np.maximum(wrong / most - 1, 0), atol=1e-6)
+    assert ((told == 0) == (wrong <= most)).all() and (told > 0).any()
+    with pytest.raises(ValueError, match="needs inputs and targets"):
+        jc.Evaluator(NETWORK, SPACE, costs, constraints=[bound])
+
+
 def test_constraints_and_failures_stay_off_the_front() -> None:
     limit = NETWORK.macs / 2
     broken = jax.tree.map(jnp.asarray, NETWORK.params)

@@ -96,11 +96,24 @@ def test_without_blocks_every_genotype_stands_for_itself() -> None:
     assert (space.canonical(genotype) == genotype).all()
 
 
+def test_an_empty_mask_is_the_one_that_keeps_the_first_channel() -> None:
+    group = NETWORK.prunable[0]
+    space = jc.Space(NETWORK, (jc.genes.ChannelMask(groups=group.name),))
+    rows = np.stack(np.unravel_index(np.arange(16), (2,) * 4), 1).astype(np.int32)
+    assert rows.shape[1] == group.size and not rows[0].any()
+    expected = rows.copy()
+    expected[0, 0] = 1
+    np.testing.assert_array_equal(space.canonical_rows(rows), expected)
+    masks = np.asarray(jax.vmap(space.decode)(rows).channels[group.name])
+    np.testing.assert_array_equal(masks, expected == 1)
+
+
 @pytest.mark.parametrize(
     ("ranges", "words"),
     [
         ({"x": np.zeros(2)}, "range of 'x' is .* for one of .'in', 'a', 'b'"),
         ({"a": np.zeros(3)}, "wanted two finite numbers"),
+        ({"a": np.asarray([3.0, -3.0])}, "the least first"),
         ({"a": np.asarray([0, np.nan], np.float32)}, "wanted two finite numbers"),
     ],
 )
@@ -110,5 +123,5 @@ def test_bad_ranges_are_refused(ranges: dict[str, np.ndarray], words: str) -> No
 
 
 def test_bad_choices_of_bits_are_refused() -> None:
-    with pytest.raises(ValueError, match="ActivationBits: choices has 5000 bits; allowed"):
+    with pytest.raises(ValueError, match="ActivationBits: choices has 5000; allowed"):
         jc.genes.ActivationBits(RANGES, (4, 5000))

@@ -82,3 +82,32 @@ def test_zeros_stay_zeros() -> None:
             np.zeros(SHAPE, np.float32), jnp.asarray(bits), np.ones(SHAPE, bool)
         )
         assert (np.asarray(found.values) == 0).all()
+
+
+@pytest.mark.parametrize("scale_by", ["max", "percentile"])
+@pytest.mark.parametrize("axes", [(), (2,)])
+def test_scales_by_the_largest_entry_and_by_a_percentile(
+    scale_by: str, axes: tuple[int, ...]
+) -> None:
+    weights, kept = tensor(7), np.random.default_rng(1).random(SHAPE) < 0.8
+    run = jax.jit(
+        lambda w, bits, kept: quantize(w, bits, kept, channel_axes=axes, scale_by=scale_by)
+    )
+    channels = [np.s_[:]] if not axes else [np.s_[:, :, c] for c in range(SHAPE[2])]
+    for bits in (1, 2, 3, 5, 8, 16):
+        found = run(weights, jnp.asarray(bits), kept)
+        steps = max(1, 2 ** (bits - 1) - 1)
+        for channel, scale in zip(channels, np.ravel(found.scale), strict=True):
+            line = weights[channel].astype(np.float64)
+            survivors = np.abs(line[kept[channel]])
+            top = survivors.max() if scale_by == "max" else np.percentile(survivors, 99)
+            wanted = survivors.mean() if bits == 1 else top / steps
+            assert scale == pytest.approx(wanted, rel=1e-6)
+            places = np.sign(line) if bits == 1 else line / wanted
+            codes = np.clip(np.round(places), -steps, steps)
+            clear = np.abs(places - np.floor(places) - 0.5) > 0.01  # of both codes
+            seen = np.asarray(found.codes)[channel]
+            np.testing.assert_array_equal(seen[clear], codes[clear])
+            there = clear & kept[channel]
+            values = np.asarray(found.values)[channel][there]
+            np.testing.assert_allclose(values, (codes * wanted)[there], rtol=1e-6)

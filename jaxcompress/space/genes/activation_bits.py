@@ -36,10 +36,11 @@ class ActivationBits:
     def bind(self, network: Network) -> "_Bound":
         known = {layer.name: layer for layer in network.layers}
         for name, span in self.ranges.items():
-            if name not in known or np.shape(span) != (2,) or not np.isfinite(span).all():
+            fits = np.shape(span) == (2,) and np.isfinite(span).all()
+            if name not in known or not fits or span[0] > span[1]:
                 raise ValueError(
                     f"ActivationBits: the range of {name!r} is {span}; wanted two finite "
-                    f"numbers for one of {list(known)}"
+                    f"numbers, the least first, for one of {list(known)}"
                 )
         layers = tuple(known[name] for name in known if name in self.ranges)
         spans = {la.name: np.asarray(self.ranges[la.name], np.float32) for la in layers}

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from jaxcompress.network import Network
+from jaxcompress.space.genes.choices import is_number
 from jaxcompress.space.importance import l1
 from jaxcompress.space.plan import Plan
 
@@ -34,9 +35,10 @@ class ChannelCount:
 
     def __post_init__(self) -> None:
         for name in ("multiple_of", "minimum"):
-            if getattr(self, name) < 1:
+            given = getattr(self, name)
+            if not is_number(given) or given < 1:
                 raise ValueError(
-                    f"ChannelCount: {name} is {getattr(self, name)}; allowed: 1 or more"
+                    f"ChannelCount: {name} is {given!r}; allowed: an integer, 1 or more"
                 )
 
     def bind(self, network: Network) -> "_Bound":

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from jaxcompress.network import Group, Network
-from jaxcompress.space.genes.choices import Patterns
+from jaxcompress.space.genes.choices import Patterns, is_number, named
 from jaxcompress.space.plan import Plan
 
 
@@ -34,13 +33,17 @@ class ChannelMask:
     keep: Mapping[str, int] | None = None
     groups: Patterns = "*"
 
+    def __post_init__(self) -> None:
+        for name, count in (self.keep or {}).items():
+            if not is_number(count):
+                raise ValueError(
+                    f"ChannelMask: keep says {count!r} of {name!r}; allowed: an integer"
+                )
+
     def bind(self, network: Network) -> "_Bound":
-        patterns = (self.groups,) if isinstance(self.groups, str) else tuple(self.groups)
-        found = tuple(
-            group
-            for group in network.prunable
-            if any(fnmatch(group.name, pattern) for pattern in patterns)
-        )
+        prunable = [group.name for group in network.prunable]
+        wanted = named("ChannelMask: groups", self.groups, prunable)
+        found = tuple(group for group in network.prunable if group.name in wanted)
         sizes = {group.name: group.size for group in found}
         for name, count in (self.keep or {}).items():
             if name not in sizes or not 1 <= count <= sizes[name]:
@@ -88,6 +91,11 @@ class _Bound:
                 found.append((np.arange(at, at + group.size), self.keep[group.name]))
             at += group.size
         return found
+
+    @property
+    def redundant(self) -> bool:
+        """Without a fixed number, the first channel alone is kept and none is are one."""
+        return any(group.name not in self.keep for group in self.groups)
 
     def decode(self, plan: Plan, genes: Int[Array, " k"]) -> Plan:
         channels, at = dict(plan.channels), 0

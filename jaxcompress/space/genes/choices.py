@@ -1,8 +1,8 @@
 """One gene for each weight, or for several together, out of the same ordered choices."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
+from fnmatch import filter as matching
 from typing import Any
 
 import jax.numpy as jnp
@@ -37,8 +37,10 @@ class Choices:
 
     @property
     def names(self) -> tuple[str, ...]:
-        single = [group[0] if len(group) == 1 else "the network" for group in self.paths]
-        return tuple(f"{self.label} of {name}" for name in single)
+        # What is one for all is the network's, were it of one weight only: two are refused.
+        together = "network" in self.static.values()
+        whose = ["the network" if together else group[0] for group in self.paths]
+        return tuple(f"{self.label} of {name}" for name in whose)
 
     @property
     def cardinality(self) -> np.ndarray:
@@ -91,34 +93,74 @@ def chosen_layers(network: Network, layers: Patterns, kind: str) -> list[Layer]:
     Raises:
         ValueError: a pattern names no layer at all.
     """
-    patterns = (layers,) if isinstance(layers, str) else tuple(layers)
-    for pattern in patterns:
-        if network.layers and not any(fnmatch(la.name, pattern) for la in network.layers):
-            raise ValueError(
-                f"{kind}: layers has {pattern!r}, which names none of "
-                f"{[la.name for la in network.layers]}"
-            )
+    wanted = named(f"{kind}: layers", layers, [layer.name for layer in network.layers])
     leaves = network.leaves()
     found: dict[str, Layer] = {}
     for layer in network.layers:
-        wanted = any(fnmatch(layer.name, pattern) for pattern in patterns)
-        if wanted and leaves[layer.weight].dtype == jnp.float32:
+        if layer.name in wanted and leaves[layer.weight].dtype == jnp.float32:
             found.setdefault(layer.weight, layer)
     return list(found.values())
 
 
-def checked_shares(kind: str, shares: Sequence[float]) -> tuple[float, ...]:
+def named(what: str, patterns: Patterns, names: Sequence[str]) -> set[str]:
+    """Returns the names that patterns as in a shell stand for.
+
+    Raises:
+        ValueError: a pattern stands for none, though there are some.
+    """
+    found = set()
+    for pattern in (patterns,) if isinstance(patterns, str) else tuple(patterns):
+        fitting = matching(names, pattern)
+        if names and not fitting:
+            raise ValueError(f"{what} has {pattern!r}, which names none of {list(names)}")
+        found |= {*fitting}
+    return found
+
+
+def checked_choices(
+    what: str, choices: Any, fits: Callable[[Any], bool], allowed: str
+) -> tuple[Any, ...]:
+    """Returns choices in ascending order.
+
+    Args:
+        what: the gene kind and its option, for messages; allowed: what fits, in words.
+
+    Raises:
+        ValueError: they are no sequence, there is none, one does not fit, or one stands
+            there twice.
+    """
+    if isinstance(choices, str) or not isinstance(choices, Iterable):
+        raise ValueError(
+            f"{what} is {choices!r}; give a sequence of numbers; allowed: {allowed}"
+        )
+    choices = tuple(choices)
+    if not choices:
+        raise ValueError(f"{what} is empty; give at least one in {allowed}")
+    for choice in choices:
+        if not fits(choice):
+            raise ValueError(f"{what} has {choice!r}; allowed: {allowed}")
+    if len(set(choices)) < len(choices):
+        raise ValueError(f"{what} {choices} has duplicates")
+    return tuple(sorted(choices))
+
+
+def checked_shares(kind: str, shares: Any) -> tuple[float, ...]:
     """Returns shares of zeros in descending order: the last compresses least.
 
     Raises:
-        ValueError: there is none, one is not in [0, 1), or one stands there twice.
+        ValueError: as of `checked_choices`; a share is in [0, 1).
     """
-    shares = tuple(float(share) for share in shares)
-    if not shares:
-        raise ValueError(f"{kind}: shares is empty; give at least one number in [0, 1)")
-    for share in shares:
-        if not 0.0 <= share < 1.0:
-            raise ValueError(f"{kind}: shares has {share}; allowed: [0, 1)")
-    if len(set(shares)) < len(shares):
-        raise ValueError(f"{kind}: shares {shares} has duplicates")
-    return tuple(sorted(shares, reverse=True))
+
+    def fits(share: Any) -> bool:
+        return is_number(share, "iuf") and 0.0 <= share < 1.0
+
+    found = checked_choices(f"{kind}: shares", shares, fits, "[0, 1)")
+    return tuple(float(share) for share in reversed(found))
+
+
+def is_number(value: Any, kinds: str = "iu") -> bool:
+    """Returns whether a value is one number of some of NumPy's kinds; integer if not said.
+
+    True and False are none.
+    """
+    return np.ndim(value) == 0 and np.asarray(value).dtype.kind in kinds

@@ -2,11 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from jaxcompress.network import Network
-from jaxcompress.space.genes.choices import Choices, Patterns, chosen_layers
+from jaxcompress.space.genes.choices import (
+    Choices,
+    Patterns,
+    checked_choices,
+    chosen_layers,
+    is_number,
+)
 from jaxcompress.transforms import CODEBOOK_SIZES, CODEBOOKS
 
 SCOPES = ("layer", "network")
@@ -35,22 +42,15 @@ class Codebook:
     layers: Patterns = "*"
 
     def __post_init__(self) -> None:
-        sizes = tuple(self.sizes)
         allowed = f"{CODEBOOK_SIZES[0]}..{CODEBOOK_SIZES[-1]}"
-        if not sizes:
-            raise ValueError(f"Codebook: sizes is empty; give at least one in {allowed}")
-        for size in sizes:
-            if size not in CODEBOOK_SIZES:
-                raise ValueError(f"Codebook: sizes has {size}; allowed: {allowed}")
-        if len(set(sizes)) < len(sizes):
-            raise ValueError(f"Codebook: sizes {sizes} has duplicates")
+        sizes = checked_choices("Codebook: sizes", self.sizes, _fits, allowed)
         for name, given, known in (
             ("kind", self.kind, tuple(CODEBOOKS)),
             ("scope", self.scope, SCOPES),
         ):
             if given not in known:
                 raise ValueError(f"Codebook: {name} is {given!r}; allowed: {known}")
-        object.__setattr__(self, "sizes", tuple(sorted(sizes)))
+        object.__setattr__(self, "sizes", sizes)
 
     def bind(self, network: Network) -> Choices:
         leaves = network.leaves()
@@ -74,3 +74,7 @@ class Codebook:
             np.asarray(self.sizes, np.int32),
             {"codebook_kind": self.kind, "codebook_scope": self.scope},
         )
+
+
+def _fits(size: Any) -> bool:
+    return is_number(size) and size in CODEBOOK_SIZES

@@ -19,6 +19,9 @@ class BoundGene(Protocol):
         cardinality: how many choices each entry has, int32 [k].
         ordered: whether neighbouring choices are alike, bool [k].
         dense: the choice that compresses least, int32 [k].
+
+    A kind may also have `exchange` (which entries have a fixed number of ones, and how
+    many) and `redundant` (whether several of its genotypes mean the same plan).
     """
 
     @property

@@ -40,6 +40,11 @@ class KernelMask:
     def bind(self, network: Network) -> Choices:
         layers = chosen_layers(network, self.layers, "KernelMask")
         paths = [(layer.weight,) for layer in layers if layer.kernel_axes]
+        if not paths and self.layers != "*":
+            raise ValueError(
+                f"KernelMask: layers is {self.layers!r}, which names no convolution with a "
+                f"window; such are {[la.name for la in network.layers if la.kernel_axes]}"
+            )
         return Choices(
             network,
             "zero kernels",

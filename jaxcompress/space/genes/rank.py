@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Int
 
 from jaxcompress.network import Network
 from jaxcompress.space.bases import bases
-from jaxcompress.space.genes.choices import Patterns, chosen_layers
+from jaxcompress.space.genes.choices import Patterns, chosen_layers, is_number
 from jaxcompress.space.plan import Plan
 
 
@@ -38,8 +38,10 @@ class Rank:
     layers: Patterns = "*"
 
     def __post_init__(self) -> None:
-        if self.steps < 2:
-            raise ValueError(f"Rank: steps is {self.steps}; allowed: 2 or more")
+        if not is_number(self.steps) or self.steps < 2:
+            raise ValueError(
+                f"Rank: steps is {self.steps!r}; allowed: an integer, 2 or more"
+            )
 
     def bind(self, network: Network) -> "_Bound":
         choices = {}

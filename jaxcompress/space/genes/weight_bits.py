@@ -2,11 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from jaxcompress.network import Network
-from jaxcompress.space.genes.choices import Choices, Patterns, chosen_layers
+from jaxcompress.space.genes.choices import (
+    Choices,
+    Patterns,
+    checked_choices,
+    chosen_layers,
+    is_number,
+)
 from jaxcompress.transforms import ALLOWED_BITS, GRANULARITIES, SCALES
 
 
@@ -52,18 +59,14 @@ class WeightBits:
         )
 
 
-def checked_bits(kind: str, choices: Sequence[int]) -> tuple[int, ...]:
+def checked_bits(kind: str, choices: Any) -> tuple[int, ...]:
     """Returns the choices in ascending order.
 
     Raises:
-        ValueError: there is none, one is not allowed, or one stands there twice.
+        ValueError: as of `checked_choices`; bits are out of `ALLOWED_BITS`.
     """
-    choices = tuple(choices)
-    if not choices:
-        raise ValueError(f"{kind}: choices is empty; give at least one of {ALLOWED_BITS}")
-    for bits in choices:
-        if bits not in ALLOWED_BITS:
-            raise ValueError(f"{kind}: choices has {bits} bits; allowed: {ALLOWED_BITS}")
-    if len(set(choices)) < len(choices):
-        raise ValueError(f"{kind}: choices {choices} has duplicates")
-    return tuple(sorted(choices))
+
+    def fits(bits: Any) -> bool:
+        return is_number(bits) and bits in ALLOWED_BITS
+
+    return checked_choices(f"{kind}: choices", choices, fits, f"{ALLOWED_BITS} bits")

@@ -1,6 +1,6 @@
 """Whether a plan fits a network: made by hand it may be anything."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
@@ -8,11 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jaxcompress.compress.parts import coded_paths
-from jaxcompress.compress.sparse import kernel_axes
 from jaxcompress.network import Network
-from jaxcompress.space import Plan
 from jaxcompress.space.bases import bases
+from jaxcompress.space.plan import Plan, coded_paths
 from jaxcompress.transforms import (
     ALLOWED_BITS,
     CODEBOOK_SIZES,
@@ -139,6 +137,15 @@ def _check_weights(network: Network, plan: Plan) -> None:
                 f"plan: the codebook of {path!r} has {int(size)} values; allowed: "
                 f"{allowed[0]} to {allowed[1]}"
             )
+    shared = {path: leaves[path].size for path in plan.codebook_sizes}
+    if plan.codebook_scope == "network":
+        shared = dict.fromkeys(shared, sum(shared.values()))
+    for path, size in plan.codebook_sizes.items():
+        if _known(size) and int(size) > shared[path]:
+            raise ValueError(
+                f"plan: the codebook of {path!r} has {int(size)} values, more than the "
+                f"{shared[path]} weights that share them; give it fewer"
+            )
     for path, share in chain(plan.kernel_sparsity.items(), plan.sparsity.items()):
         if not _is(share, np.number, ()):
             raise ValueError(
@@ -149,11 +156,23 @@ def _check_weights(network: Network, plan: Plan) -> None:
             raise ValueError(
                 f"plan: a share of {share} of {path!r} is to be zero; allowed: [0, 1)"
             )
+    _check_one("codebook_sizes", plan.codebook_sizes, plan.codebook_scope)
+    _check_one("sparsity", plan.sparsity, plan.sparsity_scope)
     for path in plan.kernel_sparsity:
-        if not kernel_axes(network, path):
+        if not network.kernel_axes(path):
             raise ValueError(
                 f"plan: {path!r} loses kernels, but is no convolution with a window"
             )
+
+
+def _check_one(what: str, chosen: Mapping[str, Any], scope: str) -> None:
+    """Checks that a choice for the network is one and the same for every weight."""
+    given = {np.asarray(value).item() for value in chosen.values() if _known(value)}
+    if scope == "network" and len(given) > 1:
+        raise ValueError(
+            f"plan: {what} has {sorted(given)}, but is one for the network; give every "
+            'weight the same, or choose the scope "layer"'
+        )
 
 
 def _known(value: Any) -> bool:
