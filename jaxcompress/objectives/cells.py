@@ -26,7 +26,7 @@ _LEAST_LISTED = 32  # of those of one scale
 class Cells:
     """What is counted of a tensor; host arrays.
 
-    Values are divided by the scale that they have in the whole tensor at 4 bits, and then
+    Values are divided by the scale that they have in the whole tensor at 3 bits, and then
     by the largest magnitude of all.
 
     Attributes:
@@ -97,10 +97,10 @@ def cells(
 
 
 def _unit(weight: np.ndarray, axes: tuple[int, ...], scale_by: str) -> np.ndarray:
-    """Returns the scales of the whole tensor at 4 bits: others are close to multiples."""
+    """Returns the scales of the whole tensor at 3 bits: others are close to multiples."""
     with jax.ensure_compile_time_eval():
         kept = np.ones(weight.shape, bool)
-        scale = np.asarray(_quantize(weight, np.int32(4), kept, axes, scale_by).scale)
+        scale = np.asarray(_quantize(weight, np.int32(3), kept, axes, scale_by).scale)
     return np.where(scale > 0.0, scale, 1.0)
 
 
