@@ -47,9 +47,6 @@ def apply(p: Any, x: Any) -> Any:
 
 NETWORK = jc.trace(apply, weights(), jnp.ones((2, 4, 4, 3)))
 SPACE = jc.Space(NETWORK, (jc.genes.ChannelCount(),))
-SIZES = compiled(
-    lambda plan: jnp.stack([jc.objectives.Size(how)(NETWORK, plan) for how in CODINGS])
-)
 
 
 def channels_of(rng: np.random.Generator, ranked: bool = True) -> Any:
@@ -63,27 +60,28 @@ def channels_of(rng: np.random.Generator, ranked: bool = True) -> Any:
     }
 
 
-KINDS: dict[str, dict[str, str]] = {
-    "bits": {},
-    "any channels": {"scale_by": "max"},
-    "one scale": {"granularity": "tensor", "scale_by": "max"},
-    "one least scale": {"granularity": "tensor"},
-    "percentile": {"scale_by": "percentile"},
-    "joint": {},
-    "kernels": {"granularity": "tensor", "scale_by": "percentile"},
-    "one threshold": {"scale_by": "max", "sparsity_scope": "network"},
-    "codebooks": {},
-    "one codebook": {"codebook_scope": "network"},
+# Each kind is estimated in some codings (every one compiles for seconds), stored in all.
+KINDS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "bits": (("range", "csr"), {}),
+    "one scale": (("huffman",), {"granularity": "tensor", "scale_by": "max"}),
+    "joint": (("csr",), {"granularity": "tensor", "scale_by": "percentile"}),
+    "kernels": (("range",), {"scale_by": "max", "sparsity_scope": "network"}),
+    "codebooks": (("coo",), {}),
+    "one codebook": (("huffman",), {"codebook_scope": "network"}),
+}
+SIZES = {
+    how: compiled(lambda plan, how=how: jc.objectives.Size(how)(NETWORK, plan))
+    for how in CODINGS
 }
 
 
 def plan_of(kind: str, seed: int) -> jc.Plan:
     rng = np.random.default_rng(seed)
-    channels = channels_of(rng, kind != "any channels")
+    channels = channels_of(rng, ranked=seed != 1)
     bits: Any = {p: jnp.int32(rng.choice([1, 2, 3, 4, 5, 6, 7, 8, 16, 32])) for p in SHAPES}
     zeros: Any = {p: jnp.float32(rng.choice([0.0, 0.5, 0.9])) for p in SHAPES}
     sizes: Any = {p: jnp.int32(rng.integers(2, 65)) for p in SHAPES}
-    plan = jc.Plan(channels=channels, **KINDS[kind])
+    plan = jc.Plan(channels=channels, **KINDS[kind][1])
     if kind == "joint":
         ranks = {
             p: jnp.asarray([rng.integers(1, n + 1) for n in basis.full], jnp.int32)
@@ -92,10 +90,8 @@ def plan_of(kind: str, seed: int) -> jc.Plan:
         return plan.replace(weight_bits=bits, sparsity=zeros, ranks=ranks)
     if kind == "kernels":
         kernels = {p: jnp.float32(rng.choice([0.0, 0.4, 0.8])) for p in "ab"}
-        return plan.replace(weight_bits=bits, kernel_sparsity=kernels)
-    if kind == "one threshold":
         zeros = dict.fromkeys(zeros, jnp.float32(rng.choice([0.5, 0.9])))
-        return plan.replace(weight_bits=bits, sparsity=zeros)
+        return plan.replace(weight_bits=bits, kernel_sparsity=kernels, sparsity=zeros)
     if "codebook" in kind:
         if kind == "one codebook":
             sizes = dict.fromkeys(sizes, sizes["a"])
@@ -108,15 +104,16 @@ def test_every_coding_stores_what_is_there_and_is_estimated_within_2_percent(kin
     for seed in range(3):
         plan = plan_of(kind, seed)
         values, coding = coded_parameters(NETWORK, plan)
-        for how, size in zip(CODINGS, SIZES(plan), strict=True):
+        for how in CODINGS:
             header, payload = encode(values, coding, how)
             found = {path: (leaf, code) for path, leaf, code in decode(header, payload)}
             assert [*found] == [*values]
             for path, (leaf, code) in found.items():
                 np.testing.assert_array_equal(leaf, values[path])
                 assert code.bits == coding[path].bits
+        for how in KINDS[kind][0]:
             real = parameter_bytes(values, coding, how)
-            assert float(size) == pytest.approx(real, rel=0.02), (how, seed)
+            assert float(SIZES[how](plan)) == pytest.approx(real, rel=0.02), (how, seed)
 
 
 def test_one_codebook_is_stored_once() -> None:
@@ -135,7 +132,9 @@ def test_fewer_bits_never_cost_more_in_any_coding(kind: str) -> None:
         stored = coded_parameters(NETWORK, plan)
         real = np.asarray([parameter_bytes(*stored, how) for how in CODINGS])
         assert (real > before).all()
-        np.testing.assert_allclose(SIZES(plan), real, rtol=0.02)
+        for how in KINDS[kind][0]:
+            found = parameter_bytes(*stored, how)
+            assert float(SIZES[how](plan)) == pytest.approx(found, rel=0.02), (how, bits)
         before = real
     at_one = coded_parameters(
         NETWORK, plan.replace(weight_bits={p: jnp.int32(1) for p in SHAPES})
@@ -145,12 +144,12 @@ def test_fewer_bits_never_cost_more_in_any_coding(kind: str) -> None:
 
 
 def test_more_zeros_never_cost_more() -> None:
-    before = np.full(len(CODINGS), np.inf)
+    before = np.inf
     for share in (0.0, 0.5, 0.75, 0.9, 0.97):
         plan = jc.Plan(
             weight_bits={p: jnp.int32(4) for p in SHAPES},
             sparsity={p: jnp.float32(share) for p in SHAPES},
         )
-        after = np.asarray(SIZES(plan))
-        assert (after <= before).all() and after[-1] < before[-1]
+        after = float(SIZES["range"](plan))
+        assert after < before
         before = after
