@@ -61,7 +61,7 @@ def channels_of(rng: np.random.Generator, ranked: bool = True) -> Any:
 
 
 # Each kind is estimated in some codings (every one compiles for seconds), stored in all.
-KINDS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+KINDS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "bits": (("range", "csr"), {}),
     "one scale": (("huffman",), {"granularity": "tensor", "scale_by": "max"}),
     "joint": (("csr",), {"granularity": "tensor", "scale_by": "percentile"}),
