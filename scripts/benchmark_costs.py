@@ -1,11 +1,17 @@
 """Times all costs of 256 plans in one compiled program, on one core.
 
-python scripts/benchmark_costs.py [--plans 256]
+python scripts/benchmark_costs.py [--plans 256] [--spaces bits joint]
+
+In the space "bits" a plan removes channels and chooses bits: all that is counted of the
+weights is prepared once, and the plans are a batch. In the space "joint" it also chooses
+ranks, zeros and codebooks: every plan codes the weights anew, and the plans are costed one
+after the other, as a search does it.
 """
 
 import argparse
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 # Before JAX starts its threads.
@@ -68,44 +74,60 @@ def vgg16() -> jc.Network:
     return jc.trace(apply, params, IMAGES)
 
 
+def space_of(name: str, network: jc.Network) -> jc.Space:
+    if name == "bits":
+        kinds = (jc.genes.ChannelCount(), jc.genes.WeightBits((2, 4, 8)))
+    else:
+        zeros = jc.genes.Sparsity((0.0, 0.5, 0.9))
+        book = jc.genes.Codebook((4, 16, 64))
+        kinds = (jc.genes.ChannelCount(), jc.genes.Rank(), zeros, book)
+    return jc.Space(network, kinds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="All costs of many plans.")
     parser.add_argument("--plans", type=int, default=256)
-    every = ["ResNet-20", "ResNet-56", "VGG-16"]
-    parser.add_argument("--networks", nargs="+", choices=every, default=every)
+    names = ["ResNet-20", "ResNet-56", "VGG-16"]
+    parser.add_argument("--networks", nargs="+", choices=names, default=names)
+    parser.add_argument("--spaces", nargs="+", choices=["bits", "joint"], default=["bits"])
     given = parser.parse_args()
     made = {"ResNet-20": lambda: resnet(20), "ResNet-56": lambda: resnet(56)}
     for name in given.networks:
         network = made.get(name, vgg16)()
-        kinds = (jc.genes.ChannelCount(), jc.genes.WeightBits((2, 4, 8)))
-        space = jc.Space(network, kinds)
-        genotypes = space.sample(jax.random.key(0), given.plans)
-        for label, costs in (("without size", COSTS), ("all costs", (*COSTS, Size()))):
-            report(name, label, network, space, genotypes, costs)
+        for kind in given.spaces:
+            space = space_of(kind, network)
+            genotypes = space.sample(jax.random.key(0), given.plans)
+            every = jax.vmap if kind == "bits" else in_turn
+            for label, costs in (("without size", COSTS), ("all costs", (*COSTS, Size()))):
+                report(f"{name}, {kind}, {label}", network, space, genotypes, costs, every)
         if name == "VGG-16":
             baselines = [f"{Energy(d).baseline(network):.3f}" for d in DATAFLOWS]
             print(f"{name}: 32-bit float, one memory: {', '.join(baselines)} mJ")
 
 
+def in_turn(one: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Array], jax.Array]:
+    return lambda genotypes: jax.lax.map(one, genotypes)
+
+
 def report(
-    name: str,
     label: str,
     network: jc.Network,
     space: jc.Space,
     genotypes: jax.Array,
     costs: tuple[Cost, ...],
+    every: Callable[..., Any],
 ) -> None:
     def one(genotype: jax.Array) -> jax.Array:
         plan = space.decode(genotype)
         return jnp.stack([cost(network, plan) for cost in costs])
 
-    run = jax.jit(jax.vmap(one))
+    run = jax.jit(every(one))
     began = time.perf_counter()
     jax.block_until_ready(run(genotypes))
     compiled = time.perf_counter() - began
     plan = 1e3 * fastest([lambda: run(genotypes)], repeats=5)[0] / len(genotypes)
     figures = f"{plan:.4f} ms a plan, compiled in {compiled:.1f} s"
-    print(f"{name}, {label}: {figures}", flush=True)
+    print(f"{label}: {figures}", flush=True)
 
 
 if __name__ == "__main__":

@@ -130,8 +130,8 @@ def save(
         path: of the file, `.jcz` by custom; an existing one is replaced.
         network: from `compact` (or any traced network: its parameters are then float32).
         metadata: anything that JSON holds.
-        coding: of the symbols: "dense", "csr", "coo", "huffman" or "range". With the last
-            two, a tensor that is smaller in dense coding is in that.
+        coding: of the symbols: "dense", "csr", "coo", "huffman" or "range". A tensor that
+            is smaller in dense coding is in that.
         execution: what the function computes with. "float32": every parameter. "packed":
             parameters of at most 8 bits stay codes in memory, and become float32 where
             they are used. "integer": as that, but where the layer's input is on a grid of

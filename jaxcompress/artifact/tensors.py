@@ -12,7 +12,6 @@ from jaxcompress.codings.manifest import EXECUTIONS, FORMAT, entry, header_bytes
 from jaxcompress.codings.tensor import Coding, grid_size, values_of
 
 SPARSE = ("csr", "coo")  # codings that store the positions of what is not zero
-ENTROPY = ("huffman", "range")  # codings with a model in front: a small tensor is dense
 CODED_BITS = range(1, 17)
 # What a reader makes room for. Of a symbol that is alone a coder stores nothing: without
 # a bound on how many entries come out of a byte a few bytes could fill any memory.
@@ -31,8 +30,7 @@ def encode(
     Args:
         leaves: by path, in the order in which the function takes them.
         coding: by path; a parameter that is not named is stored as it is.
-        how: out of `codings.CODINGS`; with an entropy coding, tensors that are smaller
-            without one go without.
+        how: out of `codings.CODINGS`; tensors that are smaller in "dense" are in that.
         execution: how the function takes them, out of `EXECUTIONS`.
     """
     if how not in codings.CODINGS:
@@ -70,9 +68,8 @@ def _symbols(leaf: np.ndarray, code: Coding, how: str) -> tuple[str, bytes, bool
     """Returns the coding that was taken ("" for none), its bytes, if it has a mask."""
     if code.codes is None and (code.nonzero is None or how == "dense"):
         return "", b"", False
-    tried = [how, "dense"] if how in ENTROPY else [how]
     found = []
-    for name in tried:
+    for name in dict.fromkeys((how, "dense")):
         symbols, kept = code.symbols(leaf.shape, name in SPARSE)
         data = codings.encode(name, symbols, code.alphabet, kept)
         found.append((name, data, kept is not None))

@@ -2,7 +2,7 @@
 
 from jaxcompress.codings.counts import low_bits
 from jaxcompress.codings.encode import CODINGS, coded_bits, decode, encode, read
-from jaxcompress.codings.escapes import escapes
+from jaxcompress.codings.escapes import escapes, expected_escapes
 from jaxcompress.codings.histogram import histogram
 from jaxcompress.codings.stream import Reader
 
@@ -13,6 +13,7 @@ __all__ = [
     "decode",
     "encode",
     "escapes",
+    "expected_escapes",
     "histogram",
     "low_bits",
     "read",

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import jax
@@ -15,18 +14,12 @@ from jaxcompress.codings.manifest import entry, header_bytes, manifest
 from jaxcompress.codings.tensor import Coding
 from jaxcompress.compress import Coded, Counts, code, coded_paths, counts
 from jaxcompress.network import Network
-from jaxcompress.objectives.histograms import (
-    WIDTH,
-    alphabet,
-    from_tables,
-    symbol,
-    table,
-)
+from jaxcompress.objectives.cells import Cells, cells
+from jaxcompress.objectives.histograms import WIDTH, alphabet, from_cells, symbol
 from jaxcompress.objectives.objective import Cost
 from jaxcompress.space import Plan
 
 SPARSE = ("csr", "coo")
-ENTROPY = ("huffman", "range")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +39,7 @@ class Size(Cost):
 
     coding: str = "range"
     params: Any = None
-    _tables: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _cells: dict[Any, Any] = field(default_factory=dict, repr=False)
     name = "size"
     unit = "bytes"
 
@@ -74,16 +67,7 @@ class Size(Cost):
     ) -> Float[Array, " tensors"]:
         sizes = jnp.zeros(len(coded.parts), jnp.float32)
         for places, found in self._symbols(network, plan, coded):
-            columns = [found.histogram, found.total, found.alphabet]
-            if found.escapes is not None:
-                columns.append(found.escapes)
-            tried = {self.coding}
-            if self.coding in ENTROPY:
-                tried.add("dense")
-            bits = [
-                jax.vmap(partial(_bits, how, found.masked))(*columns)
-                for how in sorted(tried)
-            ]
+            bits = [found.bits(how) for how in dict.fromkeys((self.coding, "dense"))]
             least = jnp.min(jnp.stack(bits), axis=0)
             size = jnp.where(found.plain, 0.0, least / 8.0) + found.extra
             sizes = sizes.at[np.asarray(places, int)].set(size)
@@ -97,11 +81,12 @@ class Size(Cost):
             return []
         if not (plan.codebook_sizes or plan.sparsity or plan.kernel_sparsity or plan.ranks):
             alive = network.alive(plan.channels, plan.blocks)
-            tables = self._prepared(network, plan)
-            rows = [tables[part.path] for part in coded.parts]
-            found = from_tables(network, coded, rows, alive)
+            prepared = self._prepared(network, plan)
+            tensors = [prepared[part.path] for part in coded.parts]
+            found, gaps = from_cells(network, coded, tensors, alive, plan.scale_by)
             found = _without_zero(coded, found, self.coding)
-            return [(range(len(coded.parts)), _from_grid(coded, found, self.coding))]
+            grids = _from_grid(coded, found, self.coding, gaps=gaps)
+            return [(range(len(coded.parts)), grids)]
         exact = code(network, plan, self.params)
         alike: dict[tuple[bool, bool], list[int]] = {}
         for place, part in enumerate(coded.parts):
@@ -113,15 +98,15 @@ class Size(Cost):
             for (_, zeros), places in alike.items()
         ]
 
-    def _prepared(self, network: Network, plan: Plan) -> dict[str, np.ndarray]:
+    def _prepared(self, network: Network, plan: Plan) -> dict[str, Cells]:
         key = (network, plan.granularity, plan.scale_by)
-        known = self._tables.setdefault(key, {})
+        known = self._cells.setdefault(key, {})
         leaves = network.leaves(self.params)
         axes = {layer.weight: layer.out_axes for layer in network.layers}
         for path in plan.weight_bits:
             if path not in known:
                 weight = np.asarray(leaves[path])
-                known[path] = table(weight, axes[path], plan.granularity, plan.scale_by)
+                known[path] = cells(weight, axes[path], plan.granularity, plan.scale_by)
         return known
 
 
@@ -132,19 +117,35 @@ class _Symbols:
     Attributes:
         histogram: of the kept positions' symbols, float32 [tensors, WIDTH].
         total: positions; alphabet: how many symbols there are.
-        masked: whether some positions may have no symbol.
+        marks: as many are told apart by "dense": what has no symbol may need one more.
+        masked: whether some positions may have no symbol, to the entropy codings.
         plain: whether there are no symbols to store.
-        escapes: of "csr", as `codings.escapes` counts them; None: as expected of chance.
+        escapes: of "csr", as `codings.escapes` counts them; None for other codings.
         extra: bytes of scales, codebook or plain values.
     """
 
     histogram: Float[Array, "tensors WIDTH"]
     total: Float[Array, " tensors"]
     alphabet: Int[Array, " tensors"]
+    marks: Int[Array, " tensors"]
     masked: bool
     plain: Bool[Array, " tensors"]
     extra: Float[Array, " tensors"]
     escapes: Float[Array, "tensors 7"] | None = None
+
+    def bits(self, how: str) -> Float[Array, " tensors"]:
+        """Returns how many bits the symbols take in a coding."""
+        masked, symbols = self.masked, self.alphabet
+        if how == "dense":
+            masked, symbols = False, self.marks
+        columns = [self.histogram, self.total, symbols]
+        if self.escapes is not None:
+            columns.append(self.escapes)
+
+        def size(found: Array, total: Array, symbols: Array, *gaps: Array) -> Array:
+            return coded_bits(how, found, total, symbols, masked, *gaps)
+
+        return jax.vmap(size)(*columns)
 
 
 def _from_grid(
@@ -160,7 +161,6 @@ def _from_grid(
         found: of all entries; of "csr" and "coo" without those that are zero.
         zeros: whether a plan may set entries to zero.
     """
-    sparse = coding in SPARSE
     zeros = zeros and coding != "dense"  # there plain zeros are stored like any number
     exact = counts.bits >= 32
     entries = counts.entries.astype(jnp.float32)
@@ -172,7 +172,8 @@ def _from_grid(
     extra = jnp.where(exact, values, 4.0 * counts.scales.astype(jnp.float32))
     plain = exact & (counts.nonzero == counts.entries) if zeros else exact
     symbols = alphabet(counts.bits)
-    return _Symbols(found, entries, symbols, sparse or zeros, plain, extra, gaps)
+    marks = symbols + (exact & (counts.nonzero < counts.entries))
+    return _Symbols(found, entries, symbols, marks, zeros, plain, extra, gaps)
 
 
 def _without_zero(
@@ -216,14 +217,9 @@ def _exact(
         first = next(iter(plan.codebook_sizes))
         book = jnp.where(np.asarray([p.path == first for p in counts.parts]), book, 0.0)
     total = counts.entries.astype(jnp.float32)
+    marks = sizes + (counts.nonzero < counts.entries)
     never = jnp.zeros(len(coded), bool)
-    return _Symbols(found, total, sizes, zeros, never, book, escaped)
-
-
-def _bits(
-    how: str, masked: bool, found: Array, total: Array, symbols: Array, *gaps: Array
-) -> Array:
-    return coded_bits(how, found, total, symbols, masked, *gaps)
+    return _Symbols(found, total, sizes, marks, zeros, never, book, escaped)
 
 
 def _dense(counts: Counts) -> Float[Array, " tensors"]:

@@ -20,8 +20,8 @@ SCALES = ("least_squares", "max", "percentile")
 PERCENTILE = 99.0  # of magnitudes, of the scale of that name
 
 # Half the number of steps of a grid, by bits; exp2 is inexact on CPU, a table is not.
-_STEPS = np.asarray([0, 1] + [2 ** (b - 1) - 1 for b in range(2, 17)], np.float32)
-_SHRINKS = np.linspace(0.2, 1.0, 33, dtype=np.float32)
+STEPS = np.asarray([0, 1] + [2 ** (b - 1) - 1 for b in range(2, 17)], np.float32)
+SHRINKS = np.linspace(0.2, 1.0, 33, dtype=np.float32)  # ranges tried, of the largest
 
 
 @no_type_check  # as a pytree it holds whatever it is mapped to
@@ -72,7 +72,7 @@ def quantize(
     """
     axes = tuple(d for d in range(weights.ndim) if d not in channel_axes)
     magnitude = jnp.where(kept, jnp.abs(weights), 0.0)
-    steps = jnp.asarray(_STEPS)[jnp.minimum(bits, 16)]
+    steps = jnp.asarray(STEPS)[jnp.minimum(bits, 16)]
     binary = jnp.where(weights < 0.0, -1.0, 1.0)
     if scale_by == "percentile":
         found = jnp.where(kept, magnitude, jnp.nan)
@@ -110,8 +110,8 @@ def _best_shrink(
         return jnp.sum(jnp.square(error), axis=axes, keepdims=True)
 
     # A loop, not a batch: the candidates never stand in memory side by side.
-    losses = lax.map(loss_at, jnp.asarray(_SHRINKS))
-    return jnp.asarray(_SHRINKS)[jnp.argmin(losses, axis=0)]
+    losses = lax.map(loss_at, jnp.asarray(SHRINKS))
+    return jnp.asarray(SHRINKS)[jnp.argmin(losses, axis=0)]
 
 
 def _fitted(
