@@ -119,7 +119,8 @@ def _largest(
     sizes: np.ndarray, by_line: bool, by_place: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the largest entries of each scale, their lines and their places."""
-    lines, places = np.indices(sizes.shape, np.int32, sparse=True)
+    lines = np.arange(sizes.shape[0], dtype=np.int32)[:, None]
+    places = np.arange(sizes.shape[1], dtype=np.int32)
     grids = [np.broadcast_to(grid, sizes.shape) for grid in (sizes, lines, places)]
     if by_place:
         grids = [grid.T for grid in grids]
@@ -130,5 +131,5 @@ def _largest(
     found = np.argpartition(-grids[0], listed - 1, axis=1)[:, :listed]
     order = np.argsort(-np.take_along_axis(grids[0], found, axis=1), axis=1)
     found = np.take_along_axis(found, order, axis=1)
-    sizes, lines, places = (np.take_along_axis(grid, found, axis=1) for grid in grids)
+    sizes, lines, places = [np.take_along_axis(grid, found, axis=1) for grid in grids]
     return sizes, lines, places

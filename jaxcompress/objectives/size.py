@@ -48,7 +48,7 @@ class Size(Cost):
             raise ValueError(f"Size: coding is {self.coding!r}; allowed: {tuple(CODINGS)}")
 
     def __call__(self, network: Network, plan: Plan) -> Float[Array, ""]:
-        tensors = counts(network, plan)
+        tensors = counts(network, plan, self.params)
         paths = coded_paths(plan)
         places = [i for i, part in enumerate(tensors.parts) if part.path in paths]
         coded = tensors.of(places)
