@@ -221,7 +221,8 @@ class SearchConfig(Section):
         default=None,
         gt=0,
         lt=1,
-        description="with which confidence racing stops, such as 0.95; none: no racing",
+        description="confidence of each stop of racing, > 0 and < 1, such as 0.95; "
+        "none: no racing",
     )
     checkpoint_every: int = Field(
         default=5, ge=1, description="generations from one checkpoint to the next, >= 1"

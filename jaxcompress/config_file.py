@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from jaxcompress.config import Config
+from jaxcompress.whole_file import write_whole
 
 
 def bundled(folder: str) -> dict[str, Path]:
@@ -69,11 +70,4 @@ def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 def write(config: Config, path: Path) -> None:
     """Writes a configuration, complete, so that it can be run again."""
     tree = config.model_dump(mode="json")
-    write_whole(path, yaml.safe_dump(tree, sort_keys=False))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file that is there whole or not at all, also if the process is killed."""
-    half = path.with_name(f"{path.name}.half")
-    half.write_text(text, encoding="utf-8")
-    half.replace(path)
+    write_whole(path, yaml.safe_dump(tree, sort_keys=False).encode())

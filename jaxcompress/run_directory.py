@@ -16,9 +16,10 @@ import jax.tree_util as jtu
 import numpy as np
 
 from jaxcompress.config import Config
-from jaxcompress.config_file import read, write, write_whole
+from jaxcompress.config_file import read, write
 from jaxcompress.processes import from_first, is_first
 from jaxcompress.search import Checkpoints, locked
+from jaxcompress.whole_file import write_whole
 
 CHECKPOINTS = "checkpoints"
 MAY_GROW = "search.generations"
@@ -82,7 +83,7 @@ class RunDirectory:
 
         def whole() -> str:
             if not (self.path / name).exists():
-                write_whole(self.path / name, compute())
+                write_whole(self.path / name, compute().encode())
             return (self.path / name).read_text(encoding="utf-8")
 
         return from_first(whole)

@@ -32,6 +32,7 @@ import numpy as np
 from published_networks import (
     DATA,
     RESULTS,
+    Published,
     correct,
     published,
     saved,
@@ -137,6 +138,17 @@ def medians(calls: Sequence[Callable[[], Any]], rounds: int) -> list[float]:
     return [statistics.median(found) for found in taken]
 
 
+def latencies(
+    files: Sequence[jc.Artifact], given: Published, rounds: int
+) -> list[list[float]]:
+    """Returns the median milliseconds of each file at each size in `BATCHES`."""
+    columns = []
+    for batch in BATCHES:
+        x = jnp.asarray(given.test.first(batch)[0])
+        columns.append(medians([partial(file, x) for file in files], rounds))
+    return [[*row] for row in zip(*columns, strict=True)]
+
+
 LOADING = """
 import sys
 from pathlib import Path
@@ -224,15 +236,11 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
                 "test": correct(file, given.test) / given.test.count,
                 "macs": small.macs,
                 "sizes": sizes(small),
-                "ms": [],
             }
         )
         print(entries[-1], flush=True)
-    for batch in BATCHES:
-        x = jnp.asarray(given.test.first(batch)[0])
-        times = medians([partial(file, x) for file in files], arguments.rounds)
-        for entry, milliseconds in zip(entries, times, strict=True):
-            entry["ms"].append(milliseconds)
+    for entry, row in zip(entries, latencies(files, given, arguments.rounds), strict=True):
+        entry["ms"] = row
     return {
         "network": NETWORK,
         "test_images": given.test.count,

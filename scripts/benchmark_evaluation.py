@@ -26,12 +26,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from published_networks import RESULTS, command, versions, write
+from untrained import untrained
 
 import jaxcompress as jc
-from jaxcompress.data import Task
-from jaxcompress.models import ResNet, as_function
 from jaxcompress.search import batches
 
 SIZES = (25, 50, 100, 250, 500, 1000)
@@ -59,15 +57,8 @@ def medians(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]
 
 def evaluations(given: argparse.Namespace) -> dict[str, Any]:
     """Returns images a second of every way."""
-    module = ResNet(Task((32, 32, 3), 10), 20, rngs=nnx.Rngs(0))
-    apply, params = as_function(module)
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(given.images, 32, 32, 3)).astype(np.float32)
-    y = rng.integers(0, 10, given.images).astype(np.int32)
-    network = jc.trace(apply, params, x[:2])
-    joint = jc.Space(
-        network, (jc.genes.ChannelCount(), jc.genes.WeightBits((2, 3, 4, 6, 8)))
-    )
+    known = untrained(given.images)
+    network, joint, x, y = known.network, known.joint, known.inputs, known.targets
     pruning = jc.Space(network, (jc.genes.ChannelCount(),))
 
     def engine(
@@ -84,14 +75,16 @@ def evaluations(given: argparse.Namespace) -> dict[str, Any]:
         )
         return evaluate, lambda: evaluate(rows).objectives
 
-    run = jax.jit(apply)
+    run = jax.jit(network.apply)
     ways: dict[str, Callable[[], Any]] = {}
     forwards: dict[str, int] = {}
     for size in SIZES:
         parts = jnp.asarray(x[: given.images // size * size]).reshape(
             -1, size, *x.shape[1:]
         )
-        ways[f"one network, batch {size}"] = lambda p=parts: [run(params, b) for b in p]
+        ways[f"one network, batch {size}"] = lambda p=parts: [
+            run(network.params, b) for b in p
+        ]
         forwards[f"one network, batch {size}"] = parts.shape[0] * size
     evaluators = {}
     several = min(len(jax.devices()), given.devices)

@@ -14,21 +14,17 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from benchmark_artifact import medians
+from benchmark_artifact import BATCHES, NETWORK, latencies
 from published_networks import DATA, RESULTS, command, correct, published, versions, write
 
 import jaxcompress as jc
 from jaxcompress import data
 
-NETWORK = "resnet20_cifar10"
-BATCHES = (1, 256)
 CALIBRATION = 512
 HEADS = (
     *("plan", "execution", "layers", "file, bytes", "test, %"),
@@ -110,15 +106,11 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
                         "arguments": held,
                         "planned": planned,
                         "process": process,
-                        "ms": [],
                     }
                 )
                 print(entries[-1], flush=True)
-    for batch in BATCHES:
-        x = jnp.asarray(given.test.first(batch)[0])
-        times = medians([partial(file, x) for file in files], arguments.rounds)
-        for entry, milliseconds in zip(entries, times, strict=True):
-            entry["ms"].append(milliseconds)
+    for entry, row in zip(entries, latencies(files, given, arguments.rounds), strict=True):
+        entry["ms"] = row
     return {
         "network": NETWORK,
         "test_images": given.test.count,

@@ -23,13 +23,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
 from published_networks import RESULTS, command, versions, write
 from run_local import start
+from untrained import untrained
 
 import jaxcompress as jc
-from jaxcompress.data import Task
-from jaxcompress.models import ResNet, as_function
 from jaxcompress.processes import is_first, joined
 
 CURVE = ((1, 1), (1, 2), (1, 4), (1, 8), (2, 2), (4, 2))  # processes, devices of each
@@ -66,20 +64,20 @@ class Group:
 def work(given: argparse.Namespace) -> None:
     """One process of a group."""
     with joined(given.coordinator, given.processes, given.process_id, detect=False):
-        module = ResNet(Task((32, 32, 3), 10), 20, rngs=nnx.Rngs(0))
-        apply, params = as_function(module)
-        rng = np.random.default_rng(0)
-        x = rng.normal(size=(given.images, 32, 32, 3)).astype(np.float32)
-        y = rng.integers(0, 10, given.images).astype(np.int32)
-        network = jc.trace(apply, params, x[:2])
-        kinds = (jc.genes.ChannelCount(), jc.genes.WeightBits((2, 3, 4, 6, 8)))
-        space = jc.Space(network, kinds)
+        known = untrained(given.images)
         mesh = None
         if jax.device_count() > 1:
             mesh = jax.make_mesh((jax.device_count(),), ("population",))
         goals = (jc.objectives.Error(), jc.objectives.Macs())
-        evaluate = jc.Evaluator(network, space, goals, inputs=x, targets=y, mesh=mesh)
-        rows = np.asarray(space.sample(jax.random.key(0), given.rows))
+        evaluate = jc.Evaluator(
+            known.network,
+            known.joint,
+            goals,
+            inputs=known.inputs,
+            targets=known.targets,
+            mesh=mesh,
+        )
+        rows = np.asarray(known.joint.sample(jax.random.key(0), given.rows))
         for _ in sys.stdin:
             began = time.perf_counter()
             evaluate(rows)

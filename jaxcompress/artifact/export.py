@@ -12,11 +12,12 @@ import numpy as np
 from jaxcompress.artifact.as_onnx import as_onnx
 from jaxcompress.artifact.as_safetensors import as_safetensors
 from jaxcompress.artifact.as_stablehlo import as_stablehlo
-from jaxcompress.artifact.file import Artifact, write_whole
+from jaxcompress.artifact.file import Artifact
 from jaxcompress.artifact.program import PLATFORMS, flat
 from jaxcompress.artifact.whole_bytes import Stored, stored
 from jaxcompress.codings.tensor import Coding
 from jaxcompress.network import Network
+from jaxcompress.whole_file import write_whole
 
 SUFFIXES = (".safetensors", ".stablehlo", ".onnx")
 

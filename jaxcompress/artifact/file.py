@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from jaxcompress.codings.container import join, split
 from jaxcompress.codings.manifest import CHECKSUM, packed, unpacked
 from jaxcompress.codings.tensor import Coding
 from jaxcompress.network import Network
+from jaxcompress.whole_file import write_whole
 
 LARGEST_JSON = 1 << 22  # bytes of the header, and of the metadata, unpacked
 
@@ -231,21 +231,6 @@ def _layers(given: Any) -> tuple[SavedLayer, ...]:
     ):
         raise ArtifactError("the metadata list layers that cannot be")
     return tuple(SavedLayer(*layer) for layer in given)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file beside the one of that name, then puts it in its place."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _checksum(*parts: bytes | memoryview) -> bytes:

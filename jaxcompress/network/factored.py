@@ -1,12 +1,13 @@
 """Low-rank weights: a contraction with a product of small weights instead of one."""
 
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
 
 from jaxcompress.annotations import Array, Float
 from jaxcompress.network.primitives.contraction import dot_axes
+from jaxcompress.network.primitives.rule import Use
 
 
 class Matrix(NamedTuple):
@@ -38,22 +39,12 @@ class Tucker(NamedTuple):
 Factors = Matrix | Tucker
 
 
-@runtime_checkable
-class Site(Protocol):
-    """A step, as it is seen here."""
-
-    @property
-    def primitive(self) -> Any: ...
-    @property
-    def params(self) -> dict[str, Any]: ...
-
-
 def is_factors(value: Any) -> bool:
     """Returns whether a node of a parameter pytree stands for one weight."""
     return isinstance(value, Matrix | Tucker)
 
 
-def contract(site: Site, operands: list[Any]) -> Array:
+def contract(site: Use, operands: list[Any]) -> Array:
     """Runs a convolution or dot one of whose operands is a product of weights."""
     if site.primitive.name == "dot_general":
         return _dot(site, operands)
@@ -72,14 +63,14 @@ def _mixed(x: Array, matrix: Array, axis: int) -> Array:
     return jnp.moveaxis(y, -1, axis)
 
 
-def _convolution(site: Site, x: Array, factors: Matrix) -> Array:
+def _convolution(site: Use, x: Array, factors: Matrix) -> Array:
     spec = site.params["dimension_numbers"]
     out = spec.rhs_spec[0]
     y = site.primitive.bind(x, jnp.moveaxis(factors.left, -1, out), **site.params)
     return _mixed(y, factors.right, spec.out_spec[1])
 
 
-def _dot(site: Site, operands: list[Any]) -> Array:
+def _dot(site: Use, operands: list[Any]) -> Array:
     place = next(i for i, operand in enumerate(operands) if is_factors(operand))
     x, (left, right) = operands[1 - place], operands[place]
     contracted, _ = dot_axes(site.params)

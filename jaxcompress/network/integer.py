@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,19 +12,10 @@ from jax import lax
 from jaxcompress.annotations import Array, Float
 from jaxcompress.network.coded import Codes, whole
 from jaxcompress.network.primitives.contraction import dot_axes
+from jaxcompress.network.primitives.rule import Use
 
 _LARGEST = 127  # int8
 _SHIFT = 128  # what brings codes 0..255 into int8
-
-
-@runtime_checkable
-class Site(Protocol):
-    """A step, as it is seen here."""
-
-    @property
-    def primitive(self) -> Any: ...
-    @property
-    def params(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +33,7 @@ class Activations:
     steps: int
 
 
-def is_exact(site: Site, weight: Codes, place: int, steps: int) -> bool:
+def is_exact(site: Use, weight: Codes, place: int, steps: int) -> bool:
     """Returns whether a layer may multiply codes, and all sums fit in int32.
 
     Args:
@@ -64,7 +55,7 @@ def is_exact(site: Site, weight: Codes, place: int, steps: int) -> bool:
 
 
 def multiply(
-    site: Site, operands: list[Any], run: Callable[[dict[str, Any], list[Any]], Any]
+    site: Use, operands: list[Any], run: Callable[[dict[str, Any], list[Any]], Any]
 ) -> Float[Array, "..."]:
     """Runs a convolution or dot of `Activations` and `Codes` as int8 x int8 -> int32.
 
@@ -104,7 +95,7 @@ def multiply(
     return total.astype(jnp.float32) * (scale * outward(weight.table, place))
 
 
-def _outer(site: Site, place: int, rank: int) -> dict[int, int] | None:
+def _outer(site: Use, place: int, rank: int) -> dict[int, int] | None:
     """Returns which axis of the result each axis of an operand is that is not summed over.
 
     A convolution sums over all of its input but the batch. None: there are axes that both

@@ -75,7 +75,7 @@ class Space:
                 self._fixed.append((part.start + members, count))
         plan = jax.eval_shape(self._checked, self.dense)
         redundant = any(getattr(gene, "redundant", False) for gene in self._bound)
-        self._canonical = not (redundant or plan.blocks)
+        self._always_canonical = not (redundant or plan.blocks)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -129,7 +129,7 @@ class Space:
         It is the one that its plan encodes to; genes that decide about nothing that is
         left (in a removed block) compress least.
         """
-        if self._canonical:
+        if self._always_canonical:
             return genotype
         plan = self.decode(genotype)
         genotype = self.encode(plan)
@@ -142,7 +142,7 @@ class Space:
         self, genotypes: Int[np.ndarray, "n genes"]
     ) -> Int[np.ndarray, "n genes"]:
         """Returns the canonical form of genotypes on the host; any n, one program."""
-        if self._canonical:
+        if self._always_canonical:
             return genotypes
         rows = [np.asarray(self._one_canonical(genotype)) for genotype in genotypes]
         return np.stack(rows) if rows else genotypes

@@ -99,14 +99,7 @@ def plan_of(kind: str, seed: int) -> jc.Plan:
     return plan.replace(weight_bits=bits)
 
 
-# The others take half a minute to compile.
-IN_CI = ("bits", "kernels", "one codebook")
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [pytest.param(k, marks=() if k in IN_CI else pytest.mark.slow) for k in KINDS],
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_coding_stores_what_is_there_and_is_estimated_within_2_percent(kind) -> None:
     for seed in range(3):
         plan = plan_of(kind, seed)

@@ -27,13 +27,19 @@ class Sizes(Protocol):
 
 
 @runtime_checkable
-class Site(Protocol):
-    """One use of a primitive, as a rebuild rule sees it."""
+class Use(Protocol):
+    """One use of a primitive."""
 
     @property
     def primitive(self) -> Any: ...
     @property
     def params(self) -> dict[str, Any]: ...
+
+
+@runtime_checkable
+class Site(Use, Protocol):
+    """One use of a primitive, as a rebuild rule sees it."""
+
     @property
     def ins(self) -> Sequence[Axes]: ...
     @property

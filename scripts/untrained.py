@@ -1,0 +1,37 @@
+"""A network with random weights and images, for scripts that look at time alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from flax import nnx
+
+import jaxcompress as jc
+from jaxcompress.data import Task
+from jaxcompress.models import ResNet, as_function
+
+
+@dataclass(frozen=True, eq=False)
+class Untrained:
+    """ResNet-20 for CIFAR-10.
+
+    Attributes:
+        inputs: float32 [N, 32, 32, 3]; targets: int32 [N].
+        joint: a space of channels and bits.
+    """
+
+    network: jc.Network
+    joint: jc.Space
+    inputs: np.ndarray
+    targets: np.ndarray
+
+
+def untrained(images: int) -> Untrained:
+    """Returns the network with so many images."""
+    module = ResNet(Task((32, 32, 3), 10), 20, rngs=nnx.Rngs(0))
+    apply, params = as_function(module)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(images, 32, 32, 3)).astype(np.float32)
+    y = rng.integers(0, 10, images).astype(np.int32)
+    network = jc.trace(apply, params, x[:2])
+    kinds = (jc.genes.ChannelCount(), jc.genes.WeightBits((2, 3, 4, 6, 8)))
+    return Untrained(network, jc.Space(network, kinds), x, y)
