@@ -173,6 +173,23 @@ class TuneConfig(Section):
     )
     temperature: float = Field(default=2.0, gt=0, description="of the distillation, > 0")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="in [0, 1)")
+    ema: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of the average of the weights that a step keeps, such as 0.999; "
+        "0: the last weights are taken",
+    )
+    batch_norm: Literal["fixed", "trained"] = Field(
+        default="fixed",
+        description="statistics of batch norm: fixed, or trained: those of the batch, and "
+        "the averages follow; only fixed before a search",
+    )
+    scales: Literal["fitted", "learned"] = Field(
+        default="fitted",
+        description="of weights and activations: fitted at every step, or learned with "
+        "the weights (LSQ); only fitted before a search",
+    )
     shift: int = Field(default=0, ge=0, description="random shift of images, pixels, >= 0")
     flip: bool = Field(default=False, description="mirror images at random, left to right")
     cutout: int = Field(

@@ -7,12 +7,14 @@ from flax import nnx
 
 import jaxcompress as jc
 from jaxcompress.data import Task
-from jaxcompress.models import ResNet, as_function
+from jaxcompress.models import VGG, ResNet, as_function
+
+NETWORKS = {"resnet20": (ResNet, 20), "resnet56": (ResNet, 56), "vgg16": (VGG, 16)}
 
 
 @dataclass(frozen=True, eq=False)
 class Untrained:
-    """ResNet-20 for CIFAR-10.
+    """One of `NETWORKS`, for CIFAR-10.
 
     Attributes:
         inputs: float32 [N, 32, 32, 3]; targets: int32 [N].
@@ -25,9 +27,10 @@ class Untrained:
     targets: np.ndarray
 
 
-def untrained(images: int) -> Untrained:
+def untrained(images: int, name: str = "resnet20") -> Untrained:
     """Returns the network with so many images."""
-    module = ResNet(Task((32, 32, 3), 10), 20, rngs=nnx.Rngs(0))
+    kind, depth = NETWORKS[name]
+    module = kind(Task((32, 32, 3), 10), depth, rngs=nnx.Rngs(0))
     apply, params = as_function(module)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(images, 32, 32, 3)).astype(np.float32)

@@ -1,7 +1,12 @@
 """A network under a plan: compressed parameters, masked forward, compact network."""
 
 from jaxcompress.compress.activations import calibrate
-from jaxcompress.compress.batch_norm import Normalisation, normalisations, reestimate
+from jaxcompress.compress.batch_norm import (
+    Normalisation,
+    normalisations,
+    reestimate,
+    with_batch_statistics,
+)
 from jaxcompress.compress.code import Coded, code, compress
 from jaxcompress.compress.compact import coded_parameters, compact, verify
 from jaxcompress.compress.counts import Counts, counts
@@ -38,5 +43,6 @@ __all__ = [
     "reestimate",
     "total",
     "verify",
+    "with_batch_statistics",
     "work",
 ]

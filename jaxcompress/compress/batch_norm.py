@@ -117,8 +117,29 @@ def reestimate(network: Network, plan: Plan, inputs: Any, params: PyTree = None)
         >>> compact(network, plan, params)  # doctest: +SKIP
     """
     params = network.params if params is None else params
+    if not normalisations(network):
+        return params
+    coded = compress(network, plan, params)
+    _, found = with_batch_statistics(network, plan, inputs, coded)
+    return network.unflatten(network.leaves(params) | found)
+
+
+def with_batch_statistics(
+    network: Network, plan: Plan, inputs: Any, params: PyTree
+) -> tuple[Any, dict[str, Array]]:
+    """Runs the network with the statistics of its inputs in the place of the averages.
+
+    What batch normalisation does in training: differentiable through the statistics.
+
+    Args:
+        plan, inputs: as of `reestimate`.
+        params: coded already.
+
+    Returns:
+        The outputs; and by path the mean or the biased variance of every normalisation.
+    """
     places = normalisations(network)
-    leaves = dict(network.leaves(params))
+    leaves = network.leaves(params)
     found: dict[str, Array] = {}
 
     def before(step: Step, operands: list[Any]) -> list[Any]:
@@ -141,10 +162,7 @@ def reestimate(network: Network, plan: Plan, inputs: Any, params: PyTree = None)
         moved = old + (wide - mean.reshape(shape)) * ratio
         return [moved.astype(x.dtype), old]
 
-    if not places:
-        return params
-    masked(network, plan, inputs, compress(network, plan, params), before)
-    return network.unflatten(leaves | found)
+    return masked(network, plan, inputs, params, before), found
 
 
 def _under(step: Step | None, leaf: Any) -> tuple[int, float] | None:

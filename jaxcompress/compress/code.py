@@ -88,7 +88,7 @@ def code(network: Network, plan: Plan, params: Any = None) -> dict[str, Coded]:
 def _on_grid(plan: Plan, part: Part, weight: Array, kept: Array) -> Coded:
     bits = jnp.asarray(plan.weight_bits.get(part.path, 32), jnp.int32)
     axes = part.out_axes if plan.granularity == "channel" else ()
-    found = quantize(weight, bits, kept, axes, plan.scale_by)
+    found = quantize(weight, bits, kept, axes, plan.scale_by, plan.scales.get(part.path))
     return Coded(
         codes=found.codes,
         scale=found.scale,
@@ -143,15 +143,18 @@ def compress(network: Network, plan: Plan, params: Any = None) -> Any:
 
     Returns:
         The parameter pytree; entries of removed channels hold values of no meaning. The
-        gradient passes straight through to `params`.
+        gradient passes straight through to `params`; where the plan gives scales, as
+        `transforms.on_grid` says.
     """
     leaves = network.leaves(params)
     values = {
         name: coded.values if name in leaves else jnp.where(coded.alive, coded.values, 0.0)
         for name, coded in code(network, plan, params).items()
     }
-    found = {
-        path: straight_through(leaves[path], joined(network, plan, path, values))
-        for path in coded_paths(plan)
+    found = {path: joined(network, plan, path, values) for path in coded_paths(plan)}
+    found |= {
+        path: straight_through(leaves[path], value)
+        for path, value in found.items()
+        if path not in plan.scales
     }
     return network.unflatten(leaves | found)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -200,6 +201,18 @@ class _Flattener:
         return self._emit(eqn, operands, outs, program)
 
 
+def _as_precise_as_asked(step: Step) -> Step:
+    """Returns a product with the precision of `jax.default_matmul_precision`.
+
+    It is that of the call and not of the trace; what the network itself asks for stays.
+    """
+    asked = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    if asked is None or step.params.get("precision", asked) is not None:
+        return step
+    precision = (lax.Precision(asked),) * 2
+    return replace(step, params=step.params | {"precision": precision})
+
+
 def _joined(origins: Sequence[Origin]) -> Origin:
     sources = frozenset().union(*(o.sources for o in origins))
     return Origin(any(o.driven for o in origins), sources)
@@ -248,6 +261,7 @@ class Interpreter:
         for step in program.steps:
             if step.index in self.cut.dead:
                 continue
+            step = _as_precise_as_asked(step)
             operands = [read(arg) for arg in step.args]
             if step.index in self.cut.bypassed:
                 env[step.results[0]] = operands[self.cut.bypassed[step.index]]

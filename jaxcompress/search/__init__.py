@@ -4,7 +4,7 @@ from jaxcompress.search.archive import Archive, non_dominated
 from jaxcompress.search.at_signal import AtSignal
 from jaxcompress.search.baselines import greedy, random_search, uniform_grid
 from jaxcompress.search.checkpoint import Checkpoints
-from jaxcompress.search.devices import cores_as_devices, mesh_for
+from jaxcompress.search.devices import POPULATION, cores_as_devices, mesh_for
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.lock import locked
 from jaxcompress.search.loop import Result, archive_of, result_of, search
@@ -23,6 +23,7 @@ from jaxcompress.search.selection import representatives
 from jaxcompress.search.state import Generation
 
 __all__ = [
+    "POPULATION",
     "Archive",
     "AtSignal",
     "Checkpoints",

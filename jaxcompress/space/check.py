@@ -87,6 +87,7 @@ def _check_weights(network: Network, plan: Plan) -> None:
     """Checks what is done to single weights: ranks, zeros, codebooks and bits."""
     weights = dict.fromkeys(layer.weight for layer in network.layers)
     leaves = network.leaves()
+    out_axes = {layer.weight: layer.out_axes for layer in network.layers}
     for path in coded_paths(plan):
         _check_names("layer's weight", [path], weights)
         bits: Any = plan.weight_bits.get(path)
@@ -119,6 +120,21 @@ def _check_weights(network: Network, plan: Plan) -> None:
                 f"plan: {path!r} has ranks and loses kernels; a factorised weight has no "
                 "kernels of its own: choose one of the two"
             )
+    for path, scale in plan.scales.items():
+        if path not in plan.weight_bits or path in plan.ranks:
+            raise ValueError(
+                f"plan: {path!r} has a scale; a scale may be given to what has bits and "
+                "no ranks: leave it out"
+            )
+        own = out_axes[path] if plan.granularity == "channel" else ()
+        shape = tuple(n if d in own else 1 for d, n in enumerate(leaves[path].shape))
+        if not _is(scale, np.floating, shape):
+            raise ValueError(
+                f"plan: the scale of {path!r} is {_described(scale)}; give floats of "
+                f"shape {shape}, one for each {plan.granularity}"
+            )
+        if _known(scale) and not (np.isfinite(scale).all() and (scale >= 0).all()):
+            raise ValueError(f"plan: the scale of {path!r} must be finite and not negative")
     for path in plan.codebook_sizes:
         if path in plan.weight_bits:
             raise ValueError(

@@ -32,6 +32,9 @@ class Plan(struct.PyTreeNode):
             named takes its input as it is.
         activation_ranges: by layer name, the least and the largest value of the grid of
             its input, float32 [2]; every layer in `activation_bits` has one.
+        scales: by parameter path, what its codes are multiplied by, float32, broadcasting
+            against the parameter; a parameter with bits that is not named gets a scale
+            found by `scale_by`.
         granularity: "tensor" or "channel": what shares one scale.
         codebook_kind: how shared values are found, out of `transforms.CODEBOOKS`.
         codebook_scope: "layer": each weight has a codebook; "network": all have one, and
@@ -64,6 +67,9 @@ class Plan(struct.PyTreeNode):
         default_factory=dict
     )
     activation_ranges: Mapping[str, Float[Array | np.ndarray, "..."]] = struct.field(
+        default_factory=dict
+    )
+    scales: Mapping[str, Float[Array | np.ndarray, "..."]] = struct.field(
         default_factory=dict
     )
     granularity: str = struct.field(pytree_node=False, default="channel")

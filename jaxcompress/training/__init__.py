@@ -1,7 +1,16 @@
 """Training: from scratch, of shared weights before a search, of a front after it."""
 
 from jaxcompress.training.adapt import adapt
-from jaxcompress.training.finetune import finetune
+from jaxcompress.training.finetune import Tuned, finetune, members_mesh, tune
 from jaxcompress.training.train import History, accuracy, train
 
-__all__ = ["History", "accuracy", "adapt", "finetune", "train"]
+__all__ = [
+    "History",
+    "Tuned",
+    "accuracy",
+    "adapt",
+    "finetune",
+    "members_mesh",
+    "train",
+    "tune",
+]

@@ -8,7 +8,7 @@ from jaxtyping import Array, Key, PyTree
 from jaxcompress.config import TuneConfig
 from jaxcompress.data import Dataset
 from jaxcompress.network import Network
-from jaxcompress.space import Space
+from jaxcompress.space import Plan, Space
 from jaxcompress.training.train import Loss
 from jaxcompress.training.tuner import Tuner
 
@@ -45,15 +45,29 @@ def adapt(
         >>> evaluate = Evaluator(network, space, ..., params=params)  # doctest: +SKIP
     """
     config = TuneConfig() if config is None else config
+    if config.batch_norm == "trained" or config.scales == "learned":
+        raise ValueError(
+            "adapt: one set of weights serves all plans, so batch_norm is 'fixed' and "
+            "scales are 'fitted'; set them so"
+        )
     tuner = Tuner(network, data, config, loss)
     order, draw = jax.random.split(key)
     ends = [jnp.asarray(space.dense), jnp.zeros(len(space), jnp.int32)]
     decode = jax.jit(space.decode)
-    fixed = [decode(genotype) for genotype in ends]
+
+    def plan_of(genotype: np.ndarray | Array) -> Plan:
+        return jax.tree.map(lambda leaf: leaf[None], decode(genotype))
+
+    fixed = [plan_of(genotype) for genotype in ends]
     sample = jax.jit(lambda number: space.sample(jax.random.fold_in(draw, number), RANDOM))
-    state = tuner.start(network.params)
-    for number, batch in enumerate(tuner.batches(order)):
-        drawn = [decode(genotype) for genotype in np.asarray(sample(number))]
-        for plan in [fixed[0], *drawn, fixed[1]]:
-            state = tuner.step(plan, state, batch)
-    return tuner.params(state)
+    state = tuner.start(fixed[0], network.params)
+    going, number = jnp.zeros(1, bool), 0
+    for epoch in range(config.epochs):
+        for batch in tuner.batches(order, epoch):
+            drawn = [plan_of(genotype) for genotype in np.asarray(sample(number))]
+            for plan in [fixed[0], *drawn, fixed[1]]:
+                # A plan under which a step is not finite is passed over.
+                state = tuner.step(plan, state, batch).replace(stopped=going)
+            number += 1
+    row = jax.tree.map(lambda leaf: leaf[0], state.average.params)
+    return network.unflatten(network.leaves() | row)

@@ -1,15 +1,37 @@
 """Fine-tuning of compressed networks: every member of a front, on the same batches."""
 
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
 import jax
 import numpy as np
-from jaxtyping import Array, Key, PyTree
+from jax.sharding import Mesh
+from jaxtyping import Array, Int32, Key, PyTree
 
 from jaxcompress.config import TuneConfig
 from jaxcompress.data import Dataset
 from jaxcompress.network import Network
+from jaxcompress.search import POPULATION, Checkpoints
 from jaxcompress.space import Plan
+from jaxcompress.training.member import Member, learned, scaled
 from jaxcompress.training.train import Loss
 from jaxcompress.training.tuner import Tuner
+
+
+class Tuned(NamedTuple):
+    """Fine-tuned members, every leaf [P, ...], on the host.
+
+    Attributes:
+        params: uncoded parameters; give a member's slice to `forward` or `compact`.
+        plans: those given; with the scales and ranges that were learned.
+        steps: int32 [P], how many steps each took: all, unless its loss or gradient was
+            not finite at one.
+    """
+
+    params: PyTree
+    plans: Plan
+    steps: Int32[np.ndarray, " p"]
 
 
 def finetune(
@@ -20,11 +42,9 @@ def finetune(
     config: TuneConfig | None = None,
     params: PyTree = None,
     loss: Loss | None = None,
+    mesh: Mesh | None = None,
 ) -> PyTree:
     """Trains the parameters of compressed networks, all members on the same batches.
-
-    Parameters that only make sense when positive (the variances of batch normalisation)
-    stay as they are. A step that would make a member's loss or gradient NaN is left out.
 
     Args:
         key: decides order and augmentation.
@@ -34,26 +54,130 @@ def finetune(
         config: how to train; the defaults of `TuneConfig` if None.
         params: where every member starts; the network's own parameters if None.
         loss: (outputs, targets) -> scalar to minimise; if None, smoothed cross-entropy.
+        mesh: devices along an axis "population", over which members are spread; one
+            device if None.
 
     Returns:
-        Uncoded parameters on the host, every leaf [P, ...]; give a member's slice to
-        `forward` or `compact` as `params`.
+        `Tuned.params` of `tune`.
+
+    Raises:
+        ValueError: the configuration learns scales, which parameters do not hold.
 
     Example:
         >>> plans = jax.vmap(space.decode)(result.genotypes)  # doctest: +SKIP
         >>> params = finetune(key, network, plans, dataset)  # doctest: +SKIP
     """
-    tuner = Tuner(network, data, TuneConfig() if config is None else config, loss)
-    plans = jax.tree.map(np.asarray, plans)  # rows of host arrays compile nothing
+    if config is not None and config.scales == "learned":
+        raise ValueError(
+            "finetune: scales is 'learned', and learned scales are in plans: call "
+            "jaxcompress.training.tune, which returns both, or set scales to 'fitted'"
+        )
+    return tune(key, network, plans, data, config, params, loss, mesh).params
+
+
+def tune(
+    key: Key[Array, ""],
+    network: Network,
+    plans: Plan,
+    data: Dataset,
+    config: TuneConfig | None = None,
+    params: PyTree = None,
+    loss: Loss | None = None,
+    mesh: Mesh | None = None,
+    checkpoint_dir: str | Path | None = None,
+) -> Tuned:
+    """Trains compressed networks: parameters, and scales where they are learned.
+
+    Parameters that only make sense when positive (the variances of batch normalisation)
+    are not moved by gradients. A member whose loss or gradient is not finite stops there,
+    with a warning that says which; the others go on.
+
+    Args:
+        key, network, plans, data, config, params, loss, mesh: see `finetune`.
+        checkpoint_dir: where the members are saved after every epoch; training goes on
+            from what lies there. None: nowhere.
+
+    Returns:
+        Parameters, plans and steps.
+
+    Raises:
+        ValueError: what lies in `checkpoint_dir` is of another training.
+        OSError: a checkpoint cannot be written.
+    """
+    config = TuneConfig() if config is None else config
+    params = network.params if params is None else params
+    if config.scales == "learned":
+        plans = scaled_plans(network, plans, params)
     count = jax.tree.leaves(plans)[0].shape[0]
-    rows = [jax.tree.map(lambda x, m=m: x[m], plans) for m in range(count)]
-    members = [tuner.start(network.params if params is None else params) for _ in rows]
-    # A loop of calls and no scan or vmap: inside a scan the CPU backend runs gradients
-    # of convolutions without its fast kernels, and a vmap over weights groups them.
-    for batch in tuner.batches(key):
-        members = [
-            tuner.step(plan, member, batch)
-            for plan, member in zip(rows, members, strict=True)
-        ]
-    trees = [jax.device_get(tuner.params(member)) for member in members]
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+    tuner = Tuner(network, data, config, loss, mesh)
+    groups = tuner.groups(plans)
+    members = [tuner.start(group, params) for group in groups]
+    first = 0
+    files = None if checkpoint_dir is None else Checkpoints(checkpoint_dir, keep=1)
+    try:
+        if files is not None and (saved := files.latest()) is not None:
+            first, members = saved.step, _restored(members, saved.leaves)
+        # A loop of calls and no scan or vmap: inside a scan the CPU backend runs gradients
+        # of convolutions without its fast kernels, and a vmap over weights groups them.
+        for epoch in range(first, config.epochs):
+            for batch in tuner.batches(key, epoch):
+                members = [
+                    tuner.step(group, member, batch)
+                    for group, member in zip(groups, members, strict=True)
+                ]
+            if files is not None:
+                leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(members)]
+                files.save(epoch + 1, leaves, {})
+    finally:
+        if files is not None:
+            files.__exit__(None, None, None)
+    parts = [jax.device_get(member) for member in members]
+    rows = jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
+    _warn(rows)
+    return _tuned(network, plans, rows)
+
+
+def scaled_plans(network: Network, plans: Plan, params: PyTree) -> Plan:
+    """Returns stacked plans that give their scales, one after the other: see `scaled`."""
+    one = jax.jit(lambda plan, params: scaled(network, plan, params))
+    count = jax.tree.leaves(plans)[0].shape[0]
+    rows = [one(jax.tree.map(lambda x, i=i: x[i], plans), params) for i in range(count)]
+    return jax.tree.map(lambda *leaves: np.stack(jax.device_get(leaves)), *rows)
+
+
+def _tuned(network: Network, plans: Plan, rows: Member) -> Tuned:
+    count = len(rows.steps)
+    own = network.leaves()
+    whole = {path: np.stack([np.asarray(leaf)] * count) for path, leaf in own.items()}
+    params = network.unflatten(whole | rows.statistics | rows.average.params)
+    plans = jax.device_get(jax.vmap(learned)(plans, rows.average))
+    return Tuned(params, plans, rows.steps)
+
+
+def _restored(members: list[Member], leaves: list[np.ndarray]) -> list[Member]:
+    old, tree = jax.tree.flatten(members)
+    if [x.shape for x in old] != [x.shape for x in leaves]:
+        raise ValueError(
+            "tune: the checkpoint is of other members or another configuration; remove "
+            "it, or give another checkpoint_dir"
+        )
+    placed = [jax.device_put(new, x.sharding) for new, x in zip(leaves, old, strict=True)]
+    return jax.tree.unflatten(tree, placed)
+
+
+def _warn(rows: Member) -> None:
+    for place in np.flatnonzero(rows.stopped):
+        warnings.warn(
+            f"member {place + 1} of {len(rows.stopped)} stopped: its loss or gradient was "
+            f"not finite after {rows.steps[place]} steps; lower the learning rate",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def members_mesh(count: int) -> Mesh | None:
+    """Returns a mesh of this process's devices for so many members; None: of one."""
+    devices = jax.local_devices()[:count]
+    if len(devices) == 1:
+        return None
+    return Mesh(np.asarray(devices), (POPULATION,))

@@ -1,5 +1,6 @@
 """Supervised training from scratch: one step, compiled once, called for every batch."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,9 +27,11 @@ class History:
 
     Attributes:
         loss: float32 [epochs], mean training loss of every epoch, in nats.
+        seconds: float32 [epochs], that each took; the first compiles.
     """
 
     loss: Float32[np.ndarray, " epochs"]
+    seconds: Float32[np.ndarray, " epochs"]
 
 
 def train(
@@ -85,8 +88,9 @@ def train(
     step = jax.jit(partial(_step, graph, optimizer, dataset.normalize, config, measure))
     inputs = jnp.asarray(dataset.train.inputs)
     targets = jnp.asarray(dataset.train.targets)
-    losses = []
+    losses, seconds = [], []
     for epoch, epoch_key in enumerate(jax.random.split(key, config.epochs)):
+        began = time.perf_counter()
         batches = shuffle(epoch_key, len(dataset.train), config.batch_size)
         step_losses = []
         # A loop here and not lax.scan: inside a scan XLA's CPU backend runs the
@@ -95,6 +99,7 @@ def train(
             state, loss = step(epoch_key, number, state, batches, inputs, targets)
             step_losses.append(loss)
         losses.append(np.mean(jax.device_get(step_losses)))
+        seconds.append(time.perf_counter() - began)
         if not np.isfinite(losses[-1]):
             raise ValueError(
                 f"the loss is {losses[-1]} in epoch {epoch + 1} of {config.epochs}: "
@@ -103,7 +108,7 @@ def train(
             )
     params, others, _ = state
     trained = nnx.merge(nnx.graphdef(module), params, others)
-    return trained, History(np.asarray(losses, np.float32))
+    return trained, History(*(np.asarray(x, np.float32) for x in (losses, seconds)))
 
 
 def accuracy(

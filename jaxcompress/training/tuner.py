@@ -1,59 +1,31 @@
-"""Gradient steps on a network under a plan: what fine-tuning and adapting share."""
+"""Batches of training examples, each with the teacher's outputs, and steps on them."""
 
-from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
-from typing import Any, no_type_check
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from flax import struct
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int32, Key, PyTree, Shaped
 
-from jaxcompress.compress import forward
 from jaxcompress.config import TuneConfig
 from jaxcompress.data import Dataset
 from jaxcompress.network import Network
+from jaxcompress.search import POPULATION
 from jaxcompress.space import Plan
 from jaxcompress.training.augment import augment
-from jaxcompress.training.train import Loss, shuffled_batches, smoothed_loss
+from jaxcompress.training.member import Member
+from jaxcompress.training.step import Rates, steps_of
+from jaxcompress.training.train import Loss, shuffled_batches
 
-Batch = tuple[Array, Shaped[Array, "b ..."], Float[Array, "b ..."], "Rates"]
-
-
-@no_type_check  # as a pytree it holds whatever it is mapped to
-class Rates(struct.PyTreeNode):
-    """What a step is told by number, so that one compilation serves every setting.
-
-    Attributes:
-        learning_rate, distillation, temperature, label_smoothing: float32 [].
-    """
-
-    learning_rate: Float[Array, ""]
-    distillation: Float[Array, ""]
-    temperature: Float[Array, ""]
-    label_smoothing: Float[Array, ""]
-
-
-@no_type_check  # as a pytree it holds whatever it is mapped to
-class Member(struct.PyTreeNode):
-    """One network in training.
-
-    Attributes:
-        trained: the parameters that move, by path.
-        moments: the optimizer's state.
-    """
-
-    trained: dict[str, Array]
-    moments: Any
+Batch = tuple[PyTree, Shaped[Array, "b ..."], PyTree, Rates]
 
 
 class Tuner:
     """Compiled steps for one network, one data set and one configuration.
 
-    Channels stay removed and weights stay on their grids: the forward pass is that of
-    the compact network, the gradient passes straight through the coding.
+    Members are trained side by side, one on each device of a mesh: all arrays of members
+    and plans have a leading axis of as many rows as there are devices.
     """
 
     def __init__(
@@ -62,52 +34,94 @@ class Tuner:
         data: Dataset,
         config: TuneConfig,
         loss: Loss | None = None,
+        mesh: Mesh | None = None,
     ) -> None:
         """Compiles nothing yet.
 
         Args:
             network: its own parameters make the dense network, the teacher.
-            loss: (outputs, targets) -> scalar; of classifiers if None, see
-                `compiled_step`.
+            loss: (outputs, targets) -> scalar; of classifiers if None, see `steps_of`.
+            mesh: devices along an axis "population"; one device if None.
         """
         self._network, self._data, self._config = network, data, config
         self._size = min(config.batch_size, len(data.train))
         self._steps = len(data.train) // self._size * config.epochs
-        self._step, self._start = compiled_step(network, loss)
-        self._teach = jax.jit(self._one_batch)
+        self._mesh = mesh
+        self.rows = 1 if mesh is None else mesh.size
+        pure = steps_of(
+            network, loss, config.batch_norm == "trained", config.scales == "learned"
+        )
+        own, whole = PartitionSpec(POPULATION), PartitionSpec()
+        self._start = self._of_rows(pure.start, (own, whole))
+        self._step = self._of_rows(pure.step, (own, own, whole, whole, whole, whole))
+        self._everywhere = None if mesh is None else NamedSharding(mesh, whole)
+        self._teach = jax.jit(self._one_batch, out_shardings=self._everywhere)
         self._shuffle = jax.jit(shuffled_batches, static_argnums=(1, 2))
 
-    def start(self, params: PyTree) -> Member:
-        """Returns a member that begins with these parameters."""
-        return self._start(params)
+    def groups(self, plans: Plan) -> list[Plan]:
+        """Returns plans [P, ...] in groups [rows, ...], on the host.
 
-    def params(self, member: Member) -> PyTree:
-        """Returns a member's parameters, uncoded."""
-        return self._network.unflatten({**self._network.leaves(), **member.trained})
+        Where the members do not divide among the devices the last is trained twice.
+        """
+        plans = jax.tree.map(np.asarray, plans)  # rows of host arrays compile nothing
+        count = jax.tree.leaves(plans)[0].shape[0]
+        order = np.minimum(np.arange(-(-count // self.rows) * self.rows), count - 1)
+        return [
+            jax.tree.map(lambda x, r=r: x[r], plans) for r in order.reshape(-1, self.rows)
+        ]
 
-    def batches(self, key: Key[Array, ""]) -> Iterator[Batch]:
-        """Yields inputs, targets, the dense network's outputs and rates, all epochs."""
+    def start(self, plans: Plan, params: PyTree) -> Member:
+        """Returns members [rows, ...] that begin with these parameters."""
+        return self._start(plans, params)
+
+    def step(self, plans: Plan, members: Member, batch: Batch) -> Member:
+        """Returns members [rows, ...] after one step each."""
+        return self._step(plans, members, *batch)
+
+    def batches(self, key: Key[Array, ""], epoch: int) -> Iterator[Batch]:
+        """Yields inputs, targets, the dense network's outputs and rates of one epoch.
+
+        Args:
+            key: of the whole training; epoch: counted from 0.
+        """
         train, config = self._data.train, self._config
         inputs, targets = jnp.asarray(train.inputs), jnp.asarray(train.targets)
-        count = 0
-        for epoch in range(config.epochs):
-            epoch_key = jax.random.fold_in(key, epoch)
-            batches = np.asarray(self._shuffle(epoch_key, len(train), self._size))
-            for number, rows in enumerate(batches):
-                cosine = 0.5 * (1.0 + np.cos(np.pi * count / self._steps))
-                rates = (
-                    config.learning_rate * cosine,
-                    config.distillation,
-                    config.temperature,
-                    config.label_smoothing,
-                )
-                batch = self._teach(epoch_key, number, rows, inputs, targets)
-                yield (*batch, Rates(*map(jnp.float32, rates)))
-                count += 1
+        epoch_key = jax.random.fold_in(key, epoch)
+        batches = np.asarray(self._shuffle(epoch_key, len(train), self._size))
+        for number, rows in enumerate(batches):
+            count = epoch * len(batches) + number
+            cosine = 0.5 * (1.0 + np.cos(np.pi * count / self._steps))
+            rates = (
+                config.learning_rate * cosine,
+                config.distillation,
+                config.temperature,
+                config.label_smoothing,
+                config.ema,
+            )
+            batch = self._teach(epoch_key, number, rows, inputs, targets)
+            yield (*batch, Rates(*map(np.float32, rates)))
 
-    def step(self, plan: Plan, member: Member, batch: Batch) -> Member:
-        """Returns a member after one step; a step to NaN is not taken."""
-        return self._step(plan, member, *batch)
+    def _of_rows(self, run, specs):  # type: ignore[no-untyped-def]
+        """Returns a function of one member as one of a row for each device."""
+
+        def one(*arguments: PyTree) -> PyTree:
+            own = [
+                jax.tree.map(lambda x: x[0], tree) if spec else tree
+                for tree, spec in zip(arguments, specs, strict=True)
+            ]
+            return jax.tree.map(lambda x: jnp.asarray(x)[None], run(*own))
+
+        if self._mesh is None:
+            return jax.jit(one)
+        return jax.jit(
+            jax.shard_map(
+                one,
+                mesh=self._mesh,
+                in_specs=tuple(specs),
+                out_specs=PartitionSpec(POPULATION),
+                check_vma=False,  # an interpreted jaxpr binds primitives as they are
+            )
+        )
 
     def _one_batch(
         self,
@@ -120,96 +134,8 @@ class Tuner:
         config, key = self._config, jax.random.fold_in(key, number)
         changed = augment(key, inputs[rows], config.shift, config.flip, config.cutout)
         x = self._data.normalize(changed)
+        if self._mesh is not None and self._size % self.rows == 0:
+            # Each device runs its part of the batch through the teacher.
+            spread = NamedSharding(self._mesh, PartitionSpec(POPULATION))
+            x = jax.lax.with_sharding_constraint(x, spread)
         return x, targets[rows], self._network.apply(self._network.params, x)
-
-
-@lru_cache(maxsize=4)
-def compiled_step(
-    network: Network, measure: Loss | None = None
-) -> tuple[Callable[..., Member], Callable[..., Member]]:
-    """Returns step and start, compiled once for all plans and settings of a network.
-
-    Args:
-        measure: the loss of outputs and targets, beside which distillation is the mean
-            squared difference from the teacher's outputs (Ba & Caruana 2014, Do Deep Nets
-            Really Need to be Deep?); None: smoothed cross-entropy, beside which it is
-            `distillation_loss`.
-    """
-    optimizer = optax.scale_by_adam()
-    fixed = non_trainable(network)
-
-    @jax.jit
-    def start(params: PyTree) -> Member:
-        leaves = network.leaves(params)
-        trained = {p: jnp.asarray(x) for p, x in leaves.items() if p not in fixed}
-        return Member(trained, optimizer.init(trained))
-
-    @jax.jit
-    def step(
-        plan: Plan,
-        member: Member,
-        x: Array,
-        targets: Shaped[Array, "b ..."],
-        teacher: Float[Array, "b ..."],
-        rates: Rates,
-    ) -> Member:
-        def loss(trained: dict[str, Array]) -> Float[Array, ""]:
-            params = network.unflatten({**network.leaves(), **trained})
-            outputs = forward(network, plan, x, params)
-            if measure is None:
-                hard = smoothed_loss(outputs, targets, rates.label_smoothing)
-                soft = distillation_loss(outputs, teacher, rates.temperature)
-            else:
-                hard = jnp.asarray(measure(outputs, targets), jnp.float32)
-                soft = jnp.square(outputs - teacher).mean()
-            return (1.0 - rates.distillation) * hard + rates.distillation * soft
-
-        value, gradients = jax.value_and_grad(loss)(member.trained)
-        updates, moments = optimizer.update(gradients, member.moments, member.trained)
-        moved = jax.tree.map(
-            lambda p, u: p - rates.learning_rate * u, member.trained, updates
-        )
-        finite = jnp.isfinite(value)
-        for leaf in jax.tree.leaves(gradients):
-            finite = finite & jnp.isfinite(leaf).all()
-        return jax.tree.map(partial(jnp.where, finite), Member(moved, moments), member)
-
-    return step, start
-
-
-def non_trainable(network: Network) -> set[str]:
-    """Returns the parameters that gradient steps must not move.
-
-    Those are integers, and what goes straight under a root or a logarithm and is
-    positive now: a variance that a step makes negative gives NaN.
-    """
-    leaves = network.leaves()
-    fixed = {p for p, x in leaves.items() if not jnp.issubdtype(x.dtype, jnp.floating)}
-    for step in network.program.walk():
-        if step.primitive.name not in ("rsqrt", "sqrt", "log"):
-            continue
-        if not step.driven[0] and len(step.sources[0]) == 1:
-            (leaf,) = step.sources[0]
-            path = network.paths[leaf]
-            if bool((np.asarray(leaves[path]) >= 0).all()):
-                fixed.add(path)
-    return fixed
-
-
-def distillation_loss(
-    logits: Float[Array, "*b k"],
-    teacher: Float[Array, "*b k"],
-    temperature: float | Float[Array, ""],
-) -> Float[Array, ""]:
-    """Returns T^2 KL(teacher / T || logits / T), the mean over a batch, in nats.
-
-    Hinton et al. 2015, Distilling the Knowledge in a Neural Network.
-
-    Args:
-        logits, teacher: float32 [B, ..., K].
-        temperature: T, positive.
-    """
-    target = jax.nn.log_softmax(teacher / temperature)
-    given = jax.nn.log_softmax(logits / temperature)
-    divergence = (jnp.exp(target) * (target - given)).sum(axis=-1)
-    return temperature**2 * divergence.mean()

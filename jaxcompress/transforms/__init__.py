@@ -9,6 +9,7 @@ from jaxcompress.transforms.codebook import (
     uniform_bins,
 )
 from jaxcompress.transforms.merge_neighbours import MERGE_ORDERS, Merged, merge_neighbours
+from jaxcompress.transforms.on_grid import on_grid
 from jaxcompress.transforms.quantize import (
     ALLOWED_BITS,
     GRANULARITIES,
@@ -45,6 +46,7 @@ __all__ = [
     "kmeans_zero",
     "largest",
     "merge_neighbours",
+    "on_grid",
     "quantize",
     "quantize_activations",
     "straight_through",

@@ -14,6 +14,8 @@ from flax import struct
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxcompress.transforms.on_grid import on_grid
+
 ALLOWED_BITS = (1, 2, 3, 4, 5, 6, 7, 8, 16, 32)
 GRANULARITIES = ("tensor", "channel")
 SCALES = ("least_squares", "max", "percentile")
@@ -47,6 +49,7 @@ def quantize(
     kept: Bool[Array, "..."],
     channel_axes: Sequence[int] = (),
     scale_by: str = "least_squares",
+    scale: Float[Array, "..."] | None = None,
 ) -> Quantized:
     """Quantizes a weight tensor; jit- and vmap-able in `bits` and `kept`.
 
@@ -60,6 +63,8 @@ def quantize(
         channel_axes: axes that each have a scale of their own; () for one scale.
         scale_by: out of `SCALES`: the end of the grid is the largest magnitude, or the
             99th percentile of them; or the squared error is least. 1 bit is always that.
+        scale: one that is given, broadcasting against the weights; found if None. The
+            values are differentiable in it (see `on_grid`).
 
     Returns:
         Codes, scale and values; removed entries are coded like the others.
@@ -74,6 +79,11 @@ def quantize(
     magnitude = jnp.where(kept, jnp.abs(weights), 0.0)
     steps = jnp.asarray(STEPS)[jnp.minimum(bits, 16)]
     binary = jnp.where(weights < 0.0, -1.0, 1.0)
+    if scale is not None:
+        divided = weights / jnp.where(scale > 0.0, scale, 1.0)
+        codes = jnp.where(bits == 1, binary, jnp.clip(jnp.round(divided), -steps, steps))
+        values = on_grid(weights, scale, codes, jnp.abs(divided) <= steps)
+        return _quantized(weights, bits, kept, codes, scale, values)
     if scale_by == "percentile":
         found = jnp.where(kept, magnitude, jnp.nan)
         top = jnp.nanpercentile(found, PERCENTILE, axis=axes, keepdims=True)
@@ -88,11 +98,17 @@ def quantize(
         grid = top / jnp.maximum(steps, 1.0)
         codes = jnp.where(bits == 1, binary, _codes(weights, grid, steps))
         scale = jnp.where(bits == 1, _fitted(weights, binary, kept, axes), grid)
+    return _quantized(weights, bits, kept, codes, scale, codes * scale)
+
+
+def _quantized(
+    weights: Array, bits: Array, kept: Array, codes: Array, scale: Array, values: Array
+) -> Quantized:
     exact = bits >= 32
     return Quantized(
         codes=jnp.where(exact, 0.0, codes).astype(jnp.int32),
         scale=scale,
-        values=jnp.where(exact | ~kept, weights, codes * scale),
+        values=jnp.where(exact | ~kept, weights, values),
     )
 
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxcompress.transforms.straight_through import straight_through
+from jaxcompress.transforms.on_grid import on_grid
 
 # The number of steps from 0 to the end of a grid, by bits, without and with a sign.
 _UNSIGNED = np.asarray([1] + [2**b - 1 for b in range(1, 17)], np.float32)
@@ -26,7 +26,8 @@ def quantize_activations(
         span: float32 [2], the least and the largest value; what lies outside is clipped.
 
     Returns:
-        float32 in the shape of `x`; the gradient passes through inside the span.
+        float32 in the shape of `x`; the gradient passes through inside the span, and the
+        span gets its own (see `on_grid`).
 
     Example:
         >>> import jax.numpy as jnp
@@ -35,7 +36,7 @@ def quantize_activations(
         Array([0., 0., 3.], dtype=float32)
     """
     codes, scale, clipped = activation_codes(x, bits, span)
-    return jnp.where(bits >= 32, x, straight_through(clipped, codes * scale))
+    return jnp.where(bits >= 32, x, on_grid(x, scale, codes, x == clipped))
 
 
 def activation_codes(

@@ -142,7 +142,7 @@ def test_macs_do_not_count_the_batch_wherever_it_is() -> None:
 
 
 def test_batch_statistics_are_found_to_be_positive() -> None:
-    from jaxcompress.training.tuner import non_trainable
+    from jaxcompress.training.member import non_trainable
 
     network = jc.trace(*ZOO["vgg"](jax.random.key(0))[:3])
     assert non_trainable(network) == {"u1/n/var", "u2/n/var", "u3/n/var"}

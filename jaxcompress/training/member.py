@@ -1,0 +1,120 @@
+"""One compressed network in training."""
+
+from typing import Any, no_type_check
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int32, PyTree
+
+from jaxcompress.compress import code, normalisations
+from jaxcompress.network import Network
+from jaxcompress.space import Plan
+
+
+@no_type_check  # as a pytree it holds whatever it is mapped to
+class Trainable(struct.PyTreeNode):
+    """What gradient steps move.
+
+    Attributes:
+        params: by path.
+        log_scales: by path, the logarithm of what the plan's scale is multiplied by: a
+            step is relative, and a scale stays positive.
+        log_ranges: by layer, that of its range of inputs.
+    """
+
+    params: dict[str, Float[Array, "..."]]
+    log_scales: dict[str, Float[Array, "..."]]
+    log_ranges: dict[str, Float[Array, ""]]
+
+
+@no_type_check  # as a pytree it holds whatever it is mapped to
+class Member(struct.PyTreeNode):
+    """One network in training.
+
+    Attributes:
+        trained: what the last step left.
+        average: its exponential moving average.
+        statistics: by path, of batch normalisation, where they move with the batches.
+        moments: the optimizer's state.
+        steps: int32 [], how many were taken.
+        stopped: bool [], whether a loss or gradient was not finite; then nothing moves.
+    """
+
+    trained: Trainable
+    average: Trainable
+    statistics: dict[str, Float[Array, "..."]]
+    moments: Any
+    steps: Int32[Array, ""]
+    stopped: Bool[Array, ""]
+
+
+def scaled(network: Network, plan: Plan, params: PyTree) -> Plan:
+    """Returns a plan that gives every scale which can be learned, as it is found now.
+
+    Those are the scales of weights with bits and no ranks.
+    """
+    paths = [path for path in plan.weight_bits if path not in plan.ranks]
+    if not paths:
+        return plan
+    coded = code(network, plan, params)
+    # A channel whose codes are all 0 has no scale; it may grow one.
+    least = {path: jnp.max(jnp.abs(coded[path].values)) * 1e-3 for path in paths}
+    scales = {path: jnp.maximum(coded[path].scale, least[path]) for path in paths}
+    return plan.replace(scales=scales)
+
+
+def learned(plan: Plan, trained: Trainable) -> Plan:
+    """Returns a plan with the scales and ranges as they were learned."""
+    scales, ranges = dict(plan.scales), dict(plan.activation_ranges)
+    for path, factor in trained.log_scales.items():
+        scales[path] = scales[path] * jnp.exp(factor)
+    for name, factor in trained.log_ranges.items():
+        ranges[name] = ranges[name] * jnp.exp(factor)
+    return plan.replace(scales=scales, activation_ranges=ranges)
+
+
+def trainable(
+    network: Network, plan: Plan, params: PyTree, statistics: bool, scales: bool
+) -> tuple[Trainable, dict[str, Array]]:
+    """Returns what moves, and the statistics of batch normalisation.
+
+    Args:
+        statistics: whether means and variances are statistics of batches.
+        scales: whether the plan's scales and ranges are learned.
+    """
+    leaves = network.leaves(params)
+    moving: list[str] = []
+    if statistics:
+        moving = [p for n in normalisations(network).values() for p in (n.mean, n.var)]
+    fixed = non_trainable(network) | set(moving)
+    zeros = {path: jnp.zeros_like(scale) for path, scale in plan.scales.items()}
+    ranges = {name: jnp.zeros(()) for name in plan.activation_bits}
+    own = {p: jnp.asarray(x) for p, x in leaves.items() if p not in fixed}
+    found = Trainable(own, zeros if scales else {}, ranges if scales else {})
+    return found, {path: jnp.asarray(leaves[path]) for path in moving}
+
+
+def non_trainable(network: Network) -> set[str]:
+    """Returns the parameters that gradient steps must not move.
+
+    Those are integers, and what goes straight under a root or a logarithm and is
+    positive now: a variance that a step makes negative gives NaN.
+    """
+    leaves = network.leaves()
+    fixed = {p for p, x in leaves.items() if not jnp.issubdtype(x.dtype, jnp.floating)}
+    for step in network.program.walk():
+        if step.primitive.name not in ("rsqrt", "sqrt", "log"):
+            continue
+        if not step.driven[0] and len(step.sources[0]) == 1:
+            (leaf,) = step.sources[0]
+            path = network.paths[leaf]
+            if bool((np.asarray(leaves[path]) >= 0).all()):
+                fixed.add(path)
+    return fixed
+
+
+def moved_towards(average: Trainable, now: Trainable, keep: Array) -> Trainable:
+    """Returns `keep` of an average and the rest of what is now."""
+    return jax.tree.map(lambda a, b: keep * a + (1.0 - keep) * b, average, now)

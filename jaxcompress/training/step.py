@@ -1,0 +1,156 @@
+"""One gradient step on a network under a plan, compiled once for all plans."""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import NamedTuple, no_type_check
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jaxtyping import Array, Float, PyTree, Shaped
+
+from jaxcompress.compress import compress, masked, with_batch_statistics
+from jaxcompress.network import Network
+from jaxcompress.space import Plan
+from jaxcompress.training.member import (
+    Member,
+    Trainable,
+    learned,
+    moved_towards,
+    trainable,
+)
+from jaxcompress.training.train import Loss, smoothed_loss
+
+MOMENTUM = 0.9  # of the running statistics of batch normalisation
+
+
+@no_type_check  # as a pytree it holds whatever it is mapped to
+class Rates(struct.PyTreeNode):
+    """What a step is told by number, so that one compilation serves every setting.
+
+    Attributes:
+        learning_rate, distillation, temperature, label_smoothing, ema: float32 [].
+    """
+
+    learning_rate: Float[Array, ""]
+    distillation: Float[Array, ""]
+    temperature: Float[Array, ""]
+    label_smoothing: Float[Array, ""]
+    ema: Float[Array, ""]
+
+
+class Steps(NamedTuple):
+    """Pure functions of one member.
+
+    Attributes:
+        start: (plan, params) -> member.
+        step: (plan, member, inputs, targets, teacher's outputs, rates) -> member.
+    """
+
+    start: Callable[[Plan, PyTree], Member]
+    step: Callable[..., Member]
+
+
+@lru_cache(maxsize=8)
+def steps_of(
+    network: Network,
+    measure: Loss | None = None,
+    statistics: bool = False,
+    scales: bool = False,
+) -> Steps:
+    """Returns how a member of a network starts, and how it takes a step.
+
+    Channels stay removed and weights stay on their grids: the forward pass is that of
+    the compact network, the gradient passes straight through the coding.
+
+    Args:
+        measure: the loss of outputs and targets, beside which distillation is the mean
+            squared difference from the teacher's outputs (Ba & Caruana 2014, Do Deep Nets
+            Really Need to be Deep?); None: smoothed cross-entropy, beside which it is
+            `distillation_loss`.
+        statistics: whether batch normalisation takes the statistics of the batch, and its
+            averages follow them.
+        scales: whether the plan's scales and ranges are learned.
+    """
+    optimizer = optax.scale_by_adam()
+
+    def start(plan: Plan, params: PyTree) -> Member:
+        found, moving = trainable(network, plan, params, statistics, scales)
+        return Member(
+            trained=found,
+            average=found,
+            statistics=moving,
+            moments=optimizer.init(found),
+            steps=jnp.zeros((), jnp.int32),
+            stopped=jnp.zeros((), bool),
+        )
+
+    def step(
+        plan: Plan,
+        member: Member,
+        x: PyTree,
+        targets: Shaped[Array, "b ..."],
+        teacher: PyTree,
+        rates: Rates,
+    ) -> Member:
+        def loss(trained: Trainable) -> tuple[Float[Array, ""], dict[str, Array]]:
+            own = learned(plan, trained)
+            leaves = network.leaves() | member.statistics | trained.params
+            coded = compress(network, own, network.unflatten(leaves))
+            seen: dict[str, Array] = {}
+            if statistics:
+                outputs, seen = with_batch_statistics(network, own, x, coded)
+            else:
+                outputs = masked(network, own, x, coded)
+            if measure is None:
+                hard = smoothed_loss(outputs, targets, rates.label_smoothing)
+                soft = distillation_loss(outputs, teacher, rates.temperature)
+            else:
+                hard = jnp.asarray(measure(outputs, targets), jnp.float32)
+                soft = jnp.square(outputs - teacher).mean()
+            mixed = (1.0 - rates.distillation) * hard + rates.distillation * soft
+            return mixed, seen
+
+        (value, seen), gradients = jax.value_and_grad(loss, has_aux=True)(member.trained)
+        updates, moments = optimizer.update(gradients, member.moments, member.trained)
+        now = jax.tree.map(
+            lambda p, u: p - rates.learning_rate * u, member.trained, updates
+        )
+        finite = jnp.isfinite(value)
+        for leaf in jax.tree.leaves(gradients):
+            finite = finite & jnp.isfinite(leaf).all()
+        going = finite & ~member.stopped
+        after = member.replace(
+            trained=now,
+            average=moved_towards(member.average, now, rates.ema),
+            statistics={
+                path: MOMENTUM * old + (1.0 - MOMENTUM) * seen[path]
+                for path, old in member.statistics.items()
+            },
+            moments=moments,
+            steps=member.steps + 1,
+        )
+        kept = jax.tree.map(partial(jnp.where, going), after, member)
+        return kept.replace(stopped=~going)
+
+    return Steps(start, step)
+
+
+def distillation_loss(
+    logits: Float[Array, "*b k"],
+    teacher: Float[Array, "*b k"],
+    temperature: float | Float[Array, ""],
+) -> Float[Array, ""]:
+    """Returns T^2 KL(teacher / T || logits / T), the mean over a batch, in nats.
+
+    Hinton et al. 2015, Distilling the Knowledge in a Neural Network.
+
+    Args:
+        logits, teacher: float32 [B, ..., K].
+        temperature: T, positive.
+    """
+    target = jax.nn.log_softmax(teacher / temperature)
+    given = jax.nn.log_softmax(logits / temperature)
+    divergence = (jnp.exp(target) * (target - given)).sum(axis=-1)
+    return temperature**2 * divergence.mean()
