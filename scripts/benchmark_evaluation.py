@@ -1,15 +1,15 @@
 """How near the evaluation of a population comes to the speed of one network.
 
-python scripts/benchmark_evaluation.py [--network resnet20] [--population 32] [--images 1000] [--rounds 3]
-    [--devices N] [--json docs/results/performance.json]
+python scripts/benchmark_evaluation.py [--network resnet20] [--population 32]
+    [--images 1000] [--rounds 3] [--sizes ...] [--steps ...] [--devices N] [--json docs/results/performance.json]
     [--table docs/results/performance.md]
 
 A network for CIFAR-10 with random weights and images: only the time matters. The ceiling is
 the best rate of one network with one set of weights over several batch sizes. The engine
 runs on as many devices as there are cores, as a run of the command line does, and on one;
-bytes of a step are tried too, on a CPU with fewer individuals. All ways run in turn, round after round,
-in this one process; medians. Memory is the largest resident
-size of the process before the naive way is built. On a GPU the same command gives the same
+bytes of a step are tried too, on a CPU with fewer individuals. All ways run in turn, round
+after round, in this one process; medians. Memory is the largest resident size of the
+process before the naive way is built. On a GPU the same command gives the same
 table and, for the cards in `PEAKS`, the share of the peak; and how the order of the errors
 differs from that in full float32 precision. There 10,000 images and more are sensible.
 """
@@ -84,7 +84,7 @@ def evaluations(given: argparse.Namespace) -> dict[str, Any]:
     run = jax.jit(network.apply)
     ways: dict[str, Callable[[], Any]] = {}
     forwards: dict[str, int] = {}
-    for size in (size for size in SIZES if size <= given.images):
+    for size in (size for size in given.sizes if size <= given.images):
         parts = jnp.asarray(x[: given.images // size * size]).reshape(
             -1, size, *x.shape[1:]
         )
@@ -103,7 +103,7 @@ def evaluations(given: argparse.Namespace) -> dict[str, Any]:
     cpu = jax.default_backend() == "cpu"
     what, some = ("STEP_BYTES_CPU", FEW) if cpu else ("STEP_BYTES", given.population)
     usual = getattr(batches, what)
-    for size in STEPS_CPU if cpu else STEPS:
+    for size in given.steps or (STEPS_CPU if cpu else STEPS):
         setattr(batches, what, size)
         name = f"joint, {size / 2**20:g} MiB a step"
         _, ways[name] = engine(joint, several, some)
@@ -119,12 +119,13 @@ def evaluations(given: argparse.Namespace) -> dict[str, Any]:
     seconds |= medians({"naive vmap": lambda: naive(plans)}, given.rounds)
     forwards["naive vmap"] = FEW * some
     rates = {name: forwards[name] / seconds[name] for name in seconds}
-    told = {"ranks": ranks(evaluators["joint"], joint, given.population)} if not cpu else {}
+    compilations = {name: e.compilations for name, e in evaluators.items()}
+    told = {} if cpu else {"ranks": ranks(evaluators["joint"], joint, given.population)}
     return told | {
         "images_a_second": rates,
         "flops_an_image": 2 * network.macs,
         "ceiling": max(rate for name, rate in rates.items() if name.startswith("one")),
-        "compilations": {name: e.compilations for name, e in evaluators.items()},
+        "compilations": compilations,
         "peak_bytes": memory,
     }
 
@@ -202,8 +203,8 @@ def page(found: dict[str, Any]) -> str:
         "# Speed of evaluation",
         "",
         f"`{found['command']}` on {setting['device']}, {setting['cores']} cores, "
-        f"{setting['devices']} devices: {setting['network']}, population {setting['population']}, "
-        f"{setting['images']:,} images, "
+        f"{setting['devices']} devices: {setting['network']}, population "
+        f"{setting['population']}, {setting['images']:,} images, "
         f"medians of {setting['rounds']} interleaved rounds.",
         "",
         "*joint* is a space of channels and bits (every individual has weights of its",
@@ -238,6 +239,10 @@ def main() -> None:
     parser.add_argument("--population", type=int, default=32)
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="of a batch")
+    parser.add_argument(
+        "--steps", type=int, nargs="+", help="bytes of a step that are tried"
+    )
     cores = len(os.sched_getaffinity(0))
     parser.add_argument("--devices", type=int, default=cores, help="of a CPU")
     parser.add_argument("--json", type=Path, default=RESULTS / "performance.json")

@@ -124,6 +124,7 @@ def median(run: Callable[[], None], rounds: int) -> float:
 def page(found: dict[str, Any]) -> str:
     """Returns the Markdown page."""
     setting, members = found["setting"], found["setting"]["members"]
+    heads = [f"{n} members" for n in members]
     lines = [
         "# Speed of training",
         "",
@@ -132,8 +133,7 @@ def page(found: dict[str, Any]) -> str:
         "front, images are counted once for each member: per member the cost falls where "
         "the number grows.",
         "",
-        f"| network | dense | plain Flax loop | {' | '.join(f'{n} members' for n in members)}"
-        " |",
+        f"| network | dense | plain Flax loop | {' | '.join(heads)} |",
         "|---" * (3 + len(members)) + "|",
     ]
     for row in found["rows"]:

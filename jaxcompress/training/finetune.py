@@ -14,7 +14,7 @@ from jaxcompress.data import Dataset
 from jaxcompress.network import Network
 from jaxcompress.search import POPULATION, Checkpoints
 from jaxcompress.space import Plan
-from jaxcompress.training.member import Member, learned, scaled
+from jaxcompress.training.member import Layout, Member, learned, scaled
 from jaxcompress.training.train import Loss
 from jaxcompress.training.tuner import Tuner
 
@@ -134,7 +134,7 @@ def tune(
     parts = [jax.device_get(member) for member in members]
     rows = jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
     _warn(rows)
-    return _tuned(network, plans, rows)
+    return _tuned(network, tuner.layout, plans, rows)
 
 
 def scaled_plans(network: Network, plans: Plan, params: PyTree) -> Plan:
@@ -145,12 +145,18 @@ def scaled_plans(network: Network, plans: Plan, params: PyTree) -> Plan:
     return jax.tree.map(lambda *leaves: np.stack(jax.device_get(leaves)), *rows)
 
 
-def _tuned(network: Network, plans: Plan, rows: Member) -> Tuned:
-    count = len(rows.steps)
-    own = network.leaves()
-    whole = {path: np.stack([np.asarray(leaf)] * count) for path, leaf in own.items()}
-    params = network.unflatten(whole | rows.statistics | rows.average.params)
-    plans = jax.device_get(jax.vmap(learned)(plans, rows.average))
+def _tuned(network: Network, layout: Layout, plans: Plan, rows: Member) -> Tuned:
+    def one(plan: Plan, member: Member) -> tuple[PyTree, Plan]:
+        found = layout.unravel(plan, member.average)
+        leaves = network.leaves() | member.statistics | found.params
+        return network.unflatten(leaves), learned(plan, found)
+
+    run, count = jax.jit(one), len(rows.steps)
+    each = [
+        jax.device_get(run(*jax.tree.map(lambda x, i=i: x[i], (plans, rows))))
+        for i in range(count)
+    ]
+    params, plans = jax.tree.map(lambda *leaves: np.stack(leaves), *each)
     return Tuned(params, plans, rows.steps)
 
 

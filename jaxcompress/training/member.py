@@ -1,11 +1,13 @@
 """One compressed network in training."""
 
+from dataclasses import dataclass
 from typing import Any, no_type_check
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int32, PyTree
 
 from jaxcompress.compress import code, normalisations
@@ -33,8 +35,11 @@ class Trainable(struct.PyTreeNode):
 class Member(struct.PyTreeNode):
     """One network in training.
 
+    What moves lies in one vector: an optimizer's step on a hundred small arrays is some
+    hundred small kernels, which take longer than the network.
+
     Attributes:
-        trained: what the last step left.
+        trained: what the last step left, see `Layout`.
         average: its exponential moving average.
         statistics: by path, of batch normalisation, where they move with the batches.
         moments: the optimizer's state.
@@ -42,8 +47,8 @@ class Member(struct.PyTreeNode):
         stopped: bool [], whether a loss or gradient was not finite; then nothing moves.
     """
 
-    trained: Trainable
-    average: Trainable
+    trained: Float[Array, " n"]
+    average: Float[Array, " n"]
     statistics: dict[str, Float[Array, "..."]]
     moments: Any
     steps: Int32[Array, ""]
@@ -75,25 +80,40 @@ def learned(plan: Plan, trained: Trainable) -> Plan:
     return plan.replace(scales=scales, activation_ranges=ranges)
 
 
-def trainable(
-    network: Network, plan: Plan, params: PyTree, statistics: bool, scales: bool
-) -> tuple[Trainable, dict[str, Array]]:
-    """Returns what moves, and the statistics of batch normalisation.
+@dataclass(frozen=True)
+class Layout:
+    """What of a network moves, and where in a member's vector it lies.
 
-    Args:
-        statistics: whether means and variances are statistics of batches.
+    Attributes:
+        statistics: whether means and variances of batch normalisation are statistics of
+            batches.
         scales: whether the plan's scales and ranges are learned.
     """
-    leaves = network.leaves(params)
-    moving: list[str] = []
-    if statistics:
-        moving = [p for n in normalisations(network).values() for p in (n.mean, n.var)]
-    fixed = non_trainable(network) | set(moving)
-    zeros = {path: jnp.zeros_like(scale) for path, scale in plan.scales.items()}
-    ranges = {name: jnp.zeros(()) for name in plan.activation_bits}
-    own = {p: jnp.asarray(x) for p, x in leaves.items() if p not in fixed}
-    found = Trainable(own, zeros if scales else {}, ranges if scales else {})
-    return found, {path: jnp.asarray(leaves[path]) for path in moving}
+
+    network: Network
+    statistics: bool
+    scales: bool
+
+    def moving(self) -> list[str]:
+        """Returns the paths of the statistics of batch normalisation, if they move."""
+        found = normalisations(self.network).values() if self.statistics else ()
+        return [path for each in found for path in (each.mean, each.var)]
+
+    def trainable(self, plan: Plan, params: PyTree) -> Trainable:
+        """Returns what moves, where it starts."""
+        fixed = non_trainable(self.network) | set(self.moving())
+        leaves = self.network.leaves(params)
+        own = {p: jnp.asarray(x) for p, x in leaves.items() if p not in fixed}
+        if not self.scales:
+            return Trainable(own, {}, {})
+        zeros = {path: jnp.zeros(np.shape(s)) for path, s in plan.scales.items()}
+        return Trainable(own, zeros, {n: jnp.zeros(()) for n in plan.activation_bits})
+
+    def unravel(self, plan: Plan, vector: Float[Array, " n"]) -> Trainable:
+        """Returns what a vector of `ravel_pytree` holds, for a plan like this one."""
+        like = jax.eval_shape(lambda: self.trainable(plan, None))
+        like = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
+        return ravel_pytree(like)[1](vector)
 
 
 def non_trainable(network: Network) -> set[str]:
@@ -113,8 +133,3 @@ def non_trainable(network: Network) -> set[str]:
             if bool((np.asarray(leaves[path]) >= 0).all()):
                 fixed.add(path)
     return fixed
-
-
-def moved_towards(average: Trainable, now: Trainable, keep: Array) -> Trainable:
-    """Returns `keep` of an average and the rest of what is now."""
-    return jax.tree.map(lambda a, b: keep * a + (1.0 - keep) * b, average, now)

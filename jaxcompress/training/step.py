@@ -8,17 +8,16 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree, Shaped
 
 from jaxcompress.compress import compress, masked, with_batch_statistics
 from jaxcompress.network import Network
 from jaxcompress.space import Plan
 from jaxcompress.training.member import (
+    Layout,
     Member,
-    Trainable,
     learned,
-    moved_towards,
-    trainable,
 )
 from jaxcompress.training.train import Loss, smoothed_loss
 
@@ -46,10 +45,12 @@ class Steps(NamedTuple):
     Attributes:
         start: (plan, params) -> member.
         step: (plan, member, inputs, targets, teacher's outputs, rates) -> member.
+        layout: of the vectors in a member.
     """
 
     start: Callable[[Plan, PyTree], Member]
     step: Callable[..., Member]
+    layout: Layout
 
 
 @lru_cache(maxsize=8)
@@ -74,13 +75,15 @@ def steps_of(
         scales: whether the plan's scales and ranges are learned.
     """
     optimizer = optax.scale_by_adam()
+    layout = Layout(network, statistics, scales)
 
     def start(plan: Plan, params: PyTree) -> Member:
-        found, moving = trainable(network, plan, params, statistics, scales)
+        found, _ = ravel_pytree(layout.trainable(plan, params))
+        leaves = network.leaves(params)
         return Member(
             trained=found,
             average=found,
-            statistics=moving,
+            statistics={path: jnp.asarray(leaves[path]) for path in layout.moving()},
             moments=optimizer.init(found),
             steps=jnp.zeros((), jnp.int32),
             stopped=jnp.zeros((), bool),
@@ -94,7 +97,8 @@ def steps_of(
         teacher: PyTree,
         rates: Rates,
     ) -> Member:
-        def loss(trained: Trainable) -> tuple[Float[Array, ""], dict[str, Array]]:
+        def loss(vector: Array) -> tuple[Float[Array, ""], dict[str, Array]]:
+            trained = layout.unravel(plan, vector)
             own = learned(plan, trained)
             leaves = network.leaves() | member.statistics | trained.params
             coded = compress(network, own, network.unflatten(leaves))
@@ -114,16 +118,12 @@ def steps_of(
 
         (value, seen), gradients = jax.value_and_grad(loss, has_aux=True)(member.trained)
         updates, moments = optimizer.update(gradients, member.moments, member.trained)
-        now = jax.tree.map(
-            lambda p, u: p - rates.learning_rate * u, member.trained, updates
-        )
-        finite = jnp.isfinite(value)
-        for leaf in jax.tree.leaves(gradients):
-            finite = finite & jnp.isfinite(leaf).all()
+        now = member.trained - rates.learning_rate * updates
+        finite = jnp.isfinite(value) & jnp.isfinite(gradients).all()
         going = finite & ~member.stopped
         after = member.replace(
             trained=now,
-            average=moved_towards(member.average, now, rates.ema),
+            average=rates.ema * member.average + (1.0 - rates.ema) * now,
             statistics={
                 path: MOMENTUM * old + (1.0 - MOMENTUM) * seen[path]
                 for path, old in member.statistics.items()
@@ -134,7 +134,7 @@ def steps_of(
         kept = jax.tree.map(partial(jnp.where, going), after, member)
         return kept.replace(stopped=~going)
 
-    return Steps(start, step)
+    return Steps(start, step, layout)
 
 
 def distillation_loss(

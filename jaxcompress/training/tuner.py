@@ -51,6 +51,7 @@ class Tuner:
         pure = steps_of(
             network, loss, config.batch_norm == "trained", config.scales == "learned"
         )
+        self.layout = pure.layout
         own, whole = PartitionSpec(POPULATION), PartitionSpec()
         self._start = self._of_rows(pure.start, (own, whole))
         self._step = self._of_rows(pure.step, (own, own, whole, whole, whole, whole))

@@ -8,6 +8,7 @@ shrunken ranges and then fitted to the codes.
 from collections.abc import Sequence
 from typing import no_type_check
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
@@ -23,6 +24,7 @@ PERCENTILE = 99.0  # of magnitudes, of the scale of that name
 
 # Half the number of steps of a grid, by bits; exp2 is inexact on CPU, a table is not.
 STEPS = np.asarray([0, 1] + [2 ** (b - 1) - 1 for b in range(2, 17)], np.float32)
+AT_ONCE = 1 << 24  # entries of all candidates that an accelerator looks at together
 SHRINKS = np.linspace(0.2, 1.0, 33, dtype=np.float32)  # ranges tried, of the largest
 
 
@@ -125,8 +127,10 @@ def _best_shrink(
         error = jnp.where(kept, codes * scale - weights, 0.0)
         return jnp.sum(jnp.square(error), axis=axes, keepdims=True)
 
-    # A loop, not a batch: the candidates never stand in memory side by side.
-    losses = lax.map(loss_at, jnp.asarray(SHRINKS))
+    # A loop, not a batch: the candidates never stand in memory side by side. Where many
+    # small kernels are slow and memory is not, some of them do.
+    together = max(1, AT_ONCE // weights.size) if jax.default_backend() != "cpu" else None
+    losses = lax.map(loss_at, jnp.asarray(SHRINKS), batch_size=together)
     return jnp.asarray(SHRINKS)[jnp.argmin(losses, axis=0)]
 
 
