@@ -1,8 +1,8 @@
 """How near the evaluation of a population comes to the speed of one network.
 
 python scripts/benchmark_evaluation.py [--network resnet20] [--population 32]
-    [--images 1000] [--rounds 3] [--sizes ...] [--steps ...] [--devices N] [--json docs/results/performance.json]
-    [--table docs/results/performance.md]
+    [--images 1000] [--rounds 3] [--sizes ...] [--steps ...] [--devices N]
+    [--json docs/results/performance.json] [--table docs/results/performance.md]
 
 A network for CIFAR-10 with random weights and images: only the time matters. The ceiling is
 the best rate of one network with one set of weights over several batch sizes. The engine
