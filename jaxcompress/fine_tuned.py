@@ -14,7 +14,7 @@ from jaxcompress.objectives import Macs
 from jaxcompress.report import Member, error_of
 from jaxcompress.search import Evaluator, Measure, Result, representatives
 from jaxcompress.space import Plan
-from jaxcompress.training import finetune
+from jaxcompress.training import members_mesh, scaled_plans, tune
 
 
 def fine_tuned(
@@ -44,23 +44,50 @@ def fine_tuned(
         before = jax.tree.map(
             lambda leaf: np.stack([leaf] * len(stacked)), jax.device_get(shared)
         )
-        key, data = job.keys["tune"], job.given.data
-        tuned = finetune(key, network, plans, data, config.finetune, shared, job.given.loss)
+        key, data, chosen = job.keys["tune"], job.given.data, config.finetune
+        fitted = plans
+        if chosen.scales == "learned":
+            fitted = scaled_plans(network, plans, shared)
+        tuned = tune(
+            key,
+            network,
+            plans,
+            data,
+            chosen,
+            shared,
+            job.given.loss,
+            members_mesh(len(stacked)),
+            # Of many processes each trains all members; none of them has the files.
+            job.place.checkpoints("tuning") if jax.process_count() == 1 else None,
+        )
+        for place in np.flatnonzero(tuned.steps < tuned.steps.max()):
+            steps = tuned.steps[place]
+            job.say(f"member {place + 1} diverged: kept as it was after {steps} steps")
         # Early stopping with a few stops: the validation split says which was the best.
-        stops = [before, tuned]
+        stops = [(fitted, before), (tuned.plans, tuned.params)]
         if config.reestimate:
             some = data.normalize(
                 data.train.some(config.reestimate, config.data.seed).inputs
             )
-            stops += [_repaired(network, plans, params, some) for params in stops]
-        errors = np.stack([_errors(job, network, plans, params) for params in stops])
+            stops += [(own, _repaired(network, own, params, some)) for own, params in stops]
+        errors = np.stack([_errors(job, network, *stop) for stop in stops])
         best_stop = len(stops) - 1 - errors[::-1].argmin(axis=0)  # the last of equals
         every = np.arange(len(stacked))
-        best = jax.tree.map(lambda *leaves: np.stack(leaves)[best_stop, every], *stops)
-        return {"params": network.leaves(best), "errors": errors.min(axis=0)}
+        own, params = jax.tree.map(
+            lambda *leaves: np.stack(leaves)[best_stop, every], *stops
+        )
+        return {
+            "params": network.leaves(params),
+            "errors": errors.min(axis=0),
+            "scales": dict(own.scales),
+            "ranges": dict(own.activation_ranges),
+        }
 
     found = job.place.kept("finetune", compute, config.search.generations)
     params = network.unflatten(found["params"])
+    plans = plans.replace(
+        scales=found.get("scales", {}), activation_ranges=found.get("ranges", {})
+    )
     macs = jax.jit(jax.vmap(lambda plan: Macs()(network, plan)))(plans)
     sizes = [
         float(parameter_bytes(*coded_parameters(network, rows(plans, i), rows(params, i))))

@@ -88,7 +88,9 @@ def code(network: Network, plan: Plan, params: Any = None) -> dict[str, Coded]:
 def _on_grid(plan: Plan, part: Part, weight: Array, kept: Array) -> Coded:
     bits = jnp.asarray(plan.weight_bits.get(part.path, 32), jnp.int32)
     axes = part.out_axes if plan.granularity == "channel" else ()
-    found = quantize(weight, bits, kept, axes, plan.scale_by, plan.scales.get(part.path))
+    given = plan.scales.get(part.path)
+    scale = None if given is None else jnp.asarray(given)
+    found = quantize(weight, bits, kept, axes, plan.scale_by, scale)
     return Coded(
         codes=found.codes,
         scale=found.scale,

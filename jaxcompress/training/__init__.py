@@ -1,7 +1,7 @@
 """Training: from scratch, of shared weights before a search, of a front after it."""
 
 from jaxcompress.training.adapt import adapt
-from jaxcompress.training.finetune import Tuned, finetune, members_mesh, tune
+from jaxcompress.training.finetune import Tuned, finetune, members_mesh, scaled_plans, tune
 from jaxcompress.training.train import History, accuracy, train
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "adapt",
     "finetune",
     "members_mesh",
+    "scaled_plans",
     "train",
     "tune",
 ]

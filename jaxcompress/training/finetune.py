@@ -113,7 +113,7 @@ def tune(
     groups = tuner.groups(plans)
     members = [tuner.start(group, params) for group in groups]
     first = 0
-    files = None if checkpoint_dir is None else Checkpoints(checkpoint_dir, keep=1)
+    files = None if checkpoint_dir is None else Checkpoints(checkpoint_dir, keep=2)
     try:
         if files is not None and (saved := files.latest()) is not None:
             first, members = saved.step, _restored(members, saved.leaves)

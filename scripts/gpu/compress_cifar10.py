@@ -68,7 +68,7 @@ TASKS = {
         {"size": 1 / 16},
         True,
     ),
-    "vgg16": Task(
+    "vgg16_bn": Task(
         lambda scores, ranges: [
             genes.ChannelCount(scores, multiple_of=8, minimum=16),
             genes.WeightBits((2, 3, 4, 6)),

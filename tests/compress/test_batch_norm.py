@@ -14,7 +14,7 @@ from network.zoo.base import apply_unit, images, normal, unit
 from real import WEIGHTS_DIR, images_for_testing, skip_without_weights
 
 import jaxcompress as jc
-from jaxcompress.compress import normalisations
+from jaxcompress.compress import normalisations, with_batch_statistics
 from jaxcompress.data import Task
 from jaxcompress.models import as_function, create
 from jaxcompress.models.published import load
@@ -33,6 +33,35 @@ def perturbed() -> jc.Network:
         return x.mean((1, 2)) @ p["head"]
 
     return jc.trace(apply, params, images())
+
+
+def test_training_mode_is_that_of_flax() -> None:
+    module = create("digits_cnn", 0, Task((8, 8, 1), 10))
+    apply, params = as_function(module)
+    x = jnp.asarray(np.random.default_rng(2).normal(size=(32, 8, 8, 1)), jnp.float32)
+    network = jc.trace(apply, params, x[:2])
+    outputs, found = jax.jit(
+        lambda params: with_batch_statistics(network, jc.Plan(), x, params)
+    )(params)
+    training = nnx.view(module, use_running_average=False)
+    close(outputs, training(x))
+    assert len(found) == 2 * len(normalisations(network)) > 0
+
+    def loss(params: Any) -> Any:
+        got, _ = with_batch_statistics(network, jc.Plan(), x, params)
+        return jnp.square(got).sum()
+
+    graph, own, rest = nnx.split(training, nnx.Param, ...)
+
+    def flax_loss(own: Any) -> Any:
+        return jnp.square(nnx.merge(graph, own, rest)(x)).sum()
+
+    ours = network.leaves(jax.jit(jax.grad(loss))(params))
+    theirs = jax.tree.leaves(nnx.to_pure_dict(jax.jit(jax.grad(flax_loss))(own)))
+    moved = [g for p, g in ours.items() if p not in found]
+    assert len(moved) == len(theirs)
+    norms = [sorted(float(jnp.linalg.norm(g)) for g in side) for side in (moved, theirs)]
+    np.testing.assert_allclose(*norms, rtol=1e-3, atol=1e-3 * max(norms[1]))
 
 
 def convolved(x: np.ndarray, w: np.ndarray) -> np.ndarray:

@@ -1,0 +1,153 @@
+"""Members are trained side by side: they differ in nothing from members trained alone."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxcompress as jc
+from jaxcompress.data import Dataset, Split
+from jaxcompress.training import Tuned, members_mesh, scaled_plans, tune
+from jaxcompress.training.tuner import Tuner
+
+SIZE, CLASSES = 6, 3
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(48, SIZE)).astype(np.float32)
+    y = np.argmax(x[:, :CLASSES], axis=1).astype(np.int32)
+    split = Split(x, y)
+    return Dataset("points", split, split, split, CLASSES, (), ())
+
+
+@pytest.fixture(scope="module")
+def network() -> jc.Network:
+    rng = np.random.default_rng(1)
+    shapes = {"a": (SIZE, 8), "b": (8, CLASSES)}
+    params = {k: jnp.asarray(0.5 * rng.normal(size=s), "f4") for k, s in shapes.items()}
+    return jc.trace(
+        lambda p, x: jax.nn.relu(x @ p["a"]) @ p["b"], params, jnp.zeros((2, SIZE))
+    )
+
+
+@pytest.fixture(scope="module")
+def plans(network: jc.Network, data: Dataset) -> jc.Plan:
+    kinds = (
+        jc.genes.ChannelCount(),
+        jc.genes.WeightBits((1, 2, 4, 32)),
+        jc.genes.ActivationBits(jc.calibrate(network, data.train.inputs), (4, 8)),
+    )
+    space = jc.Space(network, kinds)
+    return jax.device_get(jax.vmap(space.decode)(space.sample(jax.random.key(3), 3)))
+
+
+def config(**chosen: Any) -> jc.TuneConfig:
+    return jc.TuneConfig(epochs=2, batch_size=16, learning_rate=1e-2, **chosen)
+
+
+def run(network: jc.Network, plans: jc.Plan, data: Dataset, **chosen: Any) -> Tuned:
+    where = {k: chosen.pop(k) for k in ("mesh", "checkpoint_dir") if k in chosen}
+    return tune(jax.random.key(0), network, plans, data, config(**chosen), **where)
+
+
+def row(tree: Any, i: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[i], tree)
+
+
+def assert_same(left: Any, right: Any) -> None:
+    assert jax.tree.structure(left) == jax.tree.structure(right)
+    for a, b in zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_spread_over_devices_nothing_changes(network, plans, data):
+    mesh = members_mesh(2)  # three members: the last is trained twice
+    assert mesh is not None
+    one, many = (run(network, plans, data, scales="learned", mesh=m) for m in (None, mesh))
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(many), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    assert len(one.steps) == 3
+
+
+def test_a_member_that_diverges_stops_and_the_others_go_on(network, plans, data):
+    scaled = jax.tree.map(np.array, scaled_plans(network, plans, network.params))
+    broken = jax.tree.map(np.array, scaled)
+    broken.scales["b"][1] = np.inf
+    with pytest.warns(RuntimeWarning, match=r"member 2 of 3 .* after 0 steps"):
+        found = run(network, broken, data)
+    whole = run(network, scaled, data)
+    assert found.steps.tolist() == [6, 0, 6]
+    assert_same(row(found.params, 1), jax.device_get(network.params))
+    for i in (0, 2):
+        assert_same(row(found.params, i), row(whole.params, i))
+
+
+def test_average_is_that_of_the_steps(network, plans, data):
+    own = jax.tree.map(lambda leaf: leaf[:1], plans)
+    tuner = Tuner(network, data, config(ema=0.75))
+    member = tuner.start(own, network.params)
+    average = np.asarray(member.trained, np.float64)
+    for batch in tuner.batches(jax.random.key(0), 0):
+        member = tuner.step(own, member, batch)
+        average = 0.75 * average + 0.25 * np.asarray(member.trained, np.float64)
+    assert not np.allclose(member.trained, member.average, atol=1e-3)
+    np.testing.assert_allclose(member.average, average, rtol=1e-5, atol=1e-6)
+
+
+def test_learned_scales_are_what_the_file_holds(network, plans, data, tmp_path: Path):
+    found = run(network, plans, data, scales="learned")
+    started = scaled_plans(network, plans, network.params)
+    assert set(found.plans.scales) == set(plans.weight_bits)
+    for path, scale in found.plans.scales.items():
+        assert (scale > 0).all()
+        assert not np.allclose(scale, started.scales[path], rtol=1e-4)
+    plan = row(found.plans, 0)
+    params = jax.tree.map(jnp.asarray, row(found.params, 0))
+    small = jc.compact(network, plan, params)
+    jc.save(tmp_path / "member.jcz", small)
+    x = data.test.inputs
+    np.testing.assert_allclose(
+        jc.load(tmp_path / "member.jcz")(x),
+        jc.forward(network, plan, x, params),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+def test_from_a_checkpoint_training_ends_where_it_would_have(
+    network, plans, data, tmp_path: Path
+):
+    whole = run(network, plans, data, checkpoint_dir=tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["1", "2"]
+    shutil.rmtree(tmp_path / "2")
+    assert_same(run(network, plans, data, checkpoint_dir=tmp_path), whole)
+    two = jax.tree.map(lambda leaf: leaf[:2], plans)
+    with pytest.raises(ValueError, match="is of other members or another configuration"):
+        run(network, two, data, checkpoint_dir=tmp_path)
+
+
+def test_what_does_not_fit_is_refused(network, plans, data):
+    key = jax.random.key(0)
+    with pytest.raises(ValueError, match=r"call jaxcompress\.training\.tune"):
+        jc.finetune(key, network, plans, data, config(scales="learned"))
+    space = jc.Space(network, (jc.genes.WeightBits((2, 4)),))
+    for chosen in ({"scales": "learned"}, {"batch_norm": "trained"}):
+        with pytest.raises(ValueError, match="one set of weights serves all plans"):
+            jc.adapt(key, network, space, data, config(**chosen))
+    plan = row(plans, 0)
+    path = next(iter(plan.weight_bits))
+    bad = {
+        "give floats of shape": np.float32(1.0),
+        "must be finite and not negative": np.full((1, 8), -1.0, np.float32),
+    }
+    for message, scale in bad.items():
+        with pytest.raises(ValueError, match=message):
+            jc.compact(network, plan.replace(scales={path: scale}))
+    with pytest.raises(ValueError, match="to what has bits and no ranks"):
+        jc.compact(network, jc.Plan(scales={path: np.ones((1, 8), np.float32)}))
