@@ -87,9 +87,10 @@ def _errors(job: Job, network: Network, plans: Plan, params: PyTree) -> np.ndarr
 
 def _repaired(network: Network, plans: Plan, params: PyTree, inputs: Any) -> PyTree:
     """Returns every member's parameters with the batch-norm statistics of its plan."""
-    run = jax.jit(lambda plan, params: reestimate(network, plan, inputs, params))
-    count = jax.tree.leaves(plans)[0].shape[0]
-    trees = [jax.device_get(run(rows(plans, i), rows(params, i))) for i in range(count)]
+    trees = [
+        jax.device_get(reestimate(network, rows(plans, i), inputs, rows(params, i)))
+        for i in range(jax.tree.leaves(plans)[0].shape[0])
+    ]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
 

@@ -6,9 +6,12 @@ that, without a gradient: Li et al. 2020, EagleEye: Fast Sub-net Evaluation for 
 Neural Network Pruning, section 3.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
@@ -16,7 +19,7 @@ from jaxtyping import Array, PyTree
 from jaxcompress.compress.code import compress
 from jaxcompress.compress.forward import masked
 from jaxcompress.network import Network, Step
-from jaxcompress.space import Plan
+from jaxcompress.space import Plan, check_plan
 
 SHAPED = ("broadcast_in_dim", "reshape", "squeeze", "expand_dims", "convert_element_type")
 
@@ -117,34 +120,50 @@ def reestimate(network: Network, plan: Plan, inputs: Any, params: PyTree = None)
         >>> compact(network, plan, params)  # doctest: +SKIP
     """
     params = network.params if params is None else params
-    places = normalisations(network)
-    leaves = dict(network.leaves(params))
-    found: dict[str, Array] = {}
-
-    def before(step: Step, operands: list[Any]) -> list[Any]:
-        place = places.get(step.index)
-        if place is None:
-            return operands
-        x, old = operands
-        wide = x.astype(jnp.float32)
-        mean, var = wide.mean(place.axes), wide.var(place.axes)
-        shape = [1 if d in place.axes else x.shape[d] for d in range(x.ndim)]
-        known = jnp.asarray(leaves[place.var]).reshape(shape)
-        # What is handed on makes the rest of the normalisation, which still has its old
-        # statistics, give what the new ones would.
-        ratio = jnp.sqrt((known + place.epsilon) / (var.reshape(shape) + place.epsilon))
-        for path, value in ((place.mean, mean), (place.var, var)):
-            like = leaves[path]
-            value = value.reshape(np.shape(like)).astype(like.dtype)
-            # Producers of removed channels may be NaN: their statistics mean nothing.
-            found[path] = jnp.where(jnp.isfinite(value), value, like)
-        moved = old + (wide - mean.reshape(shape)) * ratio
-        return [moved.astype(x.dtype), old]
-
-    if not places:
+    if not normalisations(network):
         return params
-    masked(network, plan, inputs, compress(network, plan, params), before)
-    return network.unflatten(leaves | found)
+    check_plan(network, plan)
+    found = _compiled(network)(plan, inputs, params)
+    return network.unflatten(network.leaves(params) | found)
+
+
+@lru_cache(maxsize=4)
+def _compiled(network: Network) -> Callable[[Plan, Any, Any], dict[str, Any]]:
+    """Returns (plan, inputs, params) -> the new leaves, compiled once for all plans.
+
+    Operation by operation the same takes many times as long to compile.
+    """
+    places = normalisations(network)
+
+    @jax.jit
+    def mended(plan: Plan, inputs: Any, params: Any) -> dict[str, Any]:
+        leaves = dict(network.leaves(params))
+        found: dict[str, Array] = {}
+
+        def before(step: Step, operands: list[Any]) -> list[Any]:
+            place = places.get(step.index)
+            if place is None:
+                return operands
+            x, old = operands
+            wide = x.astype(jnp.float32)
+            mean, var = wide.mean(place.axes), wide.var(place.axes)
+            shape = [1 if d in place.axes else x.shape[d] for d in range(x.ndim)]
+            known = jnp.asarray(leaves[place.var]).reshape(shape)
+            # What is handed on makes the rest of the normalisation, which still has its
+            # old statistics, give what the new ones would.
+            ratio = jnp.sqrt((known + place.epsilon) / (var.reshape(shape) + place.epsilon))
+            for path, value in ((place.mean, mean), (place.var, var)):
+                like = leaves[path]
+                value = value.reshape(np.shape(like)).astype(like.dtype)
+                # Producers of removed channels may be NaN: their statistics mean nothing.
+                found[path] = jnp.where(jnp.isfinite(value), value, like)
+            moved = old + (wide - mean.reshape(shape)) * ratio
+            return [moved.astype(x.dtype), old]
+
+        masked(network, plan, inputs, compress(network, plan, params), before)
+        return found
+
+    return mended
 
 
 def _under(step: Step | None, leaf: Any) -> tuple[int, float] | None:
