@@ -234,6 +234,12 @@ class SearchConfig(Section):
         default=None, gt=0, description="bytes of parameters, at most"
     )
     max_macs: float | None = Field(default=None, gt=0, description="MACs an image, at most")
+    reestimate: int = Field(
+        default=0,
+        ge=0,
+        description="training examples by which the batch norm of every candidate is "
+        "estimated anew before it is measured; 0: not",
+    )
     racing: float | None = Field(
         default=None,
         gt=0,

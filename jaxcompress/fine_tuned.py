@@ -44,21 +44,22 @@ def fine_tuned(
         before = jax.tree.map(
             lambda leaf: np.stack([leaf] * len(stacked)), jax.device_get(shared)
         )
-        key, data, chosen = job.keys["tune"], job.given.data, config.finetune
+        key, data, how = job.keys["tune"], job.given.data, config.finetune
+        stage = f"tuning-{config.search.generations}"  # its members depend on them
         fitted = plans
-        if chosen.scales == "learned":
+        if how.scales == "learned":
             fitted = scaled_plans(network, plans, shared)
         tuned = tune(
             key,
             network,
             plans,
             data,
-            chosen,
+            how,
             shared,
             job.given.loss,
             members_mesh(len(stacked)),
             # Of many processes each trains all members; none of them has the files.
-            job.place.checkpoints("tuning") if jax.process_count() == 1 else None,
+            job.place.checkpoints(stage) if jax.process_count() == 1 else None,
         )
         for place in np.flatnonzero(tuned.steps < tuned.steps.max()):
             steps = tuned.steps[place]
@@ -114,9 +115,10 @@ def _errors(job: Job, network: Network, plans: Plan, params: PyTree) -> np.ndarr
 
 def _repaired(network: Network, plans: Plan, params: PyTree, inputs: Any) -> PyTree:
     """Returns every member's parameters with the batch-norm statistics of its plan."""
-    run = jax.jit(lambda plan, params: reestimate(network, plan, inputs, params))
-    count = jax.tree.leaves(plans)[0].shape[0]
-    trees = [jax.device_get(run(rows(plans, i), rows(params, i))) for i in range(count)]
+    trees = [
+        jax.device_get(reestimate(network, rows(plans, i), inputs, rows(params, i)))
+        for i in range(jax.tree.leaves(plans)[0].shape[0])
+    ]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -208,10 +209,19 @@ def _adapted(job: Job, network: Network) -> tuple[Evaluator, PyTree]:
         inputs=data.normalize(data.validation.inputs),
         targets=jnp.asarray(data.validation.targets),
         params=shared,
+        calibration=_examples(job, config.search.reestimate),
         splits=1 if config.search.racing is None else SPLITS,
         mesh=mesh_for(config.search.population),
     )
     return evaluate, shared
+
+
+def _examples(job: Job, count: int) -> Any:
+    """Returns training inputs to estimate batch norm by; None if none are asked for."""
+    data = job.given.data
+    if not count:
+        return None
+    return data.normalize(data.train.some(count, job.config.data.seed).inputs)
 
 
 def _searched(

@@ -6,9 +6,12 @@ that, without a gradient: Li et al. 2020, EagleEye: Fast Sub-net Evaluation for 
 Neural Network Pruning, section 3.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
@@ -16,7 +19,7 @@ from jaxtyping import Array, PyTree
 from jaxcompress.compress.code import compress
 from jaxcompress.compress.forward import masked
 from jaxcompress.network import Network, Step
-from jaxcompress.space import Plan
+from jaxcompress.space import Plan, check_plan
 
 SHAPED = ("broadcast_in_dim", "reshape", "squeeze", "expand_dims", "convert_element_type")
 
@@ -119,9 +122,24 @@ def reestimate(network: Network, plan: Plan, inputs: Any, params: PyTree = None)
     params = network.params if params is None else params
     if not normalisations(network):
         return params
-    coded = compress(network, plan, params)
-    _, found = with_batch_statistics(network, plan, inputs, coded)
+    check_plan(network, plan)
+    found = _compiled(network)(plan, inputs, params)
     return network.unflatten(network.leaves(params) | found)
+
+
+@lru_cache(maxsize=4)
+def _compiled(network: Network) -> Callable[[Plan, Any, Any], dict[str, Any]]:
+    """Returns (plan, inputs, params) -> the new leaves, compiled once for all plans.
+
+    Operation by operation the same takes many times as long to compile.
+    """
+
+    @jax.jit
+    def mended(plan: Plan, inputs: Any, params: Any) -> dict[str, Any]:
+        coded = compress(network, plan, params)
+        return with_batch_statistics(network, plan, inputs, coded)[1]
+
+    return mended
 
 
 def with_batch_statistics(

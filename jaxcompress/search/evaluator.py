@@ -11,7 +11,7 @@ from jax import lax
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcompress.compress import compress, masked
+from jaxcompress.compress import compress, masked, with_batch_statistics
 from jaxcompress.evolution import Evaluation
 from jaxcompress.network import Network
 from jaxcompress.objectives import Constraint, Cost, Error, Quality
@@ -61,6 +61,7 @@ class Evaluator:
         inputs: Any = None,
         targets: Any = None,
         params: Any = None,
+        calibration: Any = None,
         chunk: int = 16,
         splits: int = 1,
         mesh: Mesh | None = None,
@@ -73,6 +74,9 @@ class Evaluator:
             targets: what qualities compare with, [N, ...].
             params: what is compressed (see `training.adapt`); the network's own
                 parameters if None.
+            calibration: a few hundred training inputs, by which the batch norm of every
+                individual is estimated anew before it is measured (see `reestimate`);
+                the averages stay as they are if None.
             chunk: individuals of one compiled call, on each device along "population".
             splits: into at least so many batches the examples are cut (see `Racing`);
                 into the largest that run fast if that gives more.
@@ -95,7 +99,8 @@ class Evaluator:
         if measured:
             given = network.params if params is None else params
             self._batches = batches = cut(network, inputs, targets, splits)
-            self._data = devices.placed(batches.inputs, (batches.targets, given))
+            whole = (batches.targets, given, calibration)
+            self._data = devices.placed(batches.inputs, whole)
             outputs = jax.eval_shape(network.apply, given, inputs)
             if any(isinstance(o, Error) and not callable(o.kind) for o in asked):
                 check_labels(targets, outputs.shape[-1])
@@ -174,8 +179,9 @@ class Evaluator:
         """Takes the examples in another order from now on; nothing is compiled."""
         if self.examples:
             self._batches = batches = self._batches.reordered(order)
-            _, (_, given) = self._data
-            self._data = self._devices.placed(batches.inputs, (batches.targets, given))
+            _, (_, *others) = self._data
+            whole = (batches.targets, *others)
+            self._data = self._devices.placed(batches.inputs, whole)
 
     def pure(self, genotypes: Int[Array, "p genes"]) -> Evaluation:
         """Evaluates as `__call__`, but can be traced: what `evolve` takes.
@@ -217,8 +223,12 @@ class Evaluator:
         targets: Any = None
         inputs, others = data
         if others is not None:
-            targets, given = others
+            targets, given, calibration = others
             params = compress(self.network, plan, given)
+            if calibration is not None:
+                network = self.network
+                _, new = with_batch_statistics(network, plan, calibration, params)
+                params = network.unflatten(network.leaves(params) | new)
             run = partial(masked, self.network, plan, params=params)
             outputs = _over(run, inputs, window, self._devices.axis)
             outputs = jax.tree.map(

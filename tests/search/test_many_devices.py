@@ -1,5 +1,6 @@
 """One device, several, and several processes find the same front, bit for bit."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from search.small_search import small_search
 
 import jaxcompress as jc
+from jaxcompress.search.devices import CPU_DEVICES
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -60,6 +62,22 @@ def test_two_processes_go_on_with_what_one_device_began(
     finished(start(command, 2, 4))
     same(tmp_path / "found.npz", alone)
     assert {path.name for path in files.glob("[0-9]*")} == {"2", "5"}
+
+
+def test_every_core_of_a_cpu_is_a_device() -> None:
+    code = (
+        "import jax; from jaxcompress.search import cores_as_devices; cores_as_devices(); "
+        "print(jax.device_count())"
+    )
+    told = {"XLA_FLAGS", "JAX_NUM_CPU_DEVICES"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={name: value for name, value in os.environ.items() if name not in told},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) == min(len(os.sched_getaffinity(0)), CPU_DEVICES)
 
 
 @pytest.mark.slow
