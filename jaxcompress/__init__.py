@@ -29,7 +29,7 @@ try:
     from jaxcompress.network import Network, trace
     from jaxcompress.search import Evaluator, Measure, Racing, Result, search
     from jaxcompress.space import Plan, Space, genes, importance
-    from jaxcompress.training import adapt, finetune
+    from jaxcompress.training import adapt, finetune, tune
 except ModuleNotFoundError as error:  # jax, numpy and flatbuffers are enough for `load`
     if str(error.name).startswith("jaxcompress"):
         raise
@@ -80,4 +80,5 @@ __all__ = [
     "save",
     "search",
     "trace",
+    "tune",
 ]

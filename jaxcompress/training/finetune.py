@@ -70,7 +70,7 @@ def finetune(
     if config is not None and config.scales == "learned":
         raise ValueError(
             "finetune: scales is 'learned', and learned scales are in plans: call "
-            "jaxcompress.training.tune, which returns both, or set scales to 'fitted'"
+            "jaxcompress.tune, which returns both, or set scales to 'fitted'"
         )
     return tune(key, network, plans, data, config, params, loss, mesh).params
 

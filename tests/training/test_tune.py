@@ -134,7 +134,7 @@ def test_from_a_checkpoint_training_ends_where_it_would_have(
 
 def test_what_does_not_fit_is_refused(network, plans, data):
     key = jax.random.key(0)
-    with pytest.raises(ValueError, match=r"call jaxcompress\.training\.tune"):
+    with pytest.raises(ValueError, match=r"call jaxcompress\.tune"):
         jc.finetune(key, network, plans, data, config(scales="learned"))
     space = jc.Space(network, (jc.genes.WeightBits((2, 4)),))
     for chosen in ({"scales": "learned"}, {"batch_norm": "trained"}):
