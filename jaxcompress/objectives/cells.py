@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from math import prod
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
+from jaxcompress.codings import histogram
+from jaxcompress.objectives.grids import BINS, WIDTH, grid_end, symbol, symbols_of
 from jaxcompress.transforms import quantize
+from jaxcompress.transforms.quantize import ALLOWED_BITS
 
 CLASSES = 16
-BINS = 256  # on each side of zero; equally wide in the square root of a magnitude
+FACTORS = np.exp(np.linspace(-0.4, 0.4, 161)).astype(np.float32)
 _LISTED = 4096  # of the largest entries, of all scales together
 _LEAST_LISTED = 32  # of those of one scale
 
@@ -36,6 +40,8 @@ class Cells:
         largest: the largest magnitudes of each scale, falling.
         largest_lines, largest_places: where these are.
         by_line, by_place: whether each line, or place, has a scale of its own.
+        factors: by bits, what the end of the grid that bins show is multiplied by: so
+            the histogram of the whole tensor has the entropy of its codes.
         steps: as many shares of a line's or a place's class are told apart; of so many
             all sums are exact in float32, and so the same in any order.
     """
@@ -50,6 +56,7 @@ class Cells:
     largest_places: Int[np.ndarray, "scales listed"]
     by_line: bool
     by_place: bool
+    factors: Float[np.ndarray, "17"]
     steps: float
 
 
@@ -71,7 +78,8 @@ def cells(
     line_axes, place_axes = (others, out_axes) if across else (out_axes, others)
     shape = [prod(weight.shape[d] for d in axes) for axes in (line_axes, place_axes)]
     own = granularity == "channel"
-    values = weight / _unit(weight, out_axes if own else (), scale_by)
+    axes = out_axes if own else ()
+    values = weight / _unit(weight, axes, scale_by)
     values = np.transpose(values, line_axes + place_axes).reshape(shape)
     by_line, by_place = own and not across, own and across
     values = values / (np.abs(values).max(initial=0.0) or 1.0)
@@ -82,17 +90,21 @@ def cells(
     bins += 2 * BINS * (CLASSES * line_class[:, None] + place_class)
     counts = np.bincount(bins.ravel(), minlength=CLASSES * CLASSES * 2 * BINS)
     counts = counts.reshape(CLASSES, CLASSES, 2 * BINS).astype(np.float32)
-    most = max(counts.sum(axis=(0, 1)).max(), 1.0)
+    found, listed = counts.sum(axis=(0, 1)), _largest(np.abs(values), by_line, by_place)
+    factors = np.ones(17, np.float32)
+    if own and scale_by == "least_squares":
+        factors = _factors(weight, axes, found, listed[0][:, 0].mean())
     return Cells(
         line_axes,
         place_axes,
         counts,
         np.eye(CLASSES, dtype=np.float32)[line_class],
         np.eye(CLASSES, dtype=np.float32)[place_class],
-        *_largest(np.abs(values), by_line, by_place),
+        *listed,
         by_line,
         by_place,
-        float(min(int(np.sqrt(2.0**24 / most)), 256)),
+        factors,
+        float(min(int(np.sqrt(2.0**24 / max(found.max(), 1.0))), 256)),
     )
 
 
@@ -105,6 +117,39 @@ def _unit(weight: np.ndarray, axes: tuple[int, ...], scale_by: str) -> np.ndarra
 
 
 _quantize = jax.jit(quantize, static_argnums=(3, 4))
+
+
+def _factors(
+    weight: np.ndarray, axes: tuple[int, ...], found: np.ndarray, top: float
+) -> Float[np.ndarray, "17"]:
+    """Returns `Cells.factors`.
+
+    Each channel chooses its grid for itself; how these differ at some bits the unit of
+    other bits does not show.
+    """
+    factors, kept = np.ones(17, np.float32), np.ones(weight.shape, bool)
+    with jax.ensure_compile_time_eval():
+        for bits in map(np.int32, ALLOWED_BITS):
+            if 1 < bits < 32:
+                codes = _quantize(weight, bits, kept, axes, "least_squares").codes
+                factors[bits] = _factor(codes, jnp.asarray(found), jnp.float32(top), bits)
+    return factors
+
+
+@jax.jit
+def _factor(codes: Array, found: Array, top: Array, bits: Array) -> Float[Array, ""]:
+    """Returns which of some factors gives a histogram the entropy of codes."""
+    counted = histogram(symbol(codes, bits), None, WIDTH)
+    end = grid_end(found, top, bits, "least_squares", True)
+    each = jax.vmap(lambda factor: _entropy(symbols_of(found, factor * end, bits)))
+    off = jnp.abs(each(jnp.asarray(FACTORS)) - _entropy(counted))
+    return jnp.asarray(FACTORS)[jnp.argmin(off)]
+
+
+def _entropy(histogram: Float[Array, " n"]) -> Float[Array, ""]:
+    """Returns bits an entry."""
+    share = histogram / jnp.maximum(histogram.sum(), 1.0)
+    return -jnp.sum(share * jnp.log2(jnp.where(share > 0.0, share, 1.0)))
 
 
 def _classes(power: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:

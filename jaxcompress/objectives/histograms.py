@@ -18,28 +18,9 @@ from jaxcompress.codings import expected_escapes
 from jaxcompress.compress import Counts
 from jaxcompress.compress.parts import Part, grid
 from jaxcompress.network import Network
-from jaxcompress.objectives.cells import BINS, Cells
-from jaxcompress.transforms.quantize import PERCENTILE, SHRINKS, STEPS
-
-WIDTH = 1024  # symbols of a histogram; of larger alphabets the low bits are left out
-# By bits: half a grid, the low bits that an entropy coder leaves out, the whole grid.
-_HALF = np.asarray([0, 0] + [2 ** (b - 1) - 1 for b in range(2, 17)] + [0] * 16, np.int32)
-_SHIFT = np.asarray([max(b - 10, 0) for b in range(17)] + [0] * 16, np.int32)
-ALPHABET = np.asarray([1, 2] + [2**b - 1 for b in range(2, 17)] + [1] * 16, np.int32)
-# The magnitude that stands for each bin on one side of zero: its middle.
-_ROOTS = np.arange(BINS + 1, dtype=np.float32) / BINS
-_MIDDLES = (np.square(_ROOTS[:-1]) + np.square(_ROOTS[1:])) / 2
-
-
-def symbol(codes: Int[Array, "..."], bits: Int[Array, ""]) -> Int[Array, "..."]:
-    """Returns codes of a grid as symbols 0..WIDTH - 1, without their low bits."""
-    whole = (codes + jnp.asarray(_HALF)[bits]) >> jnp.asarray(_SHIFT)[bits]
-    return jnp.where(bits == 1, (codes + 1) // 2, whole)
-
-
-def alphabet(bits: Int[Array, "*n"]) -> Int[Array, "*n"]:
-    """Returns how many symbols a grid has; 1 for plain values."""
-    return jnp.asarray(ALPHABET)[bits]
+from jaxcompress.objectives.cells import Cells
+from jaxcompress.objectives.grids import grid_end, symbols_of, within
+from jaxcompress.transforms.quantize import STEPS
 
 
 def from_cells(
@@ -57,12 +38,14 @@ def from_cells(
         lines.append(_shares(line, tensor.lines, tensor.steps))
         places.append(_shares(place, tensor.places, tensor.steps))
         tops.append(_top(tensor, line, place))
-    each = partial(_symbols, scale_by=scale_by)
+    own = any(tensor.by_line or tensor.by_place for tensor in tensors)
+    each = partial(_symbols, scale_by=scale_by, own=own)
     return jax.vmap(each)(
         jnp.asarray(np.stack([tensor.counts for tensor in tensors])),
         jnp.stack(lines),
         jnp.stack(places),
         jnp.stack(tops),
+        jnp.asarray(np.stack([tensor.factors for tensor in tensors])),
         counts.bits,
         counts.entries.astype(jnp.float32),
     )
@@ -100,63 +83,22 @@ def _symbols(
     lines: Float[Array, " lines"],
     places: Float[Array, " places"],
     top: Float[Array, ""],
+    factors: Float[Array, " allowed"],
     bits: Int[Array, ""],
     entries: Float[Array, ""],
     scale_by: str,
+    own: bool,
 ) -> tuple[Float[Array, " WIDTH"], Float[Array, "7"]]:
     """Returns the histogram of one tensor and its escapes in "csr"."""
     exactly = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
     by_line = exactly("p,lpb->lb", places, counts)
     found = exactly("l,lb->b", lines, by_line)
     whole = entries / jnp.maximum(found.sum(), 1.0)
+    end = grid_end(found, top, bits, scale_by, own) * factors[jnp.minimum(bits, 16)]
+    symbols = symbols_of(found, end, bits) * whole
     steps = jnp.asarray(STEPS)[jnp.minimum(bits, 16)]
-    end = _end(found[BINS:] + found[:BINS][::-1], top, steps, scale_by)
-    # The lower edge of each symbol; all below the first are in it, those above the last.
-    index = jnp.arange(WIDTH + 1)
-    code = (index << jnp.asarray(_SHIFT)[bits]) - jnp.asarray(_HALF)[bits]
-    edges = jnp.where(bits == 1, 0.0, (code - 0.5) * (end / jnp.maximum(steps, 1.0)))
-    edges = jnp.where(index == 0, -1.0, edges)
-    last = (jnp.asarray(ALPHABET)[bits] - 1) >> jnp.asarray(_SHIFT)[bits]
-    below = _below(found, jnp.where(index > last, 1.0, edges))
-    symbols = jnp.maximum(jnp.diff(below), 0.0) * whole
     half = jnp.where(bits == 1, 0.0, 0.5 * end / jnp.maximum(steps, 1.0))
-    inside = jnp.clip(_bin(half) - jnp.arange(2 * BINS), 0.0, 1.0)
-    inside = inside - jnp.clip(_bin(-half) - jnp.arange(2 * BINS), 0.0, 1.0)
     totals = lines * by_line.sum(axis=1)
-    kept = totals - lines * (by_line * inside).sum(axis=1)
+    kept = totals - lines * (by_line * within(half)).sum(axis=1)
     escapes = jax.vmap(expected_escapes)(kept * whole, totals * whole)
     return symbols, escapes.sum(axis=0)
-
-
-def _end(
-    sizes: Float[Array, " BINS"], top: Array, steps: Array, scale_by: str
-) -> Float[Array, ""]:
-    """Returns the magnitude at the end of the grid, as `quantize` finds it."""
-    if scale_by == "percentile":
-        ends = jnp.cumsum(sizes)
-        wanted = PERCENTILE / 100.0 * ends[-1]
-        place = jnp.minimum(jnp.sum(ends < wanted), BINS - 1)
-        inside = 1.0 - (ends[place] - wanted) / jnp.maximum(sizes[place], 1.0)
-        top = jnp.square((place + jnp.clip(inside, 0.0, 1.0)) / BINS)
-    top = jnp.where(top > 0.0, top, 1.0)
-    if scale_by != "least_squares":
-        return top
-    ends = top * jnp.asarray(SHRINKS)
-    step = (ends / jnp.maximum(steps, 1.0))[:, None]
-    codes = jnp.minimum(jnp.round(_MIDDLES / step), steps)
-    losses = (sizes * jnp.square(codes * step - _MIDDLES)).sum(axis=1)
-    return ends[jnp.argmin(losses)]
-
-
-def _below(found: Float[Array, " bins"], values: Float[Array, " n"]) -> Float[Array, " n"]:
-    """Returns how many entries are below some values."""
-    ends = jnp.concatenate([jnp.zeros(1), jnp.cumsum(found)])
-    place = _bin(values)
-    first = jnp.minimum(place.astype(jnp.int32), 2 * BINS - 1)
-    return ends[first] + (place - first) * found[first]
-
-
-def _bin(values: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """Returns the bin of each value, and how far in it, 0..2 BINS."""
-    root = jnp.sqrt(jnp.minimum(jnp.abs(values), 1.0))
-    return BINS * (1.0 + jnp.sign(values) * root)

@@ -15,7 +15,8 @@ from jaxcompress.codings.tensor import Coding
 from jaxcompress.compress import Coded, Counts, code, coded_paths, counts
 from jaxcompress.network import Network
 from jaxcompress.objectives.cells import Cells, cells
-from jaxcompress.objectives.histograms import WIDTH, alphabet, from_cells, symbol
+from jaxcompress.objectives.grids import WIDTH, alphabet, symbol
+from jaxcompress.objectives.histograms import from_cells
 from jaxcompress.objectives.objective import Cost
 from jaxcompress.space import Plan
 
@@ -93,15 +94,20 @@ class Size(Cost):
             grids = _from_grid(coded, found, self.coding, gaps=gaps)
             return [(range(len(coded.parts)), grids)]
         exact = code(network, plan, self.params)
+        shared = [exact[part.name].codebook is not None for part in coded.parts]
         alike: dict[tuple[bool, bool], list[int]] = {}
         for place, part in enumerate(coded.parts):
-            shared = exact[part.name].codebook is not None
             zeros = part.path in plan.sparsity or part.path in plan.kernel_sparsity
-            alike.setdefault((shared, zeros), []).append(place)
-        return [
-            (places, _exact(plan, coded.of(places), exact, zeros, self.coding))
-            for (_, zeros), places in alike.items()
-        ]
+            alike.setdefault((shared[place], zeros), []).append(place)
+        charged = jnp.asarray(shared) & coded.stored
+        if plan.codebook_scope == "network":  # the one codebook is charged once
+            charged = charged & (jnp.cumsum(charged) == 1)
+        found = []
+        for (_, zeros), places in alike.items():
+            books = charged[np.asarray(places)]
+            symbols = _exact(coded.of(places), exact, zeros, self.coding, books)
+            found.append((places, symbols))
+        return found
 
     def _prepared(self, network: Network, plan: Plan) -> dict[str, Cells]:
         key = (network, plan.granularity, plan.scale_by)
@@ -194,9 +200,17 @@ def _without_zero(
 
 
 def _exact(
-    plan: Plan, counts: Counts, exact: Mapping[str, Coded], zeros: bool, coding: str
+    counts: Counts,
+    exact: Mapping[str, Coded],
+    zeros: bool,
+    coding: str,
+    books: Bool[Array, " tensors"],
 ) -> _Symbols:
-    """Counts the symbols of tensors that all have codebooks, or all grids."""
+    """Counts the symbols of tensors that all have codebooks, or all grids.
+
+    Args:
+        books: whether each tensor is charged for its codebook.
+    """
     coded = [exact[part.name] for part in counts.parts]
     histograms, gaps = [], []
     for each, bits in zip(coded, jnp.unstack(counts.bits), strict=True):
@@ -217,10 +231,7 @@ def _exact(
     if not used:
         return _from_grid(counts, found, coding, zeros, escaped)
     sizes = jnp.maximum(jnp.stack(used), 1)  # one is stored where all entries are zero
-    book = 4.0 * sizes.astype(jnp.float32)
-    if plan.codebook_scope == "network":  # the one codebook is charged once
-        first = next(iter(plan.codebook_sizes))
-        book = jnp.where(np.asarray([p.path == first for p in counts.parts]), book, 0.0)
+    book = jnp.where(books, 4.0 * sizes.astype(jnp.float32), 0.0)
     total = counts.entries.astype(jnp.float32)
     marks = sizes + (counts.nonzero < counts.entries)
     never = jnp.zeros(len(coded), bool)

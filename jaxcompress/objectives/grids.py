@@ -1,0 +1,121 @@
+"""Which symbols a histogram of values becomes on a grid, and where the grid ends.
+
+Dimensions: BINS on each side of zero, equally wide in the square root of a magnitude;
+values run from -1 to 1.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxcompress.transforms.quantize import PERCENTILE, SHRINKS, STEPS
+
+BINS = 256
+WIDTH = 1024  # symbols of a histogram; of larger alphabets the low bits are left out
+# By bits: half a grid, the low bits that an entropy coder leaves out, the whole grid.
+_HALF = np.asarray([0, 0] + [2 ** (b - 1) - 1 for b in range(2, 17)] + [0] * 16, np.int32)
+_SHIFT = np.asarray([max(b - 10, 0) for b in range(17)] + [0] * 16, np.int32)
+ALPHABET = np.asarray([1, 2] + [2**b - 1 for b in range(2, 17)] + [1] * 16, np.int32)
+_EDGES = np.square(np.arange(BINS + 1, dtype=np.float32) / BINS)  # on one side of zero
+
+
+def symbol(codes: Int[Array, "..."], bits: Int[Array, ""]) -> Int[Array, "..."]:
+    """Returns codes of a grid as symbols 0..WIDTH - 1, without their low bits."""
+    whole = (codes + jnp.asarray(_HALF)[bits]) >> jnp.asarray(_SHIFT)[bits]
+    return jnp.where(bits == 1, (codes + 1) // 2, whole)
+
+
+def alphabet(bits: Int[Array, "*n"]) -> Int[Array, "*n"]:
+    """Returns how many symbols a grid has; 1 for plain values."""
+    return jnp.asarray(ALPHABET)[bits]
+
+
+def symbols_of(
+    found: Float[Array, " bins"], end: Float[Array, ""], bits: Int[Array, ""]
+) -> Float[Array, " WIDTH"]:
+    """Returns how often each symbol occurs.
+
+    Args:
+        found: how many values are in each bin, the negative ones first.
+        end: the magnitude at the end of the grid.
+    """
+    steps = jnp.asarray(STEPS)[jnp.minimum(bits, 16)]
+    # The lower edge of each symbol; all below the first are in it, those above the last.
+    index = jnp.arange(WIDTH + 1)
+    code = (index << jnp.asarray(_SHIFT)[bits]) - jnp.asarray(_HALF)[bits]
+    edges = jnp.where(bits == 1, 0.0, (code - 0.5) * (end / jnp.maximum(steps, 1.0)))
+    edges = jnp.where(index == 0, -1.0, edges)
+    last = (jnp.asarray(ALPHABET)[bits] - 1) >> jnp.asarray(_SHIFT)[bits]
+    below = _below(found, jnp.where(index > last, 1.0, edges))
+    return jnp.maximum(jnp.diff(below), 0.0)
+
+
+def within(value: Float[Array, ""]) -> Float[Array, " bins"]:
+    """Returns the share of each bin whose magnitudes are smaller than a value."""
+    bins = jnp.arange(2 * BINS)
+    inside = jnp.clip(_bin(value) - bins, 0.0, 1.0)
+    return inside - jnp.clip(_bin(-value) - bins, 0.0, 1.0)
+
+
+def grid_end(
+    found: Float[Array, " bins"],
+    top: Float[Array, ""],
+    bits: Int[Array, ""],
+    scale_by: str,
+    smooth: bool,
+) -> Float[Array, ""]:
+    """Returns the magnitude at the end of the grid, as `quantize` finds it.
+
+    Args:
+        found: as for `symbols_of`.
+        top: the largest magnitude.
+        smooth: whether this is the mean of many grids that are found one by one; a
+            single one has one of the ranges that `quantize` tries.
+    """
+    sizes = found[BINS:] + found[:BINS][::-1]
+    if scale_by == "percentile":
+        ends = jnp.cumsum(sizes)
+        wanted = PERCENTILE / 100.0 * ends[-1]
+        place = jnp.minimum(jnp.sum(ends < wanted), BINS - 1)
+        inside = 1.0 - (ends[place] - wanted) / jnp.maximum(sizes[place], 1.0)
+        top = jnp.square((place + jnp.clip(inside, 0.0, 1.0)) / BINS)
+    top = jnp.where(top > 0.0, top, 1.0)
+    if scale_by != "least_squares":
+        return top
+    losses = _losses(sizes, top, jnp.asarray(STEPS)[jnp.minimum(bits, 16)])
+    best = jnp.argmin(losses)
+    shrink = jnp.asarray(SHRINKS)[best]
+    if smooth:  # the least of a parabola through three losses
+        inner = jnp.clip(best, 1, SHRINKS.size - 2)
+        below, least, above = losses[inner - 1], losses[inner], losses[inner + 1]
+        bend = below - 2.0 * least + above
+        shift = jnp.clip(0.5 * (below - above) / jnp.maximum(bend, 1e-30), -0.5, 0.5)
+        width = float(SHRINKS[1] - SHRINKS[0])
+        shrink = shrink + jnp.where(inner == best, shift, 0.0) * width
+    return top * shrink
+
+
+def _losses(
+    sizes: Float[Array, " BINS"], top: Array, steps: Array
+) -> Float[Array, " shrinks"]:
+    """Returns the squared error at each of the ranges that `quantize` tries."""
+    edges = jnp.asarray(_EDGES / SHRINKS[:, None]) * (steps / top)  # in steps of the grid
+    codes = jnp.minimum(jnp.round(edges), steps)
+    # Its integral from 0 to each edge, in units of a step: 1/12 for a whole one.
+    upto = codes / 12.0 + (edges - codes) ** 3 / 3.0
+    each = jnp.diff(upto, axis=1) * (sizes / jnp.asarray(np.diff(_EDGES)))
+    return each.sum(axis=1) * jnp.asarray(SHRINKS) ** 3
+
+
+def _below(found: Float[Array, " bins"], values: Float[Array, " n"]) -> Float[Array, " n"]:
+    """Returns how many entries are below some values."""
+    ends = jnp.concatenate([jnp.zeros(1), jnp.cumsum(found)])
+    place = _bin(values)
+    first = jnp.minimum(place.astype(jnp.int32), 2 * BINS - 1)
+    return ends[first] + (place - first) * found[first]
+
+
+def _bin(values: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Returns the bin of each value, and how far in it, 0..2 BINS."""
+    root = jnp.sqrt(jnp.minimum(jnp.abs(values), 1.0))
+    return BINS * (1.0 + jnp.sign(values) * root)
