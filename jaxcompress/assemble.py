@@ -7,10 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int, PyTree
+from jaxtyping import Array, Int, Key, PyTree
 
 from jaxcompress.compress import calibrate
-from jaxcompress.config import Config
+from jaxcompress.config import RATES, Config
 from jaxcompress.data import Dataset
 from jaxcompress.evolution import (
     MOEAD,
@@ -19,7 +19,9 @@ from jaxcompress.evolution import (
     Algorithm,
     Decomposed,
     Genetic,
+    GeneticAlgorithm,
     RandomSearch,
+    saving_score,
 )
 from jaxcompress.network import Network
 from jaxcompress.objectives import (
@@ -36,7 +38,7 @@ from jaxcompress.objectives import (
     measure_latency,
 )
 from jaxcompress.run_directory import RunDirectory
-from jaxcompress.search import ladder
+from jaxcompress.search import Evaluator, accepted, boundary, ladder, layerwise, probes
 from jaxcompress.space import Space, genes, importance
 
 ALGORITHMS: dict[str, Any] = {
@@ -45,23 +47,34 @@ ALGORITHMS: dict[str, Any] = {
     "moead": MOEAD,
     "decomposed": Decomposed,
     "random": RandomSearch,
+    "genetic": GeneticAlgorithm,
 }
 CALIBRATION = 1024  # training examples that say in which range activations lie
 SCORED = 4096  # training examples by which channels are ranked
+EXPANDED = 1024  # training examples of the quadratic form of masks
+LEVELS = 21  # choices at which a gene is tried alone: GeneCAI's steps of 0.05
 Loss = Callable[[Any, Any], Any] | None
 
 
 def measured(
-    config: Config, network: Network, data: Dataset, loss: Loss = None
+    config: Config,
+    network: Network,
+    data: Dataset,
+    loss: Loss = None,
+    quality: Error | None = None,
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Returns what a space needs to know of the trained network, from training data.
+    """Returns what a space needs to know of the trained network.
+
+    From training data, but for how many channels stay: validation decides that.
 
     Args:
         loss: by which channels are ranked, where that needs one; cross-entropy if None.
+        quality: what a group may cost of; of classifiers if None.
 
     Returns:
-        "scores": by group, of its channels, float32 [n]; "ranges": by layer, of its
-        inputs, float32 [2]; either only where the configuration asks for it.
+        "scores": by group, of its channels, float32 [n]; "keep": by group, how many of
+        them stay, int32; "ranges": by layer, of its inputs, float32 [2]; each only where
+        the configuration asks for it.
 
     Raises:
         ValueError: a choice does not fit the network.
@@ -69,6 +82,8 @@ def measured(
     found = {}
     if config.space.channels:
         found["scores"] = _scores(config, network, data, loss)
+    if config.space.masks:
+        found["keep"] = _keep(config, network, data, found["scores"], quality or Error())
     if config.space.activation_bits:
         inputs = data.train.some(CALIBRATION, config.data.seed).inputs
         found["ranges"] = calibrate(network, data.normalize(inputs))
@@ -76,40 +91,82 @@ def measured(
 
 
 def space_of(
-    config: Config, network: Network, known: Mapping[str, dict[str, np.ndarray]]
+    config: Config,
+    network: Network,
+    known: Mapping[str, dict[str, np.ndarray]],
+    fixed: Mapping[str, np.ndarray | None] | None = None,
 ) -> Space:
     """Returns the space in which a network is searched.
 
     Args:
         known: what was `measured`.
+        fixed: by the name of a kind what it has chosen already; None: what compresses
+            least.
 
     Raises:
         ValueError: nothing may be chosen, or a choice does not fit the network.
     """
+    kinds = kinds_of(config, network, known)
+    for name, choices in (fixed or {}).items():
+        kinds[name] = genes.Fixed(kinds[name], choices)
+    return Space(network, list(kinds.values()))
+
+
+def kinds_of(
+    config: Config, network: Network, known: Mapping[str, dict[str, np.ndarray]]
+) -> dict[str, genes.Gene]:
+    """Returns the gene kinds of a space in its order, each by its option of `space`."""
     chosen = config.space
-    kinds: list[genes.Gene] = []
+    kinds: dict[str, genes.Gene] = {}
     if chosen.blocks and network.blocks:
-        kinds.append(genes.KeepBlock())
-    if chosen.channels:
+        kinds["blocks"] = genes.KeepBlock()
+    if chosen.masks:
+        keep = {name: int(count) for name, count in known.get("keep", {}).items()}
+        kinds["channels"] = genes.ChannelMask(keep)
+    elif chosen.channels:
         scores = known.get("scores", {})
-        kinds.append(genes.ChannelCount(scores, chosen.multiple_of, chosen.minimum))
+        kinds["channels"] = genes.ChannelCount(scores, chosen.multiple_of, chosen.minimum)
     if chosen.ranks:
-        kinds.append(genes.Rank(chosen.ranks))
+        kinds["ranks"] = genes.Rank(chosen.ranks)
     if chosen.kernel_sparsity:
-        kinds.append(genes.KernelMask(chosen.kernel_sparsity))
+        kinds["kernel_sparsity"] = genes.KernelMask(chosen.kernel_sparsity)
     if chosen.sparsity:
-        kinds.append(genes.Sparsity(chosen.sparsity, chosen.sparsity_scope))
+        kinds["sparsity"] = genes.Sparsity(chosen.sparsity, chosen.sparsity_scope)
     if chosen.codebook != "none":
         sizes, scope = chosen.codebook_sizes, chosen.codebook_scope
-        kinds.append(genes.Codebook(sizes, chosen.codebook, scope))
+        kinds["codebook"] = genes.Codebook(sizes, chosen.codebook, scope)
     if chosen.weight_bits:
-        kinds.append(
-            genes.WeightBits(chosen.weight_bits, chosen.granularity, chosen.scale_by)
+        kinds["weight_bits"] = genes.WeightBits(
+            chosen.weight_bits, chosen.granularity, chosen.scale_by
         )
     if chosen.activation_bits:
         ranges = known.get("ranges", {})
-        kinds.append(genes.ActivationBits(ranges, chosen.activation_bits))
-    return Space(network, kinds)
+        kinds["activation_bits"] = genes.ActivationBits(ranges, chosen.activation_bits)
+    missing = [name for name in config.first.kinds if name not in kinds]
+    if missing or (config.first.kinds and len(config.first.kinds) == len(kinds)):
+        raise ValueError(
+            f"first.kinds = {list(config.first.kinds)}: the space has {list(kinds)}; name "
+            "some of these, but not all"
+        )
+    return kinds
+
+
+def _keep(
+    config: Config, network: Network, data: Dataset, scores: Any, quality: Error
+) -> dict[str, np.ndarray]:
+    """Returns how few channels each group alone may keep, by its sensitivity."""
+    chosen = config.space
+    counts = genes.ChannelCount(scores, chosen.multiple_of, chosen.minimum)
+    evaluate = Evaluator(
+        network,
+        Space(network, (counts,)),
+        (quality, Macs()),
+        inputs=data.normalize(data.validation.inputs),
+        targets=jnp.asarray(data.validation.targets),
+    )
+    found = boundary(evaluate, chosen.tolerance, cost="macs", levels=LEVELS)
+    kept = evaluate.space.decode(found).channels
+    return {name: np.asarray(mask).sum(dtype=np.int32) for name, mask in kept.items()}
 
 
 def _scores(
@@ -163,12 +220,87 @@ def initial_of(config: Config, space: Space) -> Int[np.ndarray, "n genes"]:
     return ladder(space, (heights,) * kinds)[:size]
 
 
+def start_of(
+    config: Config,
+    evaluate: Evaluator,
+    data: Dataset,
+    params: PyTree,
+    loss: Loss,
+    key: Key[Array, ""],
+) -> dict[str, Any]:
+    """Returns where the search begins, if not on the ladder of `initial_of`.
+
+    Args:
+        data: its training split is used for masks; params: what is compressed.
+        key: consumed.
+
+    Returns:
+        "rows": int32 [P, D]; "evaluations": how many there were; "correlation": of
+        masks, by group (see `Layerwise`).
+    """
+    chosen, space, network = config.search, evaluate.space, evaluate.network
+    if chosen.initial == "boundary":
+        cost = "macs" if "macs" in evaluate.names else "size"
+        limit = boundary(evaluate, config.space.tolerance, cost=cost, levels=LEVELS)
+        most = np.inf if chosen.error_threshold is None else chosen.error_threshold
+        rows, drawn = accepted(key, evaluate, limit, chosen.population, most)
+        return {"rows": rows, "evaluations": len(probes(space, LEVELS)) + drawn}
+    some = data.train.some(EXPANDED, config.data.seed)
+    inputs, targets = data.normalize(some.inputs), jnp.asarray(some.targets)
+    gated = importance.GatedLoss(network, inputs, targets, loss=loss, params=params)
+    masks = space.decode(space.dense).channels
+    counts = {name: int(np.sum(mask)) for name, mask in masks.items()}
+    free = {n: count for n, count in counts.items() if count < np.size(masks[n])}
+    size, generations = chosen.population, chosen.surrogate_generations
+    found = layerwise(key, gated, free, population=size, generations=generations)
+    rows = np.stack([np.asarray(space.dense, np.int32)] * size)
+    for name, own in found.masks.items():
+        first = space.names.index(f"channels of {name}[0]")
+        rows[:, first : first + own.shape[1]] = own
+    return {"rows": rows, "evaluations": 0, "correlation": found.correlation}
+
+
 def algorithm_of(
-    config: Config, space: Space, width: int, initial: Int[np.ndarray, "n genes"]
+    config: Config,
+    space: Space,
+    width: int,
+    initial: Int[np.ndarray, "n genes"],
+    evaluate: Evaluator | None = None,
 ) -> Algorithm:
-    """Returns the algorithm that searches a space for `width` objectives."""
-    kind = ALGORITHMS[config.search.algorithm]
+    """Returns the algorithm that searches a space for `width` objectives.
+
+    Args:
+        evaluate: says what the dense network costs, where a score needs that.
+    """
+    chosen = config.search
+    kind = ALGORITHMS[chosen.algorithm]
     options: dict[str, Any] = {}
     if issubclass(kind, Genetic):
-        options["crossover"] = config.search.crossover
-    return kind(config.search.population, space, width, initial=initial, **options)
+        options = {"crossover": chosen.crossover, "mutation": chosen.mutation}
+    if issubclass(kind, GeneticAlgorithm):
+        options |= {"selection": chosen.selection, "elites": chosen.elites}
+        options["score"] = _score(config, evaluate)
+    return kind(chosen.population, space, width, initial=initial, **options)
+
+
+def _score(config: Config, evaluate: Evaluator | None) -> Callable[[Array], Array]:
+    chosen = config.search
+    if chosen.score == "error" or evaluate is None:
+        return lambda objectives: objectives[:, 0]
+    place, threshold = chosen.objectives.index("macs"), chosen.error_threshold
+    most = np.inf if threshold is None else threshold
+    dense = np.asarray(evaluate(evaluate.space.dense[None]).objectives)[0]
+    anchor = float(dense[0]), float(dense[place])
+    return lambda f: saving_score(f[:, 0], f[:, place], anchor, most)
+
+
+def rates_of(config: Config, algorithm: Algorithm) -> Any:
+    """Returns the algorithm's rates, with those that the configuration gives."""
+    given = {name: getattr(config.search, name) for name in RATES}
+    given = {n: jnp.float32(rate) for n, rate in given.items() if rate is not None}
+    rates = algorithm.default_params
+    if not given:
+        return rates
+    if hasattr(rates, "variation"):
+        return rates.replace(variation=rates.variation.replace(**given))
+    return rates.replace(**given)

@@ -19,6 +19,18 @@ from jaxcompress.user_code import is_function
 Bits = Literal[1, 2, 3, 4, 5, 6, 7, 8, 16, 32]
 Share = Annotated[float, Field(ge=0, lt=1)]
 QUALITIES = ("top1", "cross_entropy")
+Rate = Annotated[float | None, Field(ge=0, le=1)]
+RATES = ("crossover_rate", "swap_rate", "mutated_share", "mutation_rate")
+Kind = Literal[
+    "blocks",
+    "channels",
+    "ranks",
+    "kernel_sparsity",
+    "sparsity",
+    "codebook",
+    "weight_bits",
+    "activation_bits",
+]
 Objective = Literal["error", "size", "macs", "parameters", "bops", "energy", "latency"]
 
 
@@ -84,6 +96,17 @@ class SpaceConfig(Section):
     ] = Field(default="taylor", description="by which scores channels are ranked")
     multiple_of: int = Field(default=1, ge=1, description="of channel counts, >= 1")
     minimum: int = Field(default=2, ge=1, description="least channels of a group, >= 1")
+    masks: bool = Field(
+        default=False,
+        description="search which channels stay; how many is fixed in each group: as few "
+        "as tolerance allows it alone",
+    )
+    tolerance: float = Field(
+        default=0.01,
+        ge=0,
+        description="rise of the validation error, in the unit of quality, that a group "
+        "(masks) or gene (search.initial boundary) may cause alone, >= 0",
+    )
     weight_bits: tuple[Bits, ...] = Field(
         default=(2, 3, 4, 5, 6, 8),
         strict=False,
@@ -145,6 +168,14 @@ class SpaceConfig(Section):
         return value
 
     @model_validator(mode="after")
+    def _masks_of_channels(self) -> "SpaceConfig":
+        if self.masks and not self.channels:
+            raise ValueError(
+                "masks are of channels; set channels to true, or masks to false"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_of_two(self) -> "SpaceConfig":
         if self.weight_bits and self.codebook != "none":
             raise ValueError(
@@ -200,9 +231,12 @@ class TuneConfig(Section):
 class SearchConfig(Section):
     """How the evolutionary search runs, and how long."""
 
-    algorithm: Literal["nsga2", "nsga3", "moead", "decomposed", "random"] = Field(
-        default="nsga2",
-        description="nsga2, nsga3, moead, decomposed (CMA-ES for 8 weights) or random",
+    algorithm: Literal["nsga2", "nsga3", "moead", "decomposed", "random", "genetic"] = (
+        Field(
+            default="nsga2",
+            description="nsga2, nsga3, moead, decomposed (CMA-ES for 8 weights), random, "
+            "or genetic (for one score)",
+        )
     )
     crossover: Literal["mixed", "uniform", "one_point", "two_point", "differential"] = (
         Field(
@@ -247,6 +281,51 @@ class SearchConfig(Section):
         description="confidence of each stop of racing, > 0 and < 1, such as 0.95; "
         "none: no racing",
     )
+    mutation: Literal["polynomial", "gaussian", "step"] = Field(
+        default="polynomial",
+        description="of ordered genes, by nsga2, nsga3, moead, genetic: polynomial, "
+        "gaussian (a fifth of the range) or step (to the next choice)",
+    )
+    crossover_rate: Rate = Field(
+        default=None, description="share of pairs that are crossed; none: the algorithm's"
+    )
+    swap_rate: Rate = Field(
+        default=None, description="share of genes that uniform crossover swaps; none: 0.5"
+    )
+    mutated_share: Rate = Field(
+        default=None, description="share of children that are mutated at all; none: 1"
+    )
+    mutation_rate: Rate = Field(
+        default=None, description="share of genes that mutate; none: one in a child"
+    )
+    score: Literal["error", "saving"] = Field(
+        default="error",
+        description="of genetic: error, or saving, exp(100 share of MACs saved) over lost "
+        "points of accuracy (GeneCAI)",
+    )
+    selection: Literal["tournament", "roulette"] = Field(
+        default="tournament", description="of parents, by genetic"
+    )
+    elites: int | None = Field(
+        default=None,
+        ge=0,
+        description="of genetic: how many of the old may stay; none: all compete",
+    )
+    initial: Literal["ladder", "boundary", "surrogate"] = Field(
+        default="ladder",
+        description="where the search begins: ladder (uniform in each kind), boundary "
+        "(between dense and what space.tolerance allows each gene alone), surrogate "
+        "(space.masks by a genetic algorithm for each group, on a quadratic form)",
+    )
+    surrogate_generations: int = Field(
+        default=40, ge=1, description="of initial surrogate, for each group, >= 1"
+    )
+    error_threshold: float | None = Field(
+        default=None,
+        gt=0,
+        description="validation error above which initial boundary draws again and the "
+        "score saving is cut; none: neither",
+    )
     checkpoint_every: int = Field(
         default=5, ge=1, description="generations from one checkpoint to the next, >= 1"
     )
@@ -261,11 +340,54 @@ class SearchConfig(Section):
             raise ValueError("must begin with error, size and name none twice")
         return value
 
+    @model_validator(mode="after")
+    def _of_genetic(self) -> "SearchConfig":
+        if self.elites is not None and self.elites > self.population:
+            raise ValueError(
+                f"elites = {self.elites}: allowed is 0 to population = {self.population}"
+            )
+        rates = [name for name in RATES if getattr(self, name) is not None]
+        if rates and self.algorithm in ("decomposed", "random"):
+            raise ValueError(f"{rates[0]}: {self.algorithm} has no such rate; leave it out")
+        if self.score == "saving" and "macs" not in self.objectives:
+            raise ValueError("score = 'saving': needs macs among the objectives")
+        return self
+
     @field_validator("population")
     @classmethod
     def _shared(cls, value: int, info: Any) -> int:
         if info.data.get("algorithm") == "decomposed" and (value % 8 or value < 32):
             raise ValueError("must be a multiple of 8, 32 or more, for decomposed")
+        return value
+
+
+class FirstConfig(Section):
+    """What is decided first: in a search of its own, with a fine-tuning after it.
+
+    All else is that of the main search, which then goes on from the fine-tuned choice.
+    """
+
+    kinds: tuple[Kind, ...] = Field(
+        default=(),
+        strict=False,
+        description="options of space searched first; none: all of them together",
+    )
+    generations: int = Field(default=40, ge=1, description=">= 1")
+    mutation: Literal["polynomial", "gaussian", "step"] = Field(
+        default="polynomial", description="see search"
+    )
+    error_threshold: float = Field(
+        default=0.1,
+        gt=0,
+        description="see search; of what keeps it the choice with fewest MACs is taken "
+        "(bytes, where macs is no objective)",
+    )
+
+    @field_validator("kinds")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("must name none twice")
         return value
 
 
@@ -319,6 +441,7 @@ class Config(Section):
         default=TuneConfig(epochs=16, learning_rate=5e-3),
         description="training of shared weights under random plans, before the search",
     )
+    first: FirstConfig = FirstConfig()
     search: SearchConfig = SearchConfig()
     finetune: TuneConfig = TuneConfig()
     reestimate: int = Field(
@@ -341,6 +464,20 @@ class Config(Section):
             raise ValueError(
                 f"quality = {self.quality!r}: allowed are {', '.join(QUALITIES)} and "
                 "module:function"
+            )
+        if self.search.initial == "surrogate" and not self.space.masks:
+            raise ValueError(
+                "search.initial = 'surrogate': chooses masks; set space.masks to true"
+            )
+        if self.search.score == "saving" and self.quality != "top1":
+            raise ValueError(
+                f"search.score = 'saving': counts points of accuracy, and quality is "
+                f"{self.quality!r}; take top1, or the score error"
+            )
+        if self.first.kinds and self.search.initial == "surrogate":
+            raise ValueError(
+                "first.kinds and search.initial = 'surrogate' exclude each other; leave "
+                "one out"
             )
         if self.search.racing is not None and self.quality != "top1":
             raise ValueError(

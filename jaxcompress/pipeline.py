@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,16 @@ from jaxtyping import PyTree
 from rich.console import Console
 
 from jaxcompress import models
-from jaxcompress.assemble import algorithm_of, initial_of, measured, objectives_of, space_of
+from jaxcompress.assemble import (
+    algorithm_of,
+    initial_of,
+    kinds_of,
+    measured,
+    objectives_of,
+    rates_of,
+    space_of,
+    start_of,
+)
 from jaxcompress.config import Config
 from jaxcompress.fine_tuned import fine_tuned, rows
 from jaxcompress.given import Given, given, traced
@@ -46,6 +55,7 @@ from jaxcompress.search import (
     Racing,
     Result,
     archive_of,
+    cheapest,
     greedy,
     grid_steps,
     mesh_for,
@@ -55,10 +65,12 @@ from jaxcompress.search import (
     search,
     uniform_grid,
 )
-from jaxcompress.space import Plan
-from jaxcompress.training import adapt, train
+from jaxcompress.space import Plan, Space
+from jaxcompress.training import adapt, finetune, train
 
 OURS = "search"
+FIRST = "first"
+FIRST_ALONE = ("generations", "mutation", "error_threshold")  # not those of the search
 SPLITS = 16  # of the validation examples, for racing
 
 
@@ -137,14 +149,14 @@ def _given(config: Config) -> tuple[Given, dict[str, jax.Array]]:
 
 def _run(job: Job) -> Outcome:
     network = _trained(job)
-    evaluate, shared = _adapted(job, network)
     reference = (job.config.report.reference_error, float(np.log2(4 * network.size)))
     measure = Measure((0, 1), reference, logged=(1,))
-    initial = initial_of(job.config, evaluate.space)
+    evaluate, shared = _adapted(job, network, measure)
+    initial, spent = _started(job, evaluate, shared, OURS)
     ours, chance = jax.random.split(job.keys["search"])
     results = {OURS: _searched(job, evaluate, measure, initial, ours)}
     if job.config.report.baselines:
-        count = len(results[OURS].archive)
+        count = len(results[OURS].archive) + spent
         results |= _baselines(job, evaluate, measure, initial, chance, count)
     plans, params, members = fine_tuned(job, evaluate, shared, measure, results)
     volumes = {
@@ -153,6 +165,7 @@ def _run(job: Job) -> Outcome:
     }
     dense, members, front = from_first(lambda: _saved(job, network, plans, params, members))
     counts = {method: len(result.archive) for method, result in results.items()}
+    counts[OURS] += spent
     job.console.print(front_table(front, dense, job.given.quality.unit))
     job.console.print(comparison_table(volumes, counts))
     job.say(
@@ -187,11 +200,11 @@ def _fit(job: Job, module: nnx.Module) -> PyTree:
     return models.as_function(module)[1]
 
 
-def _adapted(job: Job, network: Network) -> tuple[Evaluator, PyTree]:
+def _adapted(job: Job, network: Network, measure: Measure) -> tuple[Evaluator, PyTree]:
     """Makes the space, trains the shared weights, and says how both are evaluated."""
     config, place, data = job.config, job.place, job.given.data
     quality, loss = job.given.quality, job.given.loss
-    known = place.kept("space", lambda: measured(config, network, data, loss))
+    known = place.kept("space", lambda: measured(config, network, data, loss, quality))
     space = space_of(config, network, known)
 
     def compute() -> PyTree:
@@ -200,8 +213,15 @@ def _adapted(job: Job, network: Network) -> tuple[Evaluator, PyTree]:
 
     leaves = jax.tree.map(jnp.asarray, place.kept("adapt", compute))
     shared = network.unflatten(leaves)
-    objectives, constraints = objectives_of(config, network, shared, quality, place)
-    evaluate = Evaluator(
+    if config.first.kinds:
+        space, shared = _decided(job, network, known, shared, measure)
+    return _evaluator(job, network, space, shared), shared
+
+
+def _evaluator(job: Job, network: Network, space: Space, shared: PyTree) -> Evaluator:
+    config, data, quality = job.config, job.given.data, job.given.quality
+    objectives, constraints = objectives_of(config, network, shared, quality, job.place)
+    return Evaluator(
         network,
         space,
         objectives,
@@ -213,7 +233,74 @@ def _adapted(job: Job, network: Network) -> tuple[Evaluator, PyTree]:
         splits=1 if config.search.racing is None else SPLITS,
         mesh=mesh_for(config.search.population),
     )
-    return evaluate, shared
+
+
+def _decided(
+    job: Job,
+    network: Network,
+    known: dict[str, dict[str, np.ndarray]],
+    shared: PyTree,
+    measure: Measure,
+) -> tuple[Space, PyTree]:
+    """Searches the kinds that come first, and fine-tunes what they chose.
+
+    Returns:
+        The space in which these are fixed, and the fine-tuned parameters.
+    """
+    config, chosen = job.config, job.config.first
+    own = {name: getattr(chosen, name) for name in FIRST_ALONE}
+    search = config.search.model_copy(update=own)
+    alone = replace(job, config=config.model_copy(update={"search": search}))
+    kinds = kinds_of(config, network, known)
+    others = {name: None for name in kinds if name not in chosen.kinds}
+    evaluate = _evaluator(alone, network, space_of(config, network, known, others), shared)
+
+    def compute() -> dict[str, PyTree]:
+        initial, _ = _started(alone, evaluate, shared, FIRST)
+        key = jax.random.fold_in(job.keys["search"], 1)
+        result = _searched(alone, evaluate, measure, initial, key, "first_search")
+        found = cheapest(
+            result.genotypes, result.objectives, result.names, chosen.error_threshold
+        )
+        plan = jax.tree.map(lambda leaf: leaf[None], evaluate.space.decode(found))
+        job.say("fine-tuning what was decided first")
+        key, data = jax.random.fold_in(job.keys["tune"], 1), job.given.data
+        tuned = finetune(key, network, plan, data, config.finetune, shared, job.given.loss)
+        return {"genotype": found, "params": network.leaves(rows(tuned, 0))}
+
+    found = job.place.kept(FIRST, compute)
+    parts = dict(zip(kinds, evaluate.space.kinds, strict=True))
+    fixed = {name: found["genotype"][parts[name]] for name in chosen.kinds}
+    leaves = jax.tree.map(jnp.asarray, found["params"])
+    return space_of(config, network, known, fixed), network.unflatten(leaves)
+
+
+def _started(
+    job: Job, evaluate: Evaluator, shared: PyTree, stage: str
+) -> tuple[np.ndarray, int]:
+    """Returns the genotypes with which a search begins, and what they cost.
+
+    Returns:
+        int32 [n, D], and how many evaluations it took to find them.
+    """
+    config, given = job.config, job.given
+    if config.search.initial == "ladder":
+        return initial_of(config, evaluate.space), 0
+    key = jax.random.fold_in(job.keys["search"], 2 if stage == OURS else 3)
+    found = job.place.kept(
+        f"{stage}_initial",
+        lambda: start_of(config, evaluate, given.data, shared, given.loss, key),
+    )
+    spent = int(found["evaluations"])
+    correlation = {name: float(c) for name, c in found.get("correlation", {}).items()}
+    if correlation:
+        text = json.dumps({"rank_correlation": correlation})
+        job.place.text("surrogate.json", lambda: text)
+        each = ", ".join(f"{name} {c:.2f}" for name, c in correlation.items())
+        job.say(f"rank correlation of the quadratic form and the true loss: {each}")
+    else:
+        job.say(f"{stage}: {spent} evaluations to find where to begin")
+    return found["rows"], spent
 
 
 def _examples(job: Job, count: int) -> Any:
@@ -225,16 +312,22 @@ def _examples(job: Job, count: int) -> Any:
 
 
 def _searched(
-    job: Job, evaluate: Evaluator, measure: Measure, initial: np.ndarray, key: jax.Array
+    job: Job,
+    evaluate: Evaluator,
+    measure: Measure,
+    initial: np.ndarray,
+    key: jax.Array,
+    name: str = OURS,
 ) -> Result:
-    """Runs the search, from its last checkpoint on if it has one."""
+    """Runs a search, from its last checkpoint on if it has one."""
     config, width = job.config.search, len(evaluate.objectives)
     racing = config.racing
     way = evaluate if racing is None else Racing(evaluate, racing)
-    algorithm = algorithm_of(job.config, evaluate.space, width, initial)
+    algorithm = algorithm_of(job.config, evaluate.space, width, initial, evaluate)
+    log_name = "metrics.jsonl" if name == OURS else f"metrics_{name}.jsonl"
     with (
-        job.place.log("metrics.jsonl") as log,
-        SearchProgress(job.console, OURS, config.generations) as progress,
+        job.place.log(log_name) as log,
+        SearchProgress(job.console, name, config.generations) as progress,
     ):
 
         def on_generation(generation: Generation) -> None:
@@ -248,8 +341,9 @@ def _searched(
             way,
             generations=config.generations,
             measure=measure,
+            params=rates_of(job.config, algorithm),
             on_generation=on_generation,
-            checkpoint_dir=job.place.checkpoints(OURS),
+            checkpoint_dir=job.place.checkpoints(name),
             checkpoint_every=config.checkpoint_every,
             checkpoints_kept=config.checkpoints_kept,
         )

@@ -99,6 +99,7 @@ from jaxcompress.evolution.random_search import (
 )
 from jaxcompress.evolution.scalarize import (
     boundary_intersection as boundary_intersection,
+    saving_score as saving_score,
     tchebycheff as tchebycheff,
     weighted_sum as weighted_sum,
 )
@@ -114,6 +115,7 @@ from jaxcompress.evolution.selection import (
 )
 from jaxcompress.evolution.variation import (
     CROSSOVERS as CROSSOVERS,
+    MUTATIONS as MUTATIONS,
     change_one_gene as change_one_gene,
     crossover as crossover,
     mutate as mutate,

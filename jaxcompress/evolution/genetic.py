@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, Key
 from jaxcompress.evolution.elitist import Elitist, Repair
 from jaxcompress.evolution.grid import Grid, GridLike
 from jaxcompress.evolution.masks import group_count
-from jaxcompress.evolution.variation import CROSSOVERS, crossover, mutate
+from jaxcompress.evolution.variation import CROSSOVERS, MUTATIONS, crossover, mutate
 
 Params = TypeVar("Params")
 
@@ -27,6 +27,8 @@ class GeneticParams(struct.PyTreeNode):
         crossover_rate: probability that a pair of parents is crossed, in [0, 1].
         crossover_eta: distribution index of the crossover of wide ordered genes, > 0;
             larger keeps children closer to their parents.
+        swap_rate: probability that uniform crossover exchanges a gene, in [0, 1].
+        mutated_share: probability that a child is mutated at all, in [0, 1].
         mutation_rate: probability that a gene mutates, in [0, 1].
         mutation_eta: distribution index of mutation steps, > 0; larger is shorter.
         reset_share: of the mutations of ordered genes that are not wide, the share that
@@ -37,6 +39,8 @@ class GeneticParams(struct.PyTreeNode):
 
     crossover_rate: Float[Array, ""]
     crossover_eta: Float[Array, ""]
+    swap_rate: Float[Array, ""]
+    mutated_share: Float[Array, ""]
     mutation_rate: Float[Array, ""]
     mutation_eta: Float[Array, ""]
     reset_share: Float[Array, ""]
@@ -60,6 +64,8 @@ def genetic_params(
     return GeneticParams(
         crossover_rate=jnp.float32(crossover_rate),
         crossover_eta=jnp.float32(crossover_eta),
+        swap_rate=jnp.float32(0.5),
+        mutated_share=jnp.float32(1.0),
         mutation_rate=jnp.float32(1.0 / genes),
         mutation_eta=jnp.float32(20.0),
         reset_share=jnp.float32(0.05),
@@ -74,9 +80,10 @@ class Genetic(Elitist[Params]):
         population_size: p, see `Elitist`, as for `grid`, `num_objectives`, `initial` and
             `repair`.
         crossover: one of `CROSSOVERS`, see `crossover`.
+        mutation: one of `MUTATIONS`, see `mutate`.
 
     Raises:
-        ValueError: as `Elitist`, or there is no such crossover.
+        ValueError: as `Elitist`, or there is no such crossover or mutation.
     """
 
     def __init__(
@@ -86,6 +93,7 @@ class Genetic(Elitist[Params]):
         num_objectives: int,
         *,
         crossover: str = "mixed",
+        mutation: str = "polynomial",
         initial: Array | np.ndarray | None = None,
         repair: Repair | None = None,
     ) -> None:
@@ -96,12 +104,16 @@ class Genetic(Elitist[Params]):
             raise ValueError(
                 f"{type(self).__name__}: crossover is {crossover!r}; allowed: {CROSSOVERS}"
             )
+        if mutation not in MUTATIONS:
+            raise ValueError(
+                f"{type(self).__name__}: mutation is {mutation!r}; allowed: {MUTATIONS}"
+            )
         if crossover == "differential" and population_size < 3:
             raise ValueError(
                 f"{type(self).__name__}: population_size is {population_size}; crossover "
                 "'differential' needs 3 or more."
             )
-        self.crossover = crossover
+        self.crossover, self.mutation = crossover, mutation
 
     def _varied(
         self,
@@ -129,6 +141,7 @@ class Genetic(Elitist[Params]):
             params.crossover_rate,
             params.crossover_eta,
             self.crossover,
+            params.swap_rate,
         )
         return mutate(
             key_mutate,
@@ -138,4 +151,6 @@ class Genetic(Elitist[Params]):
             params.mutation_eta,
             params.reset_share,
             params.edge_share,
+            self.mutation,
+            params.mutated_share,
         )

@@ -65,7 +65,7 @@ class GeneticAlgorithm(Genetic[GeneticParams]):
         selection: of parents: "tournament" or "roulette".
         elites: how many of the old population survive if they are better than the rest,
             0 to p; p, where parents and offspring compete for all places, if None.
-        crossover: see `Genetic`.
+        crossover: see `Genetic`, as for `mutation`.
 
     Raises:
         ValueError: as `Elitist`, or another argument does not fit.
@@ -89,6 +89,7 @@ class GeneticAlgorithm(Genetic[GeneticParams]):
         selection: str = "tournament",
         elites: int | None = None,
         crossover: str = "mixed",
+        mutation: str = "polynomial",
         initial: Array | np.ndarray | None = None,
         repair: Repair | None = None,
     ) -> None:
@@ -97,6 +98,7 @@ class GeneticAlgorithm(Genetic[GeneticParams]):
             grid,
             num_objectives,
             crossover=crossover,
+            mutation=mutation,
             initial=initial,
             repair=repair,
         )

@@ -99,6 +99,7 @@ class MOEAD(Genetic[MOEADParams]):
         replacements: int = 2,
         scalarization: str = "tchebycheff",
         crossover: str = "mixed",
+        mutation: str = "polynomial",
         initial: Array | np.ndarray | None = None,
         repair: Repair | None = None,
     ) -> None:
@@ -107,6 +108,7 @@ class MOEAD(Genetic[MOEADParams]):
             grid,
             num_objectives,
             crossover=crossover,
+            mutation=mutation,
             initial=initial,
             repair=repair,
         )

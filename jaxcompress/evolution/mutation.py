@@ -11,6 +11,8 @@ from jaxcompress.evolution.grid import WIDE, GridLike
 
 Rate = float | Float[Array, ""]
 
+DEVIATION = 0.2  # of Gaussian steps, as a share of the range of a gene
+
 
 def reset_mutation(
     key: Key[Array, ""], genotypes: Int[Array, "n d"], grid: GridLike, rate: Rate
@@ -103,3 +105,26 @@ def near_value(
     turned = (up != (way < 0.5)) & (top + 1 >= WIDE)
     stays = turned & (2.0 * way % 1.0 < edge_share)
     return jnp.where((top > 0) & ~stays, moved, genotypes)
+
+
+def gaussian_value(
+    key: Key[Array, ""], genotypes: Int[Array, "n d"], grid: GridLike
+) -> Int[Array, "n d"]:
+    """Returns for every gene a value a Gaussian step away, cut off at its bounds.
+
+    The deviation is a fifth of the gene's range (Javaheripi et al. 2020, GeneCAI). Short
+    steps may round to none, and those beyond a bound end on it: a gene may stay.
+    """
+    top = jnp.asarray(grid.cardinality, jnp.float32)[None, :] - 1.0
+    moved = genotypes + DEVIATION * top * jax.random.normal(key, genotypes.shape)
+    return jnp.clip(jnp.round(moved), 0.0, top).astype(genotypes.dtype)
+
+
+def next_value(
+    key: Key[Array, ""], genotypes: Int[Array, "n d"], grid: GridLike
+) -> Int[Array, "n d"]:
+    """Returns for every gene the value above or below it; inward at its bounds."""
+    top = jnp.asarray(grid.cardinality, jnp.int32)[None, :] - 1
+    up = jax.random.bernoulli(key, 0.5, genotypes.shape)
+    up = (up | (genotypes <= 0)) & (genotypes < top)
+    return jnp.where(top > 0, genotypes + jnp.where(up, 1, -1), genotypes)

@@ -51,6 +51,7 @@ class NSGA3(Genetic[GeneticParams]):
         *,
         directions: Array | np.ndarray | None = None,
         crossover: str = "mixed",
+        mutation: str = "polynomial",
         initial: Array | np.ndarray | None = None,
         repair: Repair | None = None,
     ) -> None:
@@ -59,6 +60,7 @@ class NSGA3(Genetic[GeneticParams]):
             grid,
             num_objectives,
             crossover=crossover,
+            mutation=mutation,
             initial=initial,
             repair=repair,
         )

@@ -24,9 +24,16 @@ from jaxcompress.evolution.masks import (
     group_count,
     group_is_mixed,
 )
-from jaxcompress.evolution.mutation import Rate, near_value, other_value
+from jaxcompress.evolution.mutation import (
+    Rate,
+    gaussian_value,
+    near_value,
+    next_value,
+    other_value,
+)
 
 CROSSOVERS = ("mixed", "uniform", "one_point", "two_point", "differential")
+MUTATIONS = ("polynomial", "gaussian", "step")
 
 
 def crossover(
@@ -37,6 +44,7 @@ def crossover(
     rate: Rate = 0.9,
     eta: Rate = 15.0,
     how: str = "mixed",
+    swap: Rate = 0.5,
 ) -> Pair:
     """Makes two children of two parents, one in the place of each.
 
@@ -52,6 +60,7 @@ def crossover(
             more and uniform crossover for the others; "uniform", "one_point" and
             "two_point" treat all alike; "differential" replaces most genes of each parent
             by `x1 + F (x2 - x3)` of any three (`differential_variation`, 2 pairs or more).
+        swap: probability that uniform crossover exchanges a gene, in [0, 1].
 
     Returns:
         Two children for each pair, int32 [n, d] each, inside the grid.
@@ -66,7 +75,7 @@ def crossover(
         moved = differential_variation(key_plain, parents, parents, grid)
         children = moved[: first.shape[0]], moved[first.shape[0] :]
     else:
-        children = uniform_crossover(key_plain, first, second)
+        children = uniform_crossover(key_plain, first, second, swap)
     wide = grid.ordered & (grid.cardinality >= WIDE)
     if how == "mixed" and wide.any():
         blended = sbx_crossover(key_wide, first, second, grid, eta)
@@ -90,6 +99,8 @@ def mutate(
     eta: Rate = 20.0,
     reset_share: Rate = 0.05,
     edge_share: Rate = 0.0,
+    how: str = "polynomial",
+    mutated_share: Rate = 1.0,
 ) -> Int[Array, "n d"]:
     """Steps for ordered genes, resets for the others, and a few for ordered ones as well.
 
@@ -107,25 +118,35 @@ def mutate(
             that is left out, in [0, 1]; the others turn inward. At 1 this is polynomial
             mutation as published, which leaves genes at their bounds more often: good
             where many of the best values are bounds.
+        how: the steps of ordered genes: "polynomial" ones, of which the above speaks,
+            "gaussian" (`gaussian_value`) or "step", to the next value up or down; of the
+            last two no share is reset.
+        mutated_share: probability that a genotype is mutated at all, in [0, 1].
 
     Returns:
         int32 [n, d] inside the grid; a drawn gene differs from before, unless its step
-        was left out.
+        was left out, or is Gaussian.
     """
     key_draw, key_reset, key_step, key_group = jax.random.split(key, 4)
     draw, kind = jax.random.uniform(key_draw, (2, *genotypes.shape))
     nominal = ~jnp.asarray(grid.ordered)[None, :]
     narrow = jnp.asarray(grid.cardinality < WIDE)[None, :]
     other = other_value(key_reset, genotypes, grid)
-    near = near_value(key_step, genotypes, grid, eta, edge_share)
-    jumps = nominal | (narrow & (kind < reset_share))
+    if how == "polynomial":
+        near = near_value(key_step, genotypes, grid, eta, edge_share)
+        jumps = nominal | (narrow & (kind < reset_share))
+    else:
+        step = gaussian_value if how == "gaussian" else next_value
+        near, jumps = step(key_step, genotypes, grid), nominal
     moved = jnp.where(jumps, other, near)
     mutated = jnp.where(draw < rate, moved, genotypes)
     grouped = grid.exchange >= 0
-    if not grouped.any():
-        return mutated
-    exchanged = exchange_mutation(key_group, genotypes, grid.exchange, rate)
-    return jnp.where(jnp.asarray(grouped)[None, :], exchanged, mutated)
+    if grouped.any():
+        exchanged = exchange_mutation(key_group, genotypes, grid.exchange, rate)
+        mutated = jnp.where(jnp.asarray(grouped)[None, :], exchanged, mutated)
+    key_row = jax.random.fold_in(key_draw, 1)
+    chosen = jax.random.bernoulli(key_row, mutated_share, (genotypes.shape[0], 1))
+    return jnp.where(chosen, mutated, genotypes)
 
 
 def change_one_gene(

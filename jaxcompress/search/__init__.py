@@ -6,11 +6,13 @@ from jaxcompress.search.baselines import greedy, random_search, uniform_grid
 from jaxcompress.search.checkpoint import Checkpoints
 from jaxcompress.search.devices import POPULATION, cores_as_devices, mesh_for
 from jaxcompress.search.evaluator import Evaluator
+from jaxcompress.search.layerwise import Layerwise, best_masks, layerwise
 from jaxcompress.search.lock import locked
 from jaxcompress.search.loop import Result, archive_of, result_of, search
 from jaxcompress.search.measure import Measure
 from jaxcompress.search.racing import Racing
 from jaxcompress.search.seeding import (
+    accepted,
     boundary,
     corners,
     encoded,
@@ -19,7 +21,7 @@ from jaxcompress.search.seeding import (
     probes,
     up_to,
 )
-from jaxcompress.search.selection import representatives
+from jaxcompress.search.selection import cheapest, representatives
 from jaxcompress.search.state import Generation
 
 __all__ = [
@@ -29,17 +31,22 @@ __all__ = [
     "Checkpoints",
     "Evaluator",
     "Generation",
+    "Layerwise",
     "Measure",
     "Racing",
     "Result",
+    "accepted",
     "archive_of",
+    "best_masks",
     "boundary",
+    "cheapest",
     "cores_as_devices",
     "corners",
     "encoded",
     "greedy",
     "grid_steps",
     "ladder",
+    "layerwise",
     "locked",
     "mesh_for",
     "non_dominated",

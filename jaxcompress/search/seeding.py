@@ -1,14 +1,15 @@
 """Where a search starts: genotypes that are worth trying first.
 
 All are int32 [n, D] and can be joined for the `initial` of an algorithm. `ladder` and
-`corners` need the space alone, `encoded` plans of the user, `boundary` what the network
-can bear.
+`corners` need the space alone, `encoded` plans of the user, `boundary` and `accepted`
+what the network can bear.
 """
 
 from collections.abc import Sequence
 from itertools import product
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, PRNGKeyArray
 
@@ -37,7 +38,7 @@ def ladder(space: Space, steps: tuple[int, ...]) -> Int[np.ndarray, "n genes"]:
         for part, height in zip(space.kinds, heights, strict=True):
             row[part] = np.round(height * space.dense[part]).astype(np.int32)
         rows.append(row)
-    return np.unique(np.stack(rows), axis=0)
+    return np.unique(np.asarray(space.repair(jnp.asarray(np.stack(rows)))), axis=0)
 
 
 def grid_steps(space: Space, count: int, most: int = 6) -> tuple[int, ...]:
@@ -92,6 +93,8 @@ def encoded(space: Space, plans: Sequence[Plan]) -> Int[np.ndarray, "n genes"]:
 def probes(space: Space, levels: int | None = None) -> Int[np.ndarray, "n genes"]:
     """Returns the dense genotype, then every gene alone at each of its other choices.
 
+    Genes of which a fixed number is 1 have none: no such gene changes alone.
+
     Args:
         levels: at most so many choices of an ordered gene, evenly spread, at least 2;
             all of them if None.
@@ -103,7 +106,8 @@ def probes(space: Space, levels: int | None = None) -> Int[np.ndarray, "n genes"
         raise ValueError(f"probes: levels is {levels}; it must be 2 or more, or None")
     dense = np.asarray(space.dense, np.int32)
     rows = [dense]
-    for gene, top in enumerate(dense):
+    for gene in np.flatnonzero(space.exchange < 0):
+        top = dense[gene]
         choices = np.arange(space.cardinality[gene])
         if space.ordered[gene]:
             count = top + 1 if levels is None else min(levels, top + 1)
@@ -187,3 +191,44 @@ def up_to(
     share = np.clip(0.5 + 0.25 * draw, 0.0, 1.0)
     share = np.where(space.ordered, share, np.round(share))
     return np.round(dense + share * (limit - dense)).astype(np.int32)
+
+
+def accepted(
+    key: PRNGKeyArray,
+    evaluate: Evaluator,
+    limit: Int[np.ndarray, " genes"],
+    count: int,
+    most: float,
+    *,
+    quality: str = "error",
+    rounds: int = 10,
+) -> tuple[Int[np.ndarray, "count genes"], int]:
+    """Returns genotypes from `up_to` whose quality is good enough, and the evaluations.
+
+    Those that are not are drawn again (the rejection of GeneCAI); after some rounds the
+    best of the rejected fill up.
+
+    Args:
+        key: consumed.
+        limit: see `up_to`.
+        count: how many.
+        most: the largest quality that will do, in its own unit.
+        quality: name of the objective.
+        rounds: how often `count` genotypes are drawn, at most.
+
+    Raises:
+        ValueError: no such objective.
+    """
+    if quality not in evaluate.names:
+        raise ValueError(f"accepted: no objective {quality!r}; got {evaluate.names}")
+    column, drawn, values = evaluate.names.index(quality), [], []
+    for number in range(rounds):
+        drawn.append(up_to(jax.random.fold_in(key, number), evaluate.space, limit, count))
+        values.append(np.asarray(evaluate(drawn[-1]).objectives)[:, column])
+        if sum((value <= most + 1e-6).sum() for value in values) >= count:
+            break
+    rows, value = np.concatenate(drawn), np.concatenate(values)
+    good = value <= most + 1e-6
+    # Those that will do in the order in which they came, then the others by quality.
+    order = np.lexsort((np.where(good, 0.0, np.nan_to_num(value, nan=np.inf)), ~good))
+    return rows[order[:count]], len(rows)

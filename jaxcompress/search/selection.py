@@ -34,3 +34,26 @@ def representatives(
         chosen.append(best)
         volume = measure(objectives[chosen])
     return genotypes[chosen]
+
+
+def cheapest(
+    genotypes: Int[np.ndarray, "f genes"],
+    objectives: Float[np.ndarray, "f m"],
+    names: tuple[str, ...],
+    most: float,
+) -> Int[np.ndarray, " genes"]:
+    """Returns the member that costs least of those whose error is small enough.
+
+    Cost is that in MACs, or in bytes where MACs were no objective. If no error is small
+    enough, it is the member with the smallest.
+
+    Args:
+        names: of the objectives, "error" among them.
+        most: the largest error that will do.
+    """
+    error = objectives[:, names.index("error")]
+    good = error <= most + 1e-6
+    if not good.any():
+        return genotypes[int(np.argmin(error))]
+    cost = objectives[:, names.index("macs" if "macs" in names else "size")]
+    return genotypes[int(np.argmin(np.where(good, cost, np.inf)))]

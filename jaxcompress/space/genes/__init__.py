@@ -4,6 +4,7 @@ from jaxcompress.space.genes.activation_bits import ActivationBits
 from jaxcompress.space.genes.channel_count import ChannelCount
 from jaxcompress.space.genes.channel_mask import ChannelMask
 from jaxcompress.space.genes.codebook import Codebook
+from jaxcompress.space.genes.fixed import Fixed
 from jaxcompress.space.genes.gene import BoundGene, Gene
 from jaxcompress.space.genes.keep_block import KeepBlock
 from jaxcompress.space.genes.kernel_mask import KernelMask
@@ -17,6 +18,7 @@ __all__ = [
     "ChannelCount",
     "ChannelMask",
     "Codebook",
+    "Fixed",
     "Gene",
     "KeepBlock",
     "KernelMask",

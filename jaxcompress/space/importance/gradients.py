@@ -5,6 +5,7 @@ gradient is what the criteria are made of.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -82,6 +83,34 @@ def _averaged(
     magnitude: Callable[[Gated, Array, Array, Array], Array],
 ) -> Scores:
     """Returns the mean over batches of what `magnitude` makes of the gates."""
+    gated = gated_loss(network, inputs, targets, loss)
+    batches = batched(inputs, targets, batch_size)
+    gates = jnp.ones(network.layout.count, jnp.float32)
+
+    def body(total: Array, batch: tuple[Array, Array]) -> tuple[Array, None]:
+        return total + magnitude(gated, gates, *batch), None
+
+    total, _ = jax.jit(lambda b: jax.lax.scan(body, jnp.zeros_like(gates), b))(batches)
+    scores = np.asarray(total, np.float64) / batches[0].shape[0]
+    return {group.name: scores[group.units] for group in network.prunable}
+
+
+def gated_loss(
+    network: Network,
+    inputs: Array,
+    targets: Array,
+    loss: Loss | None,
+    params: Any = None,
+) -> Gated:
+    """Returns (gates, inputs, targets) -> the loss with a gate on every channel.
+
+    Args:
+        inputs, targets: what it will be asked for; loss: cross-entropy if None.
+        params: the network's own if None.
+
+    Raises:
+        ValueError: there are no inputs, or labels do not fit the outputs.
+    """
     if not hasattr(inputs, "shape"):
         raise ValueError(
             "importance: inputs must be one array; rank networks of several inputs by "
@@ -92,33 +121,33 @@ def _averaged(
             f"importance: {len(inputs)} inputs and {len(targets)} targets; give equally "
             "many training examples, at least one"
         )
-    if batch_size < 1:
-        raise ValueError(f"importance: batch_size is {batch_size}; allowed: 1 or more")
     if loss is None:
         outputs = jax.eval_shape(network.apply, network.params, inputs)
         if not hasattr(outputs, "shape"):
             raise ValueError("importance: the network has several outputs; give a loss")
         check_labels(targets, outputs.shape[-1])
         loss = cross_entropy
-    gated = _gated(network, loss)
+    return _gated(network, loss, network.params if params is None else params)
+
+
+def batched(inputs: Array, targets: Array, batch_size: int) -> tuple[Array, Array]:
+    """Returns inputs and targets in batches; a rest is left out unless it is all.
+
+    Raises:
+        ValueError: `batch_size` is below 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"importance: batch_size is {batch_size}; allowed: 1 or more")
     count = max(len(inputs) // batch_size, 1)
     size = min(batch_size, len(inputs))
-    gates = jnp.ones(network.layout.count, jnp.float32)
-
-    def body(total: Array, batch: tuple[Array, Array]) -> tuple[Array, None]:
-        return total + magnitude(gated, gates, *batch), None
-
     x, y = jnp.asarray(inputs)[: count * size], jnp.asarray(targets)[: count * size]
-    batches = (
+    return (
         x.reshape(count, size, *x.shape[1:]),
         y.reshape(count, size, *y.shape[1:]),
     )
-    total, _ = jax.jit(lambda b: jax.lax.scan(body, jnp.zeros_like(gates), b))(batches)
-    scores = np.asarray(total, np.float64) / count
-    return {group.name: scores[group.units] for group in network.prunable}
 
 
-def _gated(network: Network, loss: Loss) -> Gated:
+def _gated(network: Network, loss: Loss, params: Any) -> Gated:
     def value(gates: Float[Array, " units"], x: Array, y: Array) -> Float[Array, ""]:
         known = jnp.concatenate([gates, jnp.ones(1, gates.dtype)])
 
@@ -131,6 +160,6 @@ def _gated(network: Network, loss: Loss) -> Gated:
                     operands[position] = operands[position] * line
             return operands
 
-        return loss(network.interpret(network.params, x, before=gate), y)
+        return loss(network.interpret(params, x, before=gate), y)
 
     return value
