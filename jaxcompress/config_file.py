@@ -32,16 +32,26 @@ def find(name: str, folder: str = "configs") -> Path:
     return known[name]
 
 
-def read(path: Path, profile: Path | None = None) -> Config:
+def read(path: Path, profile: Path | None = None, preset: str | None = None) -> Config:
     """Returns the configuration in a YAML file.
 
     Args:
         profile: a file of the same form; what it holds replaces what `path` holds.
+        preset: a name under `presets` in `path`, which holds by name what replaces the
+            rest of the file; before the profile does.
 
     Raises:
-        ValueError: a file is no YAML mapping, or a key or value is not allowed.
+        ValueError: a file is no YAML mapping, a key or value is not allowed, or there is
+            no such preset.
     """
     tree = _tree(path)
+    presets = _mapping(f"presets in {path}", tree.pop("presets", {}))
+    for name, part in presets.items():
+        _mapping(f"preset {name} in {path}", part)
+    if preset is not None:
+        if preset not in presets:
+            raise ValueError(f"{path} has no preset {preset!r}; there are {[*presets]}")
+        tree = _merged(tree, presets[preset])
     return Config(**(tree if profile is None else _merged(tree, _tree(profile))))
 
 
@@ -50,10 +60,14 @@ def _tree(path: Path) -> dict[str, Any]:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    return _mapping(str(path), tree)
+
+
+def _mapping(where: str, tree: Any) -> dict[str, Any]:
     if not isinstance(tree, dict):
-        raise ValueError(f"{path} must hold a mapping of sections, got {tree!r:.60}")
+        raise ValueError(f"{where} must hold a mapping of sections, got {tree!r:.60}")
     if not all(isinstance(key, str) for key in tree):
-        raise ValueError(f"{path}: keys must be words, got {list(tree)}")
+        raise ValueError(f"{where}: keys must be words, got {list(tree)}")
     return tree
 
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from jaxcompress.config import Config
-from jaxcompress.config_file import find, read, write
+from jaxcompress.config_file import bundled, find, read, write
 
 
 def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
@@ -45,6 +46,9 @@ def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
         ("- a\n- b", "must hold a mapping"),
         ("a: [", "is no YAML"),
         ("3: 4", "keys must be words"),
+        ("presets: small", "presets in "),
+        ("presets: {small: 3}", "must hold a mapping of sections, got 3"),
+        ("presets: {small: {3: 4}}", "preset small in "),
     ],
 )
 def test_bad_files_say_what_is_wrong(tmp_path: Path, text: str, words: str) -> None:
@@ -60,3 +64,39 @@ def test_missing_names_list_what_there_is() -> None:
         ValueError, match=r"'nowhere' is no file and no bundled name; .*digits"
     ):
         find("nowhere")
+
+
+PRESETS = """
+search: {population: 40, generations: 9}
+train: {epochs: 7}
+presets:
+  small: {search: {population: 8}, name: tiny}
+  wrong: {search: {populations: 8}}
+"""
+
+
+def test_a_preset_replaces_what_it_names_and_the_profile_comes_after(
+    tmp_path: Path,
+) -> None:
+    path, profile = tmp_path / "own.yaml", tmp_path / "device.yaml"
+    path.write_text(PRESETS)
+    profile.write_text("name: device")
+    assert read(path).search.population == 40
+    small = read(path, preset="small")
+    assert (small.search.population, small.search.generations) == (8, 9)
+    assert (small.train.epochs, small.name) == (7, "tiny")
+    assert read(path, profile, "small") == small.model_copy(update={"name": "device"})
+    write(small, tmp_path / "config.yaml")
+    assert "presets" not in (tmp_path / "config.yaml").read_text()
+    assert read(tmp_path / "config.yaml") == small
+    with pytest.raises(ValueError, match="no preset 'big'; there are"):
+        read(path, preset="big")
+    with pytest.raises(ValueError, match="search: unknown key populations; allowed: algo"):
+        read(path, preset="wrong")
+
+
+@pytest.mark.parametrize("name", bundled("configs"))
+def test_bundled_presets_are_configurations(name: str) -> None:
+    tree = yaml.safe_load(find(name).read_text())
+    for preset in (None, *tree.get("presets", {})):
+        assert read(find(name), preset=preset).name

@@ -172,6 +172,8 @@ def test_two_processes_are_not_at_one_run(
     [
         (["--resume", "full"], "--resume full: is no run directory"),
         (["--config", "nowhere"], "'nowhere' is no file and no bundled name"),
+        (["--preset", "huge"], "digits.yaml has no preset 'huge'; there are []"),
+        (["--resume", "full", "--preset", "small"], "--profile and --preset out"),
         (["--search.populations", "3"], "--search.populations"),
         (["--search.population", "3"], "population = 3"),
         (["--search.population", "x"], "'x'"),
