@@ -33,11 +33,13 @@ from jaxcompress.objectives import (
     Parameters,
     Quality,
     Size,
+    Values,
     measure_latency,
 )
 from jaxcompress.run_directory import RunDirectory
 from jaxcompress.search import ladder
-from jaxcompress.space import Space, genes, importance
+from jaxcompress.space import Plan, Space, genes, importance
+from jaxcompress.transforms import CODEBOOK_SIZES
 
 ALGORITHMS: dict[str, Any] = {
     "nsga2": NSGA2,
@@ -76,18 +78,24 @@ def measured(
 
 
 def space_of(
-    config: Config, network: Network, known: Mapping[str, dict[str, np.ndarray]]
+    config: Config,
+    network: Network,
+    known: Mapping[str, dict[str, np.ndarray]],
+    library: Plan | None = None,
 ) -> Space:
     """Returns the space in which a network is searched.
 
     Args:
         known: what was `measured`.
+        library: plans of the members of a library, every leaf [L, ...].
 
     Raises:
         ValueError: nothing may be chosen, or a choice does not fit the network.
     """
     chosen = config.space
     kinds: list[genes.Gene] = []
+    if library is not None:
+        kinds.append(genes.Library(library))
     if chosen.blocks and network.blocks:
         kinds.append(genes.KeepBlock())
     if chosen.channels:
@@ -100,7 +108,7 @@ def space_of(
     if chosen.sparsity:
         kinds.append(genes.Sparsity(chosen.sparsity, chosen.sparsity_scope))
     if chosen.codebook != "none":
-        sizes, scope = chosen.codebook_sizes, chosen.codebook_scope
+        sizes, scope = chosen.codebook_sizes or CODEBOOK_SIZES, chosen.codebook_scope
         kinds.append(genes.Codebook(sizes, chosen.codebook, scope))
     if chosen.weight_bits:
         kinds.append(
@@ -143,6 +151,7 @@ def objectives_of(
         "parameters": Parameters(),
         "bops": Bops(),
         "energy": Energy(chosen.dataflow, chosen.energy_table),
+        "values": Values(params),
     }
     if "latency" in chosen.objectives:
         # Once: times differ from one measurement to the next.
@@ -153,6 +162,8 @@ def objectives_of(
         constraints.append(size <= chosen.max_size)
     if chosen.max_macs is not None:
         constraints.append(Macs() <= chosen.max_macs)
+    if chosen.max_energy is not None:
+        constraints.append(known["energy"] <= chosen.max_energy)
     return [known[name] for name in chosen.objectives], constraints
 
 

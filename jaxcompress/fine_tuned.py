@@ -38,16 +38,21 @@ def fine_tuned(
     }
     stacked = np.concatenate(list(chosen.values()))
     plans = jax.device_get(jax.jit(jax.vmap(space.decode))(stacked))
+    taken, plans = plans.member, plans.replace(member=None)
 
     def compute() -> dict[str, Any]:
         job.say("fine-tuning the fronts")
         before = jax.tree.map(
-            lambda leaf: np.stack([leaf] * len(stacked)), jax.device_get(shared)
+            # Of a library each begins with the parameters of its member.
+            lambda leaf: np.stack([leaf] * len(stacked)) if taken is None else leaf[taken],
+            jax.device_get(shared),
         )
         key, data = job.keys["tune"], job.given.data
-        tuned = finetune(key, network, plans, data, config.finetune, shared, job.given.loss)
         # Early stopping with a few stops: the validation split says which was the best.
-        stops = [before, tuned]
+        stops = [before]
+        if config.finetune.epochs:
+            tune = config.finetune
+            stops.append(finetune(key, network, plans, data, tune, shared, job.given.loss))
         if config.reestimate:
             some = data.normalize(
                 data.train.some(config.reestimate, config.data.seed).inputs

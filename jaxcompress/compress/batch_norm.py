@@ -15,6 +15,7 @@ from jaxtyping import Array, PyTree
 
 from jaxcompress.compress.code import compress
 from jaxcompress.compress.forward import masked
+from jaxcompress.compress.parts import leaves_of
 from jaxcompress.network import Network, Step
 from jaxcompress.space import Plan
 
@@ -116,9 +117,8 @@ def reestimate(network: Network, plan: Plan, inputs: Any, params: PyTree = None)
         >>> params = reestimate(network, plan, train_inputs[:512])  # doctest: +SKIP
         >>> compact(network, plan, params)  # doctest: +SKIP
     """
-    params = network.params if params is None else params
     places = normalisations(network)
-    leaves = dict(network.leaves(params))
+    leaves = leaves_of(network, plan, params)
     found: dict[str, Array] = {}
 
     def before(step: Step, operands: list[Any]) -> list[Any]:
@@ -142,7 +142,7 @@ def reestimate(network: Network, plan: Plan, inputs: Any, params: PyTree = None)
         return [moved.astype(x.dtype), old]
 
     if not places:
-        return params
+        return network.unflatten(leaves)
     masked(network, plan, inputs, compress(network, plan, params), before)
     return network.unflatten(leaves | found)
 

@@ -80,7 +80,8 @@ class Size(Cost):
         """Returns the symbols of tensors that are alike, and which tensors those are."""
         if not coded.parts:
             return []
-        if not (plan.codebook_sizes or plan.sparsity or plan.kernel_sparsity or plan.ranks):
+        changed = (plan.codebook_sizes, plan.sparsity, plan.kernel_sparsity, plan.ranks)
+        if plan.member is None and not any(changed):
             alive = network.alive(plan.channels, plan.blocks)
             prepared = self._prepared(network, plan)
             tensors = [prepared[part.path] for part in coded.parts]

@@ -96,7 +96,7 @@ class Evaluator:
             given = network.params if params is None else params
             self._batches = batches = cut(network, inputs, targets, splits)
             self._data = devices.placed(batches.inputs, (batches.targets, given))
-            outputs = jax.eval_shape(network.apply, given, inputs)
+            outputs = jax.eval_shape(network.apply, network.params, inputs)
             if any(isinstance(o, Error) and not callable(o.kind) for o in asked):
                 check_labels(targets, outputs.shape[-1])
             self.examples = len(batches.targets)

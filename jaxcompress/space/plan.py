@@ -32,6 +32,9 @@ class Plan(struct.PyTreeNode):
             named takes its input as it is.
         activation_ranges: by layer name, the least and the largest value of the grid of
             its input, float32 [2]; every layer in `activation_bits` has one.
+        member: whose parameters are compressed, where those of a library of networks are
+            given, stacked, every leaf [L, ...]: one of 0..L - 1, int32 []. None: the
+            parameters are those of one network.
         granularity: "tensor" or "channel": what shares one scale.
         codebook_kind: how shared values are found, out of `transforms.CODEBOOKS`.
         codebook_scope: "layer": each weight has a codebook; "network": all have one, and
@@ -66,6 +69,7 @@ class Plan(struct.PyTreeNode):
     activation_ranges: Mapping[str, Float[Array | np.ndarray, "..."]] = struct.field(
         default_factory=dict
     )
+    member: Int[Array | np.ndarray, ""] | None = None
     granularity: str = struct.field(pytree_node=False, default="channel")
     codebook_kind: str = struct.field(pytree_node=False, default="uniform")
     codebook_scope: str = struct.field(pytree_node=False, default="layer")

@@ -2,6 +2,7 @@
 
 from jaxcompress.training.adapt import adapt
 from jaxcompress.training.finetune import finetune
+from jaxcompress.training.library import pruned_library
 from jaxcompress.training.train import History, accuracy, train
 
-__all__ = ["History", "accuracy", "adapt", "finetune", "train"]
+__all__ = ["History", "accuracy", "adapt", "finetune", "pruned_library", "train"]

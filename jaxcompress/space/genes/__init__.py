@@ -7,6 +7,7 @@ from jaxcompress.space.genes.codebook import Codebook
 from jaxcompress.space.genes.gene import BoundGene, Gene
 from jaxcompress.space.genes.keep_block import KeepBlock
 from jaxcompress.space.genes.kernel_mask import KernelMask
+from jaxcompress.space.genes.library import Library
 from jaxcompress.space.genes.rank import Rank
 from jaxcompress.space.genes.sparsity import Sparsity
 from jaxcompress.space.genes.weight_bits import WeightBits
@@ -20,6 +21,7 @@ __all__ = [
     "Gene",
     "KeepBlock",
     "KernelMask",
+    "Library",
     "Rank",
     "Sparsity",
     "WeightBits",
