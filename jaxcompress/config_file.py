@@ -44,15 +44,21 @@ def read(path: Path, profile: Path | None = None, preset: str | None = None) -> 
         ValueError: a file is no YAML mapping, a key or value is not allowed, or there is
             no such preset.
     """
-    tree = _tree(path)
-    presets = _mapping(f"presets in {path}", tree.pop("presets", {}))
-    for name, part in presets.items():
-        _mapping(f"preset {name} in {path}", part)
+    tree, known = _tree(path), presets(path)
+    tree.pop("presets", None)
     if preset is not None:
-        if preset not in presets:
-            raise ValueError(f"{path} has no preset {preset!r}; there are {[*presets]}")
-        tree = _merged(tree, presets[preset])
+        if preset not in known:
+            raise ValueError(f"{path} has no preset {preset!r}; there are {[*known]}")
+        tree = _merged(tree, known[preset])
     return Config(**(tree if profile is None else _merged(tree, _tree(profile))))
+
+
+def presets(path: Path) -> dict[str, dict[str, Any]]:
+    """Returns by name the presets of a configuration, as they stand in the file."""
+    found = _mapping(f"presets in {path}", _tree(path).get("presets", {}))
+    for name, part in found.items():
+        _mapping(f"preset {name} in {path}", part)
+    return found
 
 
 def _tree(path: Path) -> dict[str, Any]:

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
 from jaxcompress.config import Config
-from jaxcompress.config_file import bundled, find, read, write
+from jaxcompress.config_file import bundled, find, presets, read, write
 
 
 def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
@@ -103,6 +102,5 @@ def test_a_preset_replaces_what_it_names_and_the_profile_comes_after(
 
 @pytest.mark.parametrize("name", bundled("configs"))
 def test_bundled_presets_are_configurations(name: str) -> None:
-    tree = yaml.safe_load(find(name).read_text())
-    for preset in (None, *tree.get("presets", {})):
+    for preset in (None, *presets(find(name))):
         assert read(find(name), preset=preset).name
