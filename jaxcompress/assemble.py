@@ -35,11 +35,13 @@ from jaxcompress.objectives import (
     Parameters,
     Quality,
     Size,
+    Values,
     measure_latency,
 )
 from jaxcompress.run_directory import RunDirectory
 from jaxcompress.search import Evaluator, accepted, boundary, ladder, layerwise, probes
-from jaxcompress.space import Space, genes, importance
+from jaxcompress.space import Plan, Space, genes, importance
+from jaxcompress.transforms import CODEBOOK_SIZES
 
 ALGORITHMS: dict[str, Any] = {
     "nsga2": NSGA2,
@@ -95,6 +97,7 @@ def space_of(
     network: Network,
     known: Mapping[str, dict[str, np.ndarray]],
     fixed: Mapping[str, np.ndarray | None] | None = None,
+    library: Plan | None = None,
 ) -> Space:
     """Returns the space in which a network is searched.
 
@@ -102,22 +105,28 @@ def space_of(
         known: what was `measured`.
         fixed: by the name of a kind what it has chosen already; None: what compresses
             least.
+        library: plans of the members of a library, every leaf [L, ...].
 
     Raises:
         ValueError: nothing may be chosen, or a choice does not fit the network.
     """
-    kinds = kinds_of(config, network, known)
+    kinds = kinds_of(config, network, known, library)
     for name, choices in (fixed or {}).items():
         kinds[name] = genes.Fixed(kinds[name], choices)
     return Space(network, list(kinds.values()))
 
 
 def kinds_of(
-    config: Config, network: Network, known: Mapping[str, dict[str, np.ndarray]]
+    config: Config,
+    network: Network,
+    known: Mapping[str, dict[str, np.ndarray]],
+    library: Plan | None = None,
 ) -> dict[str, genes.Gene]:
     """Returns the gene kinds of a space in its order, each by its option of `space`."""
     chosen = config.space
     kinds: dict[str, genes.Gene] = {}
+    if library is not None:
+        kinds["library"] = genes.Library(library)
     if chosen.blocks and network.blocks:
         kinds["blocks"] = genes.KeepBlock()
     if chosen.masks:
@@ -133,7 +142,7 @@ def kinds_of(
     if chosen.sparsity:
         kinds["sparsity"] = genes.Sparsity(chosen.sparsity, chosen.sparsity_scope)
     if chosen.codebook != "none":
-        sizes, scope = chosen.codebook_sizes, chosen.codebook_scope
+        sizes, scope = chosen.codebook_sizes or CODEBOOK_SIZES, chosen.codebook_scope
         kinds["codebook"] = genes.Codebook(sizes, chosen.codebook, scope)
     if chosen.weight_bits:
         kinds["weight_bits"] = genes.WeightBits(
@@ -200,6 +209,7 @@ def objectives_of(
         "parameters": Parameters(),
         "bops": Bops(),
         "energy": Energy(chosen.dataflow, chosen.energy_table),
+        "values": Values(params),
     }
     if "latency" in chosen.objectives:
         # Once: times differ from one measurement to the next.
@@ -210,6 +220,8 @@ def objectives_of(
         constraints.append(size <= chosen.max_size)
     if chosen.max_macs is not None:
         constraints.append(Macs() <= chosen.max_macs)
+    if chosen.max_energy is not None:
+        constraints.append(known["energy"] <= chosen.max_energy)
     return [known[name] for name in chosen.objectives], constraints
 
 

@@ -31,7 +31,10 @@ Kind = Literal[
     "weight_bits",
     "activation_bits",
 ]
-Objective = Literal["error", "size", "macs", "parameters", "bops", "energy", "latency"]
+Objective = Literal[
+    "error", "size", "macs", "parameters", "bops", "energy", "latency", "values"
+]
+MergeOrder = Literal["none", "left_to_right", "centre_to_end"]
 
 
 class Section(BaseModel):
@@ -142,7 +145,7 @@ class SpaceConfig(Section):
     codebook_sizes: tuple[int, ...] = Field(
         default=(2, 4, 8, 16, 32, 64, 128, 256),
         strict=False,
-        description="allowed numbers of shared values: 2..1024",
+        description="allowed numbers of shared values: 2..1024; none named: all of these",
     )
     codebook_scope: Literal["layer", "network"] = Field(
         default="layer", description="of a codebook"
@@ -153,11 +156,8 @@ class SpaceConfig(Section):
     )
     @classmethod
     def _distinct(cls, value: tuple[Any, ...], info: Any) -> tuple[Any, ...]:
-        wanted = info.field_name == "codebook_sizes"
-        if (wanted and not value) or len(set(value)) < len(value):
-            raise ValueError(
-                f"must hold {'at least one number, ' if wanted else ''}none twice"
-            )
+        if len(set(value)) < len(value):
+            raise ValueError("must hold none twice")
         return value
 
     @field_validator("ranks")
@@ -228,6 +228,35 @@ class TuneConfig(Section):
     )
 
 
+class LibraryConfig(TuneConfig):
+    """Pruned networks, one of which each genotype takes, and how each step trains them."""
+
+    members: int = Field(
+        default=0, ge=0, description="how many pruned networks, >= 2; 0: no library"
+    )
+    prune: Literal["weights", "channels"] = Field(
+        default="weights", description="what is cut, in every layer the same share of it"
+    )
+    least: float = Field(
+        default=0.2, gt=0, le=1, description="share that the most pruned member keeps"
+    )
+    most: float = Field(
+        default=0.8, gt=0, le=1, description="share that the least pruned one keeps"
+    )
+    steps: int = Field(
+        default=32,
+        ge=1,
+        description="cuts of a member, each to the same share of what was left, with "
+        "`epochs` of training after each",
+    )
+
+    @model_validator(mode="after")
+    def _ascending(self) -> "LibraryConfig":
+        if self.members == 1 or (self.members and not self.least < self.most):
+            raise ValueError("members must be 0, or 2 or more with least below most")
+        return self
+
+
 class SearchConfig(Section):
     """How the evolutionary search runs, and how long."""
 
@@ -252,8 +281,9 @@ class SearchConfig(Section):
     objectives: tuple[Objective, ...] = Field(
         default=("error", "size", "macs"),
         strict=False,
-        description="what is minimised: error and size, then macs, parameters, bops, "
-        "energy, latency (measured at the start, on this device)",
+        description="what is minimised: error, then size, macs, parameters, bops, energy, "
+        "latency (measured at the start, on this device), values (that weights share); "
+        "the hypervolume of the search is of the first two",
     )
     dataflow: Literal["X:Y", "CI:CO", "FX:FY", "X:FX"] = Field(
         default="X:Y", description="of energy: which loops are unrolled"
@@ -268,6 +298,7 @@ class SearchConfig(Section):
         default=None, gt=0, description="bytes of parameters, at most"
     )
     max_macs: float | None = Field(default=None, gt=0, description="MACs an image, at most")
+    max_energy: float | None = Field(default=None, gt=0, description="mJ an image, at most")
     reestimate: int = Field(
         default=0,
         ge=0,
@@ -336,8 +367,8 @@ class SearchConfig(Section):
     @field_validator("objectives")
     @classmethod
     def _needed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if value[:2] != ("error", "size") or len(set(value)) < len(value):
-            raise ValueError("must begin with error, size and name none twice")
+        if value[:1] != ("error",) or len(value) < 2 or len(set(value)) < len(value):
+            raise ValueError("must begin with error, go on with another, name none twice")
         return value
 
     @model_validator(mode="after")
@@ -437,6 +468,10 @@ class Config(Section):
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
     space: SpaceConfig = SpaceConfig()
+    library: LibraryConfig = Field(
+        default=LibraryConfig(epochs=1, learning_rate=1e-3),
+        description="members of a library of pruned networks, made before the search",
+    )
     adapt: TuneConfig = Field(
         default=TuneConfig(epochs=16, learning_rate=5e-3),
         description="training of shared weights under random plans, before the search",
@@ -449,6 +484,11 @@ class Config(Section):
         ge=0,
         description="training examples by which the batch norm of each member is estimated "
         "anew, where validation says that this helps; 0: not",
+    )
+    merge: MergeOrder = Field(
+        default="none",
+        description="of neighbouring values that the weights of a saved member share, in "
+        "this order, as long as no validation quality is lost",
     )
     report: ReportConfig = ReportConfig()
 
@@ -479,6 +519,27 @@ class Config(Section):
                 "first.kinds and search.initial = 'surrogate' exclude each other; leave "
                 "one out"
             )
+        space, library = self.space, self.library
+        if space.codebook == "none" and "values" in self.search.objectives:
+            raise ValueError(
+                "search.objectives has values, and weights share none; set space.codebook"
+            )
+        one = space.codebook != "none" and space.codebook_scope == "network"
+        if self.merge != "none" and not one:
+            raise ValueError(
+                f"merge = {self.merge!r}: is of the one codebook of a network; set "
+                "space.codebook, and space.codebook_scope to network"
+            )
+        if library.members and (self.adapt.epochs or self.finetune.epochs):
+            raise ValueError(
+                "library.members are trained already; set adapt.epochs and "
+                "finetune.epochs to 0"
+            )
+        if library.members and (
+            space.sparsity if library.prune == "weights" else space.channels
+        ):
+            key = "sparsity to []" if library.prune == "weights" else "channels to false"
+            raise ValueError(f"library.prune = {library.prune!r}: set space.{key}")
         if self.search.racing is not None and self.quality != "top1":
             raise ValueError(
                 f"search.racing counts errors, and quality is {self.quality!r}: leave "
@@ -496,7 +557,7 @@ def _explained(error: ValidationError, section: type[BaseModel]) -> str:
         if problem["type"] == "extra_forbidden":
             parts.append(f"unknown key {key}; allowed: {', '.join(section.model_fields)}")
         elif isinstance(problem["input"], dict):  # a section that said what is wrong
-            parts.append(f"{key}: {message}")
+            parts.append(f"{key}: {message.removeprefix(': ')}")
         else:
             parts.append(f"{key} = {problem['input']!r}: {message[0].lower()}{message[1:]}")
     return "; ".join(parts)

@@ -32,17 +32,33 @@ def find(name: str, folder: str = "configs") -> Path:
     return known[name]
 
 
-def read(path: Path, profile: Path | None = None) -> Config:
+def read(path: Path, profile: Path | None = None, preset: str | None = None) -> Config:
     """Returns the configuration in a YAML file.
 
     Args:
         profile: a file of the same form; what it holds replaces what `path` holds.
+        preset: a name under `presets` in `path`, which holds by name what replaces the
+            rest of the file; before the profile does.
 
     Raises:
-        ValueError: a file is no YAML mapping, or a key or value is not allowed.
+        ValueError: a file is no YAML mapping, a key or value is not allowed, or there is
+            no such preset.
     """
-    tree = _tree(path)
+    tree, known = _tree(path), presets(path)
+    tree.pop("presets", None)
+    if preset is not None:
+        if preset not in known:
+            raise ValueError(f"{path} has no preset {preset!r}; there are {[*known]}")
+        tree = _merged(tree, known[preset])
     return Config(**(tree if profile is None else _merged(tree, _tree(profile))))
+
+
+def presets(path: Path) -> dict[str, dict[str, Any]]:
+    """Returns by name the presets of a configuration, as they stand in the file."""
+    found = _mapping(f"presets in {path}", _tree(path).get("presets", {}))
+    for name, part in found.items():
+        _mapping(f"preset {name} in {path}", part)
+    return found
 
 
 def _tree(path: Path) -> dict[str, Any]:
@@ -50,10 +66,14 @@ def _tree(path: Path) -> dict[str, Any]:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    return _mapping(str(path), tree)
+
+
+def _mapping(where: str, tree: Any) -> dict[str, Any]:
     if not isinstance(tree, dict):
-        raise ValueError(f"{path} must hold a mapping of sections, got {tree!r:.60}")
+        raise ValueError(f"{where} must hold a mapping of sections, got {tree!r:.60}")
     if not all(isinstance(key, str) for key in tree):
-        raise ValueError(f"{path}: keys must be words, got {list(tree)}")
+        raise ValueError(f"{where}: keys must be words, got {list(tree)}")
     return tree
 
 

@@ -38,34 +38,39 @@ def fine_tuned(
     }
     stacked = np.concatenate(list(chosen.values()))
     plans = jax.device_get(jax.jit(jax.vmap(space.decode))(stacked))
+    taken, plans = plans.member, plans.replace(member=None)
 
     def compute() -> dict[str, Any]:
         job.say("fine-tuning the fronts")
         before = jax.tree.map(
-            lambda leaf: np.stack([leaf] * len(stacked)), jax.device_get(shared)
+            # Of a library each begins with the parameters of its member.
+            lambda leaf: np.stack([leaf] * len(stacked)) if taken is None else leaf[taken],
+            jax.device_get(shared),
         )
         key, data, how = job.keys["tune"], job.given.data, config.finetune
         stage = f"tuning-{config.search.generations}"  # its members depend on them
         fitted = plans
         if how.scales == "learned":
             fitted = scaled_plans(network, plans, shared)
-        tuned = tune(
-            key,
-            network,
-            plans,
-            data,
-            how,
-            shared,
-            job.given.loss,
-            members_mesh(len(stacked)),
-            # Of many processes each trains all members; none of them has the files.
-            job.place.checkpoints(stage) if jax.process_count() == 1 else None,
-        )
-        for place in np.flatnonzero(tuned.steps < tuned.steps.max()):
-            steps = tuned.steps[place]
-            job.say(f"member {place + 1} diverged: kept as it was after {steps} steps")
         # Early stopping with a few stops: the validation split says which was the best.
-        stops = [(fitted, before), (tuned.plans, tuned.params)]
+        stops = [(fitted, before)]
+        if how.epochs:
+            tuned = tune(
+                key,
+                network,
+                plans,
+                data,
+                how,
+                shared,
+                job.given.loss,
+                members_mesh(len(stacked)),
+                # Of many processes each trains all members; none of them has the files.
+                job.place.checkpoints(stage) if jax.process_count() == 1 else None,
+            )
+            for place in np.flatnonzero(tuned.steps < tuned.steps.max()):
+                steps = tuned.steps[place]
+                job.say(f"member {place + 1} diverged: kept as it was after {steps} steps")
+            stops.append((tuned.plans, tuned.params))
         if config.reestimate:
             some = data.normalize(
                 data.train.some(config.reestimate, config.data.seed).inputs

@@ -36,7 +36,9 @@ from jaxcompress.config import Config
 from jaxcompress.fine_tuned import fine_tuned, rows
 from jaxcompress.given import Given, given, traced
 from jaxcompress.job import KEYS, Job
+from jaxcompress.merging import merging
 from jaxcompress.network import Network
+from jaxcompress.objectives import Cost, Energy, Size
 from jaxcompress.processes import from_first
 from jaxcompress.report import (
     Member,
@@ -66,7 +68,7 @@ from jaxcompress.search import (
     uniform_grid,
 )
 from jaxcompress.space import Plan, Space
-from jaxcompress.training import adapt, finetune, train
+from jaxcompress.training import adapt, finetune, pruned_library, train
 
 OURS = "search"
 FIRST = "first"
@@ -150,8 +152,8 @@ def _given(config: Config) -> tuple[Given, dict[str, jax.Array]]:
 def _run(job: Job) -> Outcome:
     network = _trained(job)
     reference = (job.config.report.reference_error, float(np.log2(4 * network.size)))
-    measure = Measure((0, 1), reference, logged=(1,))
-    evaluate, shared = _adapted(job, network, measure)
+    judged = Measure((0, 1), reference, logged=(1,))
+    evaluate, shared, measure = _adapted(job, network, judged)
     initial, spent = _started(job, evaluate, shared, OURS)
     ours, chance = jax.random.split(job.keys["search"])
     results = {OURS: _searched(job, evaluate, measure, initial, ours)}
@@ -159,11 +161,12 @@ def _run(job: Job) -> Outcome:
         count = len(results[OURS].archive) + spent
         results |= _baselines(job, evaluate, measure, initial, chance, count)
     plans, params, members = fine_tuned(job, evaluate, shared, measure, results)
+    members = _with_energy(job, network, plans, members)
+    dense, members, front = from_first(lambda: _saved(job, network, plans, params, members))
     volumes = {
-        method: measure(_points([m for m in members if m.method == method]))
+        method: judged(_points([m for m in members if m.method == method]))
         for method in results
     }
-    dense, members, front = from_first(lambda: _saved(job, network, plans, params, members))
     counts = {method: len(result.archive) for method, result in results.items()}
     counts[OURS] += spent
     job.console.print(front_table(front, dense, job.given.quality.unit))
@@ -200,22 +203,38 @@ def _fit(job: Job, module: nnx.Module) -> PyTree:
     return models.as_function(module)[1]
 
 
-def _adapted(job: Job, network: Network, measure: Measure) -> tuple[Evaluator, PyTree]:
-    """Makes the space, trains the shared weights, and says how both are evaluated."""
+def _adapted(
+    job: Job, network: Network, judged: Measure
+) -> tuple[Evaluator, PyTree, Measure]:
+    """Makes the space, trains the shared weights, and says how both are evaluated.
+
+    Args:
+        judged: how fronts of files are measured.
+
+    Returns:
+        The evaluator, the weights, and how the search is measured.
+    """
     config, place, data = job.config, job.place, job.given.data
     quality, loss = job.given.quality, job.given.loss
     known = place.kept("space", lambda: measured(config, network, data, loss, quality))
-    space = space_of(config, network, known)
+    if config.library.members:
+        plans, shared = _library(job, network)
+        space = space_of(config, network, known, library=plans)
+    else:
+        space = space_of(config, network, known)
 
-    def compute() -> PyTree:
-        params = adapt(job.keys["adapt"], network, space, data, config.adapt, loss)
-        return network.leaves(params)
+        def compute() -> PyTree:
+            params = adapt(job.keys["adapt"], network, space, data, config.adapt, loss)
+            return network.leaves(params)
 
-    leaves = jax.tree.map(jnp.asarray, place.kept("adapt", compute))
-    shared = network.unflatten(leaves)
+        leaves = jax.tree.map(jnp.asarray, place.kept("adapt", compute))
+        shared = network.unflatten(leaves)
+    evaluate = _evaluator(job, network, space, shared)
+    measure = _measure(evaluate, judged)
     if config.first.kinds:
         space, shared = _decided(job, network, known, shared, measure)
-    return _evaluator(job, network, space, shared), shared
+        evaluate = _evaluator(job, network, space, shared)
+    return evaluate, shared, measure
 
 
 def _evaluator(job: Job, network: Network, space: Space, shared: PyTree) -> Evaluator:
@@ -311,6 +330,47 @@ def _examples(job: Job, count: int) -> Any:
     return data.normalize(data.train.some(count, job.config.data.seed).inputs)
 
 
+def _library(job: Job, network: Network) -> tuple[Plan, PyTree]:
+    """Returns plans and parameters of the pruned networks, every leaf [L, ...]."""
+    config = job.config.library
+
+    def compute() -> PyTree:
+        job.say(f"pruning {config.members} networks in {config.steps} steps each")
+        key, loss = job.keys["adapt"], job.given.loss
+        plans, params = pruned_library(key, network, job.given.data, config, loss)
+        pruned = {"sparsity": plans.sparsity, "channels": plans.channels}
+        return {"plans": pruned, "params": network.leaves(params)}
+
+    found = jax.tree.map(jnp.asarray, job.place.kept("library", compute))
+    # An empty mapping leaves nothing to save.
+    return Plan(**found["plans"]), network.unflatten(found["params"])
+
+
+def _measure(evaluate: Evaluator, judged: Measure) -> Measure:
+    """Returns the hypervolume of the search: of the error and the second objective.
+
+    The reference is that of the files if that is their size; else what the least
+    compressing plan costs.
+    """
+    second, space = evaluate.objectives[1], evaluate.space
+    if isinstance(second, Size) or not isinstance(second, Cost):
+        return judged
+    cost = jax.jit(lambda: second(evaluate.network, space.decode(space.dense)))
+    reference = (judged.reference[0], float(np.log2(cost())))
+    return replace(judged, reference=reference)
+
+
+def _with_energy(
+    job: Job, network: Network, plans: Plan, members: list[Member]
+) -> list[Member]:
+    energy = Energy(job.config.search.dataflow, job.config.search.energy_table)
+    found = jax.jit(jax.vmap(lambda plan: energy(network, plan)))(plans)
+    return [
+        replace(member, energy=value)
+        for member, value in zip(members, found.tolist(), strict=True)
+    ]
+
+
 def _searched(
     job: Job,
     evaluate: Evaluator,
@@ -362,7 +422,7 @@ def _baselines(
     steps = grid_steps(evaluate.space, count)
     methods: dict[str, Callable[[], Result]] = {
         "uniform": lambda: uniform_grid(evaluate, steps, measure),
-        "greedy": lambda: greedy(evaluate, measure),
+        "greedy": lambda: greedy(evaluate, measure, evaluate.names[1]),
         "random": lambda: random_search(key, evaluate, count, initial, measure),
     }
     results = {}
@@ -389,7 +449,11 @@ def _saved(
     config, path = job.config, job.place.path
     job.say("saving and testing the front")
     ours = _points([m for m in members if m.method == OURS])
-    kept = np.flatnonzero(non_dominated(ours))
+    wanted = ours
+    if "energy" in config.search.objectives:
+        own = np.asarray([m.energy for m in members if m.method == OURS], np.float64)
+        wanted = np.column_stack([ours, own])
+    kept = np.flatnonzero(non_dominated(wanted))
     kept = kept[np.argsort(ours[kept, 1])]
     folder = path / "artifacts"
     shutil.rmtree(folder, ignore_errors=True)  # of fewer generations, or half-written
@@ -407,7 +471,13 @@ def _saved(
             "network": config.model,
             "config": hashlib.sha256((path / "config.yaml").read_bytes()).hexdigest(),
         },
+        None
+        if config.merge == "none"
+        else merging(job.given.data, job.given.quality, config.merge),
     )
+    energy = Energy(config.search.dataflow, config.search.energy_table)
+    whole = jax.jit(lambda: energy(network, Plan()))()
+    dense = replace(dense, energy=float(whole))
     members = list(members)
     for place, member in zip(kept, front, strict=True):
         members[place] = member

@@ -27,12 +27,14 @@ from jaxcompress.search import AtSignal, cores_as_devices
 
 DEFAULT = "digits"
 USAGE = """\
-usage: python -m jaxcompress.run [--config FILE_OR_NAME] [--profile FILE_OR_NAME]
-                                 [--out DIR] [--OPTION VALUE ...]
+usage: python -m jaxcompress.run [--config FILE_OR_NAME] [--preset NAME]
+                                 [--profile FILE_OR_NAME] [--out DIR] [--OPTION VALUE ...]
        python -m jaxcompress.run --resume DIR [--search.generations N]
 
 --config  a YAML file, or the name of a bundled configuration (default: digits):
           {configs}
+--preset  one of the sets of values that the configuration has under `presets`, such as
+          small: they replace its own
 --profile what a device can do, as a YAML file of the same form whose values replace the
           configuration's, or the name of a bundled one: {profiles}
 --out     the run directory, new or empty (default: runs/NAME-DATE-TIME)
@@ -83,11 +85,12 @@ def _main(arguments: list[str], console: Console, places: list[Path]) -> int:
     name = _taken(arguments, "--config")
     out = _taken(arguments, "--out")
     profile = _taken(arguments, "--profile")
+    preset = _taken(arguments, "--preset")
     old = _taken(arguments, "--resume")
-    if old is not None and (out is not None or profile is not None):
+    if old is not None and (out, profile, preset) != (None, None, None):
         raise ValueError(
-            f"--resume {old}: a run stays in its directory, and with its profile; leave "
-            "--out and --profile out"
+            f"--resume {old}: a run stays in its directory, and with its profile and "
+            "preset; leave --out, --profile and --preset out"
         )
 
     def asked() -> tuple[Config, Path]:
@@ -95,7 +98,7 @@ def _main(arguments: list[str], console: Console, places: list[Path]) -> int:
             before = read(find(name)) if name else configuration(Path(old))
             return _overridden(before, arguments), Path(old)
         chosen = find(name or DEFAULT), find(profile, "profiles") if profile else None
-        config = _overridden(read(*chosen), arguments)
+        config = _overridden(read(*chosen, preset), arguments)
         return config, Path(out) if out else new_path(config)
 
     # Other machines need no copy of the files, and have other clocks.

@@ -12,6 +12,7 @@ from jaxcompress.compress.compact import coded_parameters, compact, verify
 from jaxcompress.compress.counts import Counts, counts
 from jaxcompress.compress.factored_work import work
 from jaxcompress.compress.forward import compiled_forward, forward, masked
+from jaxcompress.compress.merge import merge
 from jaxcompress.compress.work import (
     FLOAT_BITS,
     Numbers,
@@ -38,6 +39,7 @@ __all__ = [
     "counts",
     "forward",
     "masked",
+    "merge",
     "normalisations",
     "other_macs",
     "reestimate",

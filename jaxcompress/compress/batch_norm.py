@@ -18,6 +18,7 @@ from jaxtyping import Array, PyTree
 
 from jaxcompress.compress.code import compress
 from jaxcompress.compress.forward import masked
+from jaxcompress.compress.parts import leaves_of
 from jaxcompress.network import Network, Step
 from jaxcompress.space import Plan, check_plan
 
@@ -119,12 +120,12 @@ def reestimate(network: Network, plan: Plan, inputs: Any, params: PyTree = None)
         >>> params = reestimate(network, plan, train_inputs[:512])  # doctest: +SKIP
         >>> compact(network, plan, params)  # doctest: +SKIP
     """
-    params = network.params if params is None else params
+    leaves = leaves_of(network, plan, params)
     if not normalisations(network):
-        return params
+        return network.unflatten(leaves)
     check_plan(network, plan)
     found = _compiled(network)(plan, inputs, params)
-    return network.unflatten(network.leaves(params) | found)
+    return network.unflatten(leaves | found)
 
 
 @lru_cache(maxsize=4)

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxcompress.compress.parts import (
     Part,
     joined,
+    leaves_of,
     parts_of,
     tensors,
 )
@@ -58,7 +59,8 @@ def code(network: Network, plan: Plan, params: Any = None) -> dict[str, Coded]:
     """Codes every weight that the plan names; all statistics are of survivors.
 
     Args:
-        params: the parameters to code; the network's own if None.
+        params: the parameters to code; the network's own if None. Those of all members,
+            stacked, if the plan names one of a library.
 
     Returns:
         By part name (the parameter's path, and path/0, path/1, ... for factors).
@@ -66,7 +68,7 @@ def code(network: Network, plan: Plan, params: Any = None) -> dict[str, Coded]:
     check_plan(network, plan)
     alive = network.alive(plan.channels, plan.blocks)
     parts = parts_of(network, plan)
-    weights = tensors(network, parts, network.leaves(params))
+    weights = tensors(network, parts, leaves_of(network, plan, params))
     present = survivors(network, plan, parts, alive)
     kept = nonzero(network, plan, parts, weights, present)
     shared = _shared(plan, parts, weights, kept)
@@ -141,14 +143,14 @@ def compress(network: Network, plan: Plan, params: Any = None) -> Any:
 
     Args:
         plan: out of `Space.decode`, or made by hand.
-        params: the parameters to compress; the network's own if None.
+        params: the parameters to compress, as for `code`.
 
     Returns:
         The parameter pytree; entries of removed channels hold values of no meaning. The
         gradient passes straight through to `params`; where the plan gives scales, as
         `transforms.on_grid` says.
     """
-    leaves = network.leaves(params)
+    leaves = leaves_of(network, plan, params)
     values = {
         name: coded.values if name in leaves else jnp.where(coded.alive, coded.values, 0.0)
         for name, coded in code(network, plan, params).items()

@@ -13,7 +13,7 @@ from jaxcompress.codings.tensor import Coding
 from jaxcompress.compress.activations import quantized_input
 from jaxcompress.compress.code import Coded, code
 from jaxcompress.compress.forward import compiled_forward
-from jaxcompress.compress.parts import Part, parts_of
+from jaxcompress.compress.parts import Part, leaves_of, parts_of
 from jaxcompress.network import Network, Step, trace
 from jaxcompress.network.sizes import Sizes
 from jaxcompress.space import Plan, check_plan
@@ -70,7 +70,8 @@ def coded_parameters(
     given = network.params if params is None else params
     coded = _coder(network)(plan, given)
     parts = {part.name: part for part in parts_of(network, plan)}
-    whole = network.narrowed(given, alive)
+    plain = network.unflatten(leaves_of(network, plan, given))
+    whole = network.narrowed(plain, alive)
     values: dict[str, np.ndarray] = {}
     coding: dict[str, Coding] = {}
     for path in whole:

@@ -97,6 +97,28 @@ def stored(network: Network, plan: Plan, part: Part) -> Bool[Array, ""]:
     return whole if part.factor is None else ~whole
 
 
+def leaves_of(network: Network, plan: Plan, params: Any = None) -> dict[str, Any]:
+    """Returns by path the parameters that a plan is for: of a library its member's.
+
+    Args:
+        params: of one network, its own if None; stacked if the plan names a member.
+
+    Raises:
+        ValueError: the plan names a member, and there are no stacked parameters.
+    """
+    leaves = network.leaves(params)
+    if plan.member is None:
+        return leaves
+    for path, own in network.leaves().items():
+        if np.shape(leaves[path])[1:] != np.shape(own) or params is None:
+            raise ValueError(
+                f"plan: names a member of a library, but {path!r} has shape "
+                f"{np.shape(leaves[path])}; give the parameters of all members, stacked, "
+                f"(L, {', '.join(map(str, np.shape(own)))})"
+            )
+    return {path: jnp.asarray(leaf)[plan.member] for path, leaf in leaves.items()}
+
+
 def tensors(
     network: Network, parts: list[Part], leaves: dict[str, Any]
 ) -> dict[str, Float[Array, "..."]]:

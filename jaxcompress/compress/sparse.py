@@ -5,7 +5,15 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcompress.compress.parts import Part, grid, lines, parts_of, stored, tensors
+from jaxcompress.compress.parts import (
+    Part,
+    grid,
+    leaves_of,
+    lines,
+    parts_of,
+    stored,
+    tensors,
+)
 from jaxcompress.network import Network
 from jaxcompress.space import Plan
 from jaxcompress.transforms import kept_count, largest
@@ -81,7 +89,7 @@ def pooled(
     parts = [part for part in parts_of(network, plan) if part.path in plan.sparsity]
     alive = network.alive(plan.channels, plan.blocks)
     present = survivors(network, plan, parts, alive)
-    weights = tensors(network, parts, network.leaves(params))
+    weights = tensors(network, parts, leaves_of(network, plan, params))
     kept = nonzero(network, plan, parts, weights, present)
     return {
         name: (kept[name].sum(dtype=jnp.int32), mask.sum(dtype=jnp.int32))

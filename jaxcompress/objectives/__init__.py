@@ -9,6 +9,7 @@ from jaxcompress.objectives.measure_latency import measure_latency
 from jaxcompress.objectives.objective import Constraint, Cost, Quality
 from jaxcompress.objectives.parameters import Parameters
 from jaxcompress.objectives.size import Size
+from jaxcompress.objectives.values import Values
 
 __all__ = [
     "Bops",
@@ -21,5 +22,6 @@ __all__ = [
     "Parameters",
     "Quality",
     "Size",
+    "Values",
     "measure_latency",
 ]

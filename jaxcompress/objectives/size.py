@@ -85,7 +85,7 @@ class Size(Cost):
             *(plan.codebook_sizes, plan.sparsity, plan.kernel_sparsity, plan.ranks),
             plan.scales,
         )
-        if not any(coded_anew):
+        if plan.member is None and not any(coded_anew):
             alive = network.alive(plan.channels, plan.blocks)
             prepared = self._prepared(network, plan)
             tensors = [prepared[part.path] for part in coded.parts]

@@ -54,6 +54,7 @@ def save_and_judge(
     coding: str,
     quality: Quality,
     provenance: Mapping[str, str],
+    finish: Callable[[Network, Member], tuple[Network, Member]] | None = None,
 ) -> tuple[Member, list[Member]]:
     """Writes the dense network and each member to a file, and tests the files.
 
@@ -67,6 +68,7 @@ def save_and_judge(
         coding: of the files, see `save`.
         quality: what the error is.
         provenance: where the networks come from; goes into every file.
+        finish: what is done to each compact network last; None: nothing.
 
     Returns:
         The dense network as a member, and the members with sizes and test errors.
@@ -92,6 +94,8 @@ def save_and_judge(
         )
         small = compact(network, plan, own)
         verify(network, plan, small, inputs, own)
+        if finish is not None:
+            small, member = finish(small, member)
         path = folder / f"front-{number:02}.jcz"
         judged.append(_judged(member, small, path, data, coding, quality, about))
     return dense, judged

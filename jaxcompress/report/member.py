@@ -13,6 +13,8 @@ class Member:
             objective of the run: of a classifier the share of wrong labels, 0..1.
         size: bytes of the parameter part; of the file, where there is one.
         macs: multiply-accumulates of one example.
+        energy: of one example, mJ, by the dataflow and the table of the run; None: not
+            known.
         bits: mean bits of a weight; None: not saved.
         test_error: of the saved file on the test split, likewise; None: not judged,
             because it is not on the final front of the search.
@@ -25,6 +27,7 @@ class Member:
     validation_error: float
     size: float
     macs: float
+    energy: float | None = None
     bits: float | None = None
     test_error: float | None = None
     parameters: int | None = None

@@ -101,7 +101,7 @@ class Evaluator:
             self._batches = batches = cut(network, inputs, targets, splits)
             whole = (batches.targets, given, calibration)
             self._data = devices.placed(batches.inputs, whole)
-            outputs = jax.eval_shape(network.apply, given, inputs)
+            outputs = jax.eval_shape(network.apply, network.params, inputs)
             if any(isinstance(o, Error) and not callable(o.kind) for o in asked):
                 check_labels(targets, outputs.shape[-1])
             self.examples = len(batches.targets)

@@ -56,6 +56,10 @@ def check_plan(network: Network, plan: Plan) -> None:
             raise ValueError(f"plan: group {name!r} is frozen: {group.reason}")
         if not np.asarray(kept).any():
             raise ValueError(f"plan: no channel of group {name!r} is left; keep one")
+    if plan.member is not None and not _is(plan.member, np.integer, ()):
+        raise ValueError(
+            f"plan: the member of a library is one integer; got {_described(plan.member)}"
+        )
     _check_names("block", plan.blocks, [block.name for block in network.blocks])
     for name, kept in plan.blocks.items():
         if not _is(kept, np.bool_, ()):

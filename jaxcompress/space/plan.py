@@ -35,6 +35,9 @@ class Plan(struct.PyTreeNode):
         scales: by parameter path, what its codes are multiplied by, float32, broadcasting
             against the parameter; a parameter with bits that is not named gets a scale
             found by `scale_by`.
+        member: whose parameters are compressed, where those of a library of networks are
+            given, stacked, every leaf [L, ...]: one of 0..L - 1, int32 []. None: the
+            parameters are those of one network.
         granularity: "tensor" or "channel": what shares one scale.
         codebook_kind: how shared values are found, out of `transforms.CODEBOOKS`.
         codebook_scope: "layer": each weight has a codebook; "network": all have one, and
@@ -72,6 +75,7 @@ class Plan(struct.PyTreeNode):
     scales: Mapping[str, Float[Array | np.ndarray, "..."]] = struct.field(
         default_factory=dict
     )
+    member: Int[Array | np.ndarray, ""] | None = None
     granularity: str = struct.field(pytree_node=False, default="channel")
     codebook_kind: str = struct.field(pytree_node=False, default="uniform")
     codebook_scope: str = struct.field(pytree_node=False, default="layer")

@@ -2,6 +2,7 @@
 
 from jaxcompress.training.adapt import adapt
 from jaxcompress.training.finetune import Tuned, finetune, members_mesh, scaled_plans, tune
+from jaxcompress.training.library import pruned_library
 from jaxcompress.training.train import History, accuracy, train
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "adapt",
     "finetune",
     "members_mesh",
+    "pruned_library",
     "scaled_plans",
     "train",
     "tune",

@@ -69,5 +69,5 @@ def adapt(
                 # A plan under which a step is not finite is passed over.
                 state = tuner.step(plan, state, batch).replace(stopped=going)
             number += 1
-    found = tuner.layout.unravel(decode(ends[0]), state.average[0])
-    return network.unflatten(network.leaves() | found.params)
+    params, _ = tuner.result(fixed[0], state)
+    return jax.tree.map(lambda leaf: leaf[0], params)

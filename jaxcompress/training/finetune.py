@@ -2,7 +2,7 @@
 
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -14,7 +14,7 @@ from jaxcompress.data import Dataset
 from jaxcompress.network import Network
 from jaxcompress.search import POPULATION, Checkpoints
 from jaxcompress.space import Plan
-from jaxcompress.training.member import Layout, Member, learned, scaled
+from jaxcompress.training.member import Member, scaled
 from jaxcompress.training.train import Loss
 from jaxcompress.training.tuner import Tuner
 
@@ -131,10 +131,16 @@ def tune(
     finally:
         if files is not None:
             files.__exit__(None, None, None)
-    parts = [jax.device_get(member) for member in members]
-    rows = jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
+    rows = _joined(members, count)
     _warn(rows)
-    return _tuned(network, tuner.layout, plans, rows)
+    results = [tuner.result(*pair) for pair in zip(groups, members, strict=True)]
+    return Tuned(*_joined(results, count), rows.steps)
+
+
+def _joined(groups: list[Any], count: int) -> Any:
+    """Returns the first rows of trees [rows, ...], all together on the host."""
+    parts = jax.device_get(groups)
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
 
 
 def scaled_plans(network: Network, plans: Plan, params: PyTree) -> Plan:
@@ -143,21 +149,6 @@ def scaled_plans(network: Network, plans: Plan, params: PyTree) -> Plan:
     count = jax.tree.leaves(plans)[0].shape[0]
     rows = [one(jax.tree.map(lambda x, i=i: x[i], plans), params) for i in range(count)]
     return jax.tree.map(lambda *leaves: np.stack(jax.device_get(leaves)), *rows)
-
-
-def _tuned(network: Network, layout: Layout, plans: Plan, rows: Member) -> Tuned:
-    def one(plan: Plan, member: Member) -> tuple[PyTree, Plan]:
-        found = layout.unravel(plan, member.average)
-        leaves = network.leaves() | member.statistics | found.params
-        return network.unflatten(leaves), learned(plan, found)
-
-    run, count = jax.jit(one), len(rows.steps)
-    each = [
-        jax.device_get(run(*jax.tree.map(lambda x, i=i: x[i], (plans, rows))))
-        for i in range(count)
-    ]
-    params, plans = jax.tree.map(lambda *leaves: np.stack(leaves), *each)
-    return Tuned(params, plans, rows.steps)
 
 
 def _restored(members: list[Member], leaves: list[np.ndarray]) -> list[Member]:

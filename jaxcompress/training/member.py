@@ -109,6 +109,12 @@ class Layout:
         zeros = {path: jnp.zeros(np.shape(s)) for path, s in plan.scales.items()}
         return Trainable(own, zeros, {n: jnp.zeros(()) for n in plan.activation_bits})
 
+    def result(self, plan: Plan, member: Member) -> tuple[PyTree, Plan]:
+        """Returns a member's uncoded parameters, and its plan with what was learned."""
+        found = self.unravel(plan, member.average)
+        leaves = self.network.leaves() | member.statistics | found.params
+        return self.network.unflatten(leaves), learned(plan, found)
+
     def unravel(self, plan: Plan, vector: Float[Array, " n"]) -> Trainable:
         """Returns what a vector of `ravel_pytree` holds, for a plan like this one."""
         like = jax.eval_shape(lambda: self.trainable(plan, None))

@@ -51,10 +51,10 @@ class Tuner:
         pure = steps_of(
             network, loss, config.batch_norm == "trained", config.scales == "learned"
         )
-        self.layout = pure.layout
         own, whole = PartitionSpec(POPULATION), PartitionSpec()
         self._start = self._of_rows(pure.start, (own, whole))
         self._step = self._of_rows(pure.step, (own, own, whole, whole, whole, whole))
+        self._result = self._of_rows(pure.layout.result, (own, own))
         self._everywhere = None if mesh is None else NamedSharding(mesh, whole)
         self._teach = jax.jit(self._one_batch, out_shardings=self._everywhere)
         self._shuffle = jax.jit(shuffled_batches, static_argnums=(1, 2))
@@ -78,6 +78,10 @@ class Tuner:
     def step(self, plans: Plan, members: Member, batch: Batch) -> Member:
         """Returns members [rows, ...] after one step each."""
         return self._step(plans, members, *batch)
+
+    def result(self, plans: Plan, members: Member) -> tuple[PyTree, Plan]:
+        """Returns uncoded parameters [rows, ...], and plans with what was learned."""
+        return self._result(plans, members)
 
     def batches(self, key: Key[Array, ""], epoch: int) -> Iterator[Batch]:
         """Yields inputs, targets, the dense network's outputs and rates of one epoch.

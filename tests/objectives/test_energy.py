@@ -41,6 +41,22 @@ def test_published_energies(make: Any, weights: int, macs: int, rows: Any) -> No
         assert [round(float(e), digits) for e in found] == list(expected)
 
 
+def test_energies_of_a_library_are_those_of_its_members() -> None:
+    """The published figures of LeNet-5, by genotype: one member dense, one 0.2 of it."""
+    network = lenet5()
+    shares = {layer.weight: jnp.asarray([0.8, 0.0]) for layer in network.layers}
+    kinds = (
+        jc.genes.Library(jc.Plan(sparsity=shares)),
+        jc.genes.WeightBits((4, 16), granularity="tensor", scale_by="max"),
+    )
+    space = jc.Space(network, kinds)
+    energies = costs(network, [Energy(dataflow) for dataflow in DATAFLOWS])
+    genotypes = (space.dense, np.zeros(len(space), np.int32))
+    for genotype, (_, _, expected) in zip(genotypes, LENET5, strict=True):
+        found = 100 * np.asarray(energies(space.decode(genotype)))
+        assert [round(float(e), 3) for e in found] == list(expected)
+
+
 SHAPES = [
     Shape(3, 24, 25, 49),
     Shape(5, 25, 24, 1),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jaxcompress.config import Config
-from jaxcompress.config_file import find, read, write
+from jaxcompress.config_file import bundled, find, presets, read, write
 
 
 def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
@@ -32,19 +32,28 @@ def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
         ),
         ("space: {weight_bits: [0]}", "weight_bits.0 = 0: input should be 1, 2, 3"),
         ("space: {weight_bits: [4, 40]}", "weight_bits.1 = 40"),
-        ("space: {codebook_sizes: []}", "at least one number"),
+        ("space: {codebook_sizes: [4, 4]}", "none twice"),
+        ("library: {members: 1}", "library: members must be 0, or 2 or more"),
+        ("library: {members: 3, least: 0.9}", "2 or more with least below most"),
+        ("library: {members: 3}", "set adapt.epochs and finetune.epochs to 0"),
+        ("merge: left_to_right", "set space.codebook, and space.codebook_scope"),
+        ("search: {objectives: [error, values]}", "weights share none; set space.codebook"),
         ("space: {codebook: kmeans}", "weight_bits and space.codebook exclude each other"),
         ("space: {ranks: 4, kernel_sparsity: [0.0, 0.5]}", "set ranks to 0"),
         ("space: {ranks: 1}", "must be 0, or 2 or more"),
         ("space: {sparsity: [1.0]}", "sparsity.0 = 1.0"),
         ("space: {weight_bits: [4, 4]}", "none twice"),
-        ("search: {objectives: [size, error]}", "begin with error, size"),
+        ("search: {objectives: [error]}", "must begin with error, go on"),
+        ("search: {objectives: [size, error]}", "must begin with error, go on"),
         ("{search: {racing: 0.9}, quality: cross_entropy}", "search.racing counts errors"),
         ("search: {racing: 1.0}", "search: racing = 1.0: input should be less than 1"),
         ("seed: -1", "seed = -1"),
         ("- a\n- b", "must hold a mapping"),
         ("a: [", "is no YAML"),
         ("3: 4", "keys must be words"),
+        ("presets: small", "presets in "),
+        ("presets: {small: 3}", "must hold a mapping of sections, got 3"),
+        ("presets: {small: {3: 4}}", "preset small in "),
     ],
 )
 def test_bad_files_say_what_is_wrong(tmp_path: Path, text: str, words: str) -> None:
@@ -60,3 +69,38 @@ def test_missing_names_list_what_there_is() -> None:
         ValueError, match=r"'nowhere' is no file and no bundled name; .*digits"
     ):
         find("nowhere")
+
+
+PRESETS = """
+search: {population: 40, generations: 9}
+train: {epochs: 7}
+presets:
+  small: {search: {population: 8}, name: tiny}
+  wrong: {search: {populations: 8}}
+"""
+
+
+def test_a_preset_replaces_what_it_names_and_the_profile_comes_after(
+    tmp_path: Path,
+) -> None:
+    path, profile = tmp_path / "own.yaml", tmp_path / "device.yaml"
+    path.write_text(PRESETS)
+    profile.write_text("name: device")
+    assert read(path).search.population == 40
+    small = read(path, preset="small")
+    assert (small.search.population, small.search.generations) == (8, 9)
+    assert (small.train.epochs, small.name) == (7, "tiny")
+    assert read(path, profile, "small") == small.model_copy(update={"name": "device"})
+    write(small, tmp_path / "config.yaml")
+    assert "presets" not in (tmp_path / "config.yaml").read_text()
+    assert read(tmp_path / "config.yaml") == small
+    with pytest.raises(ValueError, match="no preset 'big'; there are"):
+        read(path, preset="big")
+    with pytest.raises(ValueError, match="search: unknown key populations; allowed: algo"):
+        read(path, preset="wrong")
+
+
+@pytest.mark.parametrize("name", bundled("configs"))
+def test_bundled_presets_are_configurations(name: str) -> None:
+    for preset in (None, *presets(find(name))):
+        assert read(find(name), preset=preset).name

@@ -8,6 +8,7 @@ from jaxcompress.space.genes.fixed import Fixed
 from jaxcompress.space.genes.gene import BoundGene, Gene
 from jaxcompress.space.genes.keep_block import KeepBlock
 from jaxcompress.space.genes.kernel_mask import KernelMask
+from jaxcompress.space.genes.library import Library
 from jaxcompress.space.genes.rank import Rank
 from jaxcompress.space.genes.sparsity import Sparsity
 from jaxcompress.space.genes.weight_bits import WeightBits
@@ -22,6 +23,7 @@ __all__ = [
     "Gene",
     "KeepBlock",
     "KernelMask",
+    "Library",
     "Rank",
     "Sparsity",
     "WeightBits",

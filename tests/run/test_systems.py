@@ -1,0 +1,105 @@
+"""The systems of the literature, each as its configuration says, made tiny."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from rich.console import Console
+
+import jaxcompress as jc
+from jaxcompress import data, pipeline
+from jaxcompress.config import Config
+from jaxcompress.config_file import find, read
+from jaxcompress.report import error_of
+from jaxcompress.report.table import front_table
+
+TINY = {
+    "train": {"epochs": 4},
+    "search": {"population": 6, "generations": 2},
+    "report": {"members": 3, "baselines": False},
+}
+
+
+def run(name: str, folder: Path, **others: Any) -> pipeline.Outcome:
+    """Runs the small preset of a configuration with yet less of everything."""
+    tree = read(find(name), preset="small").model_dump()
+    for section, values in {**TINY, **others}.items():
+        tree[section] = {**tree[section], **values}
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(Config(**tree).model_dump(mode="json")))
+    return pipeline.run(read(path), folder / "run", Console(file=io.StringIO()))
+
+
+def judged(outcome: pipeline.Outcome) -> None:
+    """What is reported of each file is what the file says."""
+    digits = data.load("digits")
+    assert outcome.front
+    for member in outcome.front:
+        loaded = jc.load(outcome.directory / member.path)
+        for split, error in (
+            (digits.validation, member.validation_error),
+            (digits.test, member.test_error),
+        ):
+            inputs = digits.normalize(split.inputs)
+            found = error_of(loaded, jc.objectives.Error(), inputs, split.targets)
+            assert error is not None and abs(found - error) < 0.003
+        assert loaded.sizes.parameters == member.size
+        assert outcome.dense.energy and member.energy
+        assert outcome.dense.energy > member.energy
+    assert front_table(outcome.front, outcome.dense, "share").row_count > 1
+
+
+@pytest.mark.slow
+def test_emomc(tmp_path: Path) -> None:
+    library = {"members": 3, "steps": 2}
+    outcome = run(
+        "emomc",
+        tmp_path,
+        library=library,
+        search={**TINY["search"], "objectives": ("error", "energy"), "max_size": 20_000.0},
+    )
+    judged(outcome)
+    assert outcome.result.names == ("error", "energy")
+    taken = outcome.result.archive.genotypes[:, 0]
+    assert set(taken.tolist()) == {0, 1, 2}
+    # Files hold the members as they were trained: each its share of zeros, or more by
+    # its grid.
+    shares = np.linspace(0.2, 0.8, 3)
+    for member in outcome.front:
+        coding = jc.load(outcome.directory / member.path).coding
+        zeros = [(~c.nonzero).mean() for c in coding.values() if c.nonzero is not None]
+        nearest = np.abs(1 - np.mean(zeros) - shares).min()
+        assert len(zeros) == 5 and nearest < 0.01
+
+
+@pytest.mark.slow
+def test_weight_sharing(tmp_path: Path) -> None:
+    outcome = run("weight_sharing", tmp_path)
+    judged(outcome)
+    assert outcome.result.names == ("error", "values")
+    # The second objective: the bins that are not empty, counted on the host.
+    network = jc.load(outcome.directory / "artifacts" / "dense.jcz")
+    names = zip(network.coding, network.leaves, strict=True)
+    line = np.concatenate(
+        [np.ravel(leaf) for path, leaf in names if path.endswith("kernel")]
+    ).astype(np.float64)
+    archive = outcome.result.archive
+    for (gene,), (_, values) in zip(archive.genotypes, archive.objectives, strict=True):
+        edges = np.linspace(line.min(), line.max(), gene + 2)
+        assert abs(len(np.unique(np.digitize(line, edges))) - values) <= 1
+    # Merged: fewer values than any genotype with as small an error has, or as many.
+    for member in outcome.front:
+        books = jc.load(outcome.directory / member.path).header["books"]
+        good = archive.objectives[:, 0] <= member.validation_error + 1e-6
+        assert len(books) == 1
+        assert not good.any() or books[0] <= archive.objectives[good, 1].max()
+
+
+@pytest.mark.slow
+def test_joint(tmp_path: Path) -> None:
+    outcome = run("joint", tmp_path, adapt={"epochs": 1}, finetune={"epochs": 1})
+    judged(outcome)
+    assert outcome.result.names == ("error", "size")
