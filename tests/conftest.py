@@ -31,6 +31,14 @@ def compiled_quickly() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", False)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs first: later, an idle worker takes half of what another has left.
+
+    Both would then make the runs that several tests look at.
+    """
+    items.sort(key=lambda item: item.path.parent.name != "run")
+
+
 def pytest_unconfigure() -> None:
     if _begun:
         shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
