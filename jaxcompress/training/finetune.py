@@ -134,7 +134,8 @@ def tune(
     rows = _joined(members, count)
     _warn(rows)
     results = [tuner.result(*pair) for pair in zip(groups, members, strict=True)]
-    return Tuned(*_joined(results, count), rows.steps)
+    params, plans = _joined(results, count)
+    return Tuned(params, plans, rows.steps)
 
 
 def _joined(groups: list[Any], count: int) -> Any:

@@ -66,7 +66,8 @@ def scaled(network: Network, plan: Plan, params: PyTree) -> Plan:
     coded = code(network, plan, params)
     # A channel whose codes are all 0 has no scale; it may grow one.
     least = {path: jnp.max(jnp.abs(coded[path].values)) * 1e-3 for path in paths}
-    scales = {path: jnp.maximum(coded[path].scale, least[path]) for path in paths}
+    found: dict[str, Any] = {path: coded[path].scale for path in paths}
+    scales = {path: jnp.maximum(found[path], least[path]) for path in paths}
     return plan.replace(scales=scales)
 
 

@@ -118,7 +118,7 @@ def steps_of(
 
         (value, seen), gradients = jax.value_and_grad(loss, has_aux=True)(member.trained)
         updates, moments = optimizer.update(gradients, member.moments, member.trained)
-        now = member.trained - rates.learning_rate * updates
+        now = member.trained - rates.learning_rate * jnp.asarray(updates)
         finite = jnp.isfinite(value) & jnp.isfinite(gradients).all()
         going = finite & ~member.stopped
         after = member.replace(

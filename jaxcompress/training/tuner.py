@@ -104,7 +104,7 @@ class Tuner:
                 config.ema,
             )
             batch = self._teach(epoch_key, number, rows, inputs, targets)
-            yield (*batch, Rates(*map(np.float32, rates)))
+            yield (*batch, jax.tree.map(np.float32, Rates(*rates)))  # type: ignore[arg-type]
 
     def _of_rows(self, run, specs):  # type: ignore[no-untyped-def]
         """Returns a function of one member as one of a row for each device."""
