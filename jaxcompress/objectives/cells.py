@@ -8,6 +8,7 @@ each of its bins.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 
 import jax
@@ -111,11 +112,17 @@ def _unit(weight: np.ndarray, axes: tuple[int, ...], scale_by: str) -> np.ndarra
     """Returns the scales of the whole tensor at 3 bits: others are close to multiples."""
     with jax.ensure_compile_time_eval():
         kept = np.ones(weight.shape, bool)
-        scale = np.asarray(_quantize(weight, np.int32(3), kept, axes, scale_by).scale)
+        scale = np.asarray(_coded(weight, np.int32(3), kept, axes, scale_by)[0])
     return np.where(scale > 0.0, scale, 1.0)
 
 
-_quantize = jax.jit(quantize, static_argnums=(3, 4))
+@partial(jax.jit, static_argnums=(3, 4))
+def _coded(
+    weight: Array, bits: Array, kept: Array, axes: tuple[int, ...], scale_by: str
+) -> tuple[Array, Array]:
+    """Returns scales and symbols, both of one program for each shape."""
+    found = quantize(weight, bits, kept, axes, scale_by)
+    return found.scale, symbol(found.codes, bits)
 
 
 def _factors(
@@ -130,9 +137,9 @@ def _factors(
     with jax.ensure_compile_time_eval():
         for bits in map(jnp.int32, ALLOWED_BITS):
             if 1 < bits < 32:
-                codes = _quantize(weight, bits, kept, axes, "least_squares").codes
-                symbols = np.asarray(symbol(codes, bits)).ravel()
-                counted = np.bincount(symbols, minlength=WIDTH).astype(np.float32)
+                _, symbols = _coded(weight, bits, kept, axes, "least_squares")
+                counted = np.bincount(np.ravel(symbols), minlength=WIDTH)
+                counted = counted.astype(np.float32)
                 given = map(jnp.asarray, (counted, found, np.float32(top)))
                 factors[bits] = _factor(*given, bits)
     return factors
