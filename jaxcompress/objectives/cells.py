@@ -8,6 +8,7 @@ each of its bins.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 
 import jax
@@ -15,13 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxcompress.codings import histogram
 from jaxcompress.objectives.grids import BINS, WIDTH, grid_end, symbol, symbols_of
 from jaxcompress.transforms import quantize
 from jaxcompress.transforms.quantize import ALLOWED_BITS
 
 CLASSES = 16
-FACTORS = np.exp(np.linspace(-0.4, 0.4, 161)).astype(np.float32)
+FACTORS = np.exp(np.linspace(-0.4, 0.4, 161)).astype(np.float32)  # of the end of a grid
 _LISTED = 4096  # of the largest entries, of all scales together
 _LEAST_LISTED = 32  # of those of one scale
 
@@ -93,7 +93,7 @@ def cells(
     found, listed = counts.sum(axis=(0, 1)), _largest(np.abs(values), by_line, by_place)
     factors = np.ones(17, np.float32)
     if own and scale_by == "least_squares":
-        factors = _factors(weight, axes, found, listed[0][:, 0].mean())
+        factors = _factors(weight, axes, found, float(listed[0][:, 0].mean()))
     return Cells(
         line_axes,
         place_axes,
@@ -112,11 +112,17 @@ def _unit(weight: np.ndarray, axes: tuple[int, ...], scale_by: str) -> np.ndarra
     """Returns the scales of the whole tensor at 3 bits: others are close to multiples."""
     with jax.ensure_compile_time_eval():
         kept = np.ones(weight.shape, bool)
-        scale = np.asarray(_quantize(weight, np.int32(3), kept, axes, scale_by).scale)
+        scale = np.asarray(_coded(weight, np.int32(3), kept, axes, scale_by)[0])
     return np.where(scale > 0.0, scale, 1.0)
 
 
-_quantize = jax.jit(quantize, static_argnums=(3, 4))
+@partial(jax.jit, static_argnums=(3, 4))
+def _coded(
+    weight: Array, bits: Array, kept: Array, axes: tuple[int, ...], scale_by: str
+) -> tuple[Array, Array]:
+    """Returns scales and symbols, both of one program for each shape."""
+    found = quantize(weight, bits, kept, axes, scale_by)
+    return found.scale, symbol(found.codes, bits)
 
 
 def _factors(
@@ -129,26 +135,33 @@ def _factors(
     """
     factors, kept = np.ones(17, np.float32), np.ones(weight.shape, bool)
     with jax.ensure_compile_time_eval():
-        for bits in map(np.int32, ALLOWED_BITS):
+        for bits in map(jnp.int32, ALLOWED_BITS):
             if 1 < bits < 32:
-                codes = _quantize(weight, bits, kept, axes, "least_squares").codes
-                factors[bits] = _factor(codes, jnp.asarray(found), jnp.float32(top), bits)
+                _, symbols = _coded(weight, bits, kept, axes, "least_squares")
+                counted = np.bincount(np.ravel(symbols), minlength=WIDTH)
+                counted = counted.astype(np.float32)
+                given = map(jnp.asarray, (counted, found, np.float32(top)))
+                factors[bits] = _factor(*given, bits)
     return factors
 
 
 @jax.jit
-def _factor(codes: Array, found: Array, top: Array, bits: Array) -> Float[Array, ""]:
-    """Returns which of some factors gives a histogram the entropy of codes."""
-    counted = histogram(symbol(codes, bits), None, WIDTH)
-    end = grid_end(found, top, bits, "least_squares", True)
+def _factor(
+    counted: Float[Array, " WIDTH"],
+    found: Float[Array, " bins"],
+    top: Float[Array, ""],
+    bits: Int[Array, ""],
+) -> Float[Array, ""]:
+    """Returns which of `FACTORS` gives a histogram the entropy of counted codes."""
+    end = grid_end(found, top, bits, "least_squares", smooth=True)
     each = jax.vmap(lambda factor: _entropy(symbols_of(found, factor * end, bits)))
     off = jnp.abs(each(jnp.asarray(FACTORS)) - _entropy(counted))
     return jnp.asarray(FACTORS)[jnp.argmin(off)]
 
 
-def _entropy(histogram: Float[Array, " n"]) -> Float[Array, ""]:
+def _entropy(counts: Float[Array, " n"]) -> Float[Array, ""]:
     """Returns bits an entry."""
-    share = histogram / jnp.maximum(histogram.sum(), 1.0)
+    share = counts / jnp.maximum(counts.sum(), 1.0)
     return -jnp.sum(share * jnp.log2(jnp.where(share > 0.0, share, 1.0)))
 
 

@@ -30,8 +30,7 @@ class Size(Cost):
     Codes, positions, scales, codebooks, all parameters that are not coded, and the header.
     The header is that of the dense network: a plan's own differs by some bytes. "dense"
     without codebooks is exact but for that; the others estimate what their encoders make,
-    within 2 % of it for files above some kilobytes (3 % where all have
-    the same few bits and scales by channel).
+    within 2 % of it for files above some kilobytes.
 
     Attributes:
         coding: "dense" (codes at their bits, one after the other), "csr", "coo",
