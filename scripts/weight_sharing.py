@@ -15,14 +15,11 @@ stands in the JSON file and is not named stays there. Data: see CONTRIBUTING.md.
 import argparse
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 from published_networks import (
     DATA,
     NETWORKS,
@@ -39,23 +36,10 @@ from published_networks import (
 
 import jaxcompress as jc
 from jaxcompress import codings, data
-from jaxcompress.compress import code
-from jaxcompress.objectives import Cost
-from jaxcompress.transforms import CODEBOOK_SIZES, MERGE_ORDERS, merge_neighbours
+from jaxcompress.compress import merge
+from jaxcompress.transforms import CODEBOOK_SIZES, MERGE_ORDERS
 
 PAPER = "13.72x to 14.98x"  # on CIFAR-10, from its abstract
-
-
-@dataclass(frozen=True)
-class Values(Cost):
-    """How many values the weights of the network share."""
-
-    name = "values"
-    unit = "values"
-
-    def __call__(self, network: jc.Network, plan: jc.Plan) -> Float[Array, ""]:
-        shared = next(iter(code(network, plan).values()))
-        return jnp.asarray(shared.used, jnp.float32)
 
 
 def found_by_search(
@@ -65,7 +49,7 @@ def found_by_search(
     sizes = np.geomspace(4, CODEBOOK_SIZES[-1], count).round().astype(np.int32)
     initial = (sizes - CODEBOOK_SIZES[0])[:, None]
     x, y = images.first(images.count)
-    objectives = (jc.objectives.Error(), Values())
+    objectives = (jc.objectives.Error(), jc.objectives.Values())
     # One at a time: a larger chunk is filled up with copies where few are new.
     evaluate = jc.Evaluator(network, space, objectives, inputs=x, targets=y, chunk=1)
     algorithm = jc.NSGA2(count, space, len(objectives), initial=initial)
@@ -87,53 +71,37 @@ def row(
 ) -> dict[str, Any]:
     """Returns what one K gives, before and after the merge."""
     small = jc.compact(network, plan)
-    shared = {path: c for path, c in small.coding.items() if c.codebook is not None}
-    line = np.concatenate([coding.codes.ravel() for coding in shared.values()])
-    book = next(iter(shared.values())).codebook
-    counts = np.bincount(line, minlength=len(book))
-    leaves = small.leaves()
 
     @jax.jit
-    def run(table: jax.Array, x: jax.Array) -> jax.Array:
-        values = {path: table[coding.codes] for path, coding in shared.items()}
-        return small.apply(small.unflatten(leaves | values), x)
+    def run(params: Any, x: jax.Array) -> jax.Array:
+        return small.apply(params, x)
 
-    def score(table: np.ndarray, at_least: float) -> float:
-        return float(correct(lambda x: run(table, x), validation, max(at_least, 0.0)))
+    def score(params: Any, at_least: float) -> float:
+        return float(correct(lambda x: run(params, x), validation, max(at_least, 0.0)))
 
-    merged = merge_neighbours(book, counts, score, order)
-
-    def measured(places: np.ndarray, book: np.ndarray) -> dict[str, float]:
-        coding = {
-            path: replace(
-                old,
-                bits=max(1, (len(book) - 1).bit_length()),
-                codes=places[old.codes],
-                codebook=book,
-            )
-            for path, old in shared.items()
-        }
-        values = {path: book[c.codes] for path, c in coding.items()}
-        params = small.unflatten(leaves | values)
-        member = replace(small, params=params, coding=small.coding | coding)
-        symbols = codings.encode("huffman", places[line].astype(np.int64), len(book))
-        bits = 8 * len(symbols)
+    def measured(member: jc.Network) -> dict[str, float]:
+        coding = (member.coding or {}).values()
+        shared = [c for c in coding if c.codes is not None and c.codebook is not None]
+        line = np.concatenate([np.ravel(c.codes) for c in shared]).astype(np.int64)
+        values = shared[0].alphabet
+        bits = 8 * len(codings.encode("huffman", line, values))
         dense, _ = saved(network, "huffman")
         parameters, file = saved(member, "huffman")
         return {
-            "values": len(book),
-            "validation": score(book[places], 0.0) / validation.count,
+            "values": values,
+            "validation": score(member.params, 0.0) / validation.count,
             "test": correct(file, test) / test.count,
             "bits": bits / line.size,
-            "ratio": 32 * line.size / (bits + 32 * len(book)),
+            "ratio": 32 * line.size / (bits + 32 * values),
             "bytes": parameters,
             "file_ratio": dense / parameters,
         }
 
+    member, merged = merge(small, score, order)
     found = {
         "size": int(next(iter(plan.codebook_sizes.values()))),
-        "before": measured(np.arange(len(book), dtype=np.int32), book),
-        "after": measured(merged.places, merged.codebook),
+        "before": measured(small),
+        "after": measured(member),
         "evaluations": merged.evaluations,
     }
     print(*lines_of("", found), sep="\n", flush=True)

@@ -48,7 +48,7 @@ def judged(outcome: pipeline.Outcome) -> None:
             assert error is not None and abs(found - error) < 0.003
         assert loaded.sizes.parameters == member.size
         assert outcome.dense.energy and member.energy
-        assert outcome.dense.energy > member.energy
+        assert outcome.dense.energy >= member.energy
     assert front_table(outcome.front, outcome.dense, "share").row_count > 1
 
 
@@ -65,14 +65,12 @@ def test_emomc(tmp_path: Path) -> None:
     assert outcome.result.names == ("error", "energy")
     taken = outcome.result.archive.genotypes[:, 0]
     assert set(taken.tolist()) == {0, 1, 2}
-    # Files hold the members as they were trained: each its share of zeros, or more by
-    # its grid.
-    shares = np.linspace(0.2, 0.8, 3)
+    # A file has the zeros of its member, the same share in every layer, or more by grids.
+    shares = 1 - np.linspace(0.2, 0.8, 3)
     for member in outcome.front:
-        coding = jc.load(outcome.directory / member.path).coding
-        zeros = [(~c.nonzero).mean() for c in coding.values() if c.nonzero is not None]
-        nearest = np.abs(1 - np.mean(zeros) - shares).min()
-        assert len(zeros) == 5 and nearest < 0.01
+        coding = jc.load(outcome.directory / member.path).coding.values()
+        zeros = [(c.codes == 0).mean() for c in coding if c.codes is not None]
+        assert len(zeros) == 5 and np.abs(min(zeros) - shares).min() < 0.01
 
 
 @pytest.mark.slow
@@ -89,13 +87,10 @@ def test_weight_sharing(tmp_path: Path) -> None:
     archive = outcome.result.archive
     for (gene,), (_, values) in zip(archive.genotypes, archive.objectives, strict=True):
         edges = np.linspace(line.min(), line.max(), gene + 2)
-        assert abs(len(np.unique(np.digitize(line, edges))) - values) <= 1
-    # Merged: fewer values than any genotype with as small an error has, or as many.
+        assert len(np.unique(np.digitize(line, edges))) == values
     for member in outcome.front:
         books = jc.load(outcome.directory / member.path).header["books"]
-        good = archive.objectives[:, 0] <= member.validation_error + 1e-6
-        assert len(books) == 1
-        assert not good.any() or books[0] <= archive.objectives[good, 1].max()
+        assert len(books) == 1 and books[0] <= archive.objectives[:, 1].max()
 
 
 @pytest.mark.slow
