@@ -175,7 +175,7 @@ def _keep(
     )
     found = boundary(evaluate, chosen.tolerance, cost="macs", levels=LEVELS)
     kept = evaluate.space.decode(found).channels
-    return {name: np.asarray(mask).sum(dtype=np.int32) for name, mask in kept.items()}
+    return {name: np.asarray(np.sum(mask), np.int32) for name, mask in kept.items()}
 
 
 def _scores(

@@ -24,13 +24,11 @@ from rich.console import Console
 from jaxcompress import models
 from jaxcompress.assemble import (
     algorithm_of,
-    initial_of,
     kinds_of,
     measured,
     objectives_of,
     rates_of,
     space_of,
-    start_of,
 )
 from jaxcompress.config import Config
 from jaxcompress.fine_tuned import fine_tuned, rows
@@ -68,6 +66,7 @@ from jaxcompress.search import (
     uniform_grid,
 )
 from jaxcompress.space import Plan, Space
+from jaxcompress.starting_point import starting_point
 from jaxcompress.training import adapt, finetune, pruned_library, train
 
 OURS = "search"
@@ -154,7 +153,7 @@ def _run(job: Job) -> Outcome:
     reference = (job.config.report.reference_error, float(np.log2(4 * network.size)))
     judged = Measure((0, 1), reference, logged=(1,))
     evaluate, shared, measure = _adapted(job, network, judged)
-    initial, spent = _started(job, evaluate, shared, OURS)
+    initial, spent = starting_point(job, evaluate, shared, OURS, 2)
     ours, chance = jax.random.split(job.keys["search"])
     results = {OURS: _searched(job, evaluate, measure, initial, ours)}
     if job.config.report.baselines:
@@ -275,7 +274,7 @@ def _decided(
     evaluate = _evaluator(alone, network, space_of(config, network, known, others), shared)
 
     def compute() -> dict[str, PyTree]:
-        initial, _ = _started(alone, evaluate, shared, FIRST)
+        initial, _ = starting_point(alone, evaluate, shared, FIRST, 3)
         key = jax.random.fold_in(job.keys["search"], 1)
         result = _searched(alone, evaluate, measure, initial, key, "first_search")
         found = cheapest(
@@ -292,34 +291,6 @@ def _decided(
     fixed = {name: found["genotype"][parts[name]] for name in chosen.kinds}
     leaves = jax.tree.map(jnp.asarray, found["params"])
     return space_of(config, network, known, fixed), network.unflatten(leaves)
-
-
-def _started(
-    job: Job, evaluate: Evaluator, shared: PyTree, stage: str
-) -> tuple[np.ndarray, int]:
-    """Returns the genotypes with which a search begins, and what they cost.
-
-    Returns:
-        int32 [n, D], and how many evaluations it took to find them.
-    """
-    config, given = job.config, job.given
-    if config.search.initial == "ladder":
-        return initial_of(config, evaluate.space), 0
-    key = jax.random.fold_in(job.keys["search"], 2 if stage == OURS else 3)
-    found = job.place.kept(
-        f"{stage}_initial",
-        lambda: start_of(config, evaluate, given.data, shared, given.loss, key),
-    )
-    spent = int(found["evaluations"])
-    correlation = {name: float(c) for name, c in found.get("correlation", {}).items()}
-    if correlation:
-        text = json.dumps({"rank_correlation": correlation})
-        job.place.text("surrogate.json", lambda: text)
-        each = ", ".join(f"{name} {c:.2f}" for name, c in correlation.items())
-        job.say(f"rank correlation of the quadratic form and the true loss: {each}")
-    else:
-        job.say(f"{stage}: {spent} evaluations to find where to begin")
-    return found["rows"], spent
 
 
 def _examples(job: Job, count: int) -> Any:

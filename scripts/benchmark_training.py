@@ -79,7 +79,8 @@ def by_flax(name: str, images: Dataset, given: argparse.Namespace) -> float:
         for number, rows in enumerate(order.reshape(given.steps, given.batch)):
             x, y = images.train.inputs[rows], images.train.targets[rows]
             value = step(module, optimizer, jax.random.key(number), x, y)
-        jax.block_until_ready(value)
+            if number + 1 == given.steps:
+                jax.block_until_ready(value)
 
     return given.steps * given.batch / median(epoch, given.rounds)
 

@@ -116,7 +116,8 @@ def gaussian_value(
     steps may round to none, and those beyond a bound end on it: a gene may stay.
     """
     top = jnp.asarray(grid.cardinality, jnp.float32)[None, :] - 1.0
-    moved = genotypes + DEVIATION * top * jax.random.normal(key, genotypes.shape)
+    step = DEVIATION * top * jax.random.normal(key, genotypes.shape)
+    moved = genotypes.astype(jnp.float32) + step
     return jnp.clip(jnp.round(moved), 0.0, top).astype(genotypes.dtype)
 
 

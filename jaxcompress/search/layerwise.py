@@ -5,14 +5,15 @@ Hu et al. 2018, A Novel Channel Pruning Method for Deep Neural Network Compressi
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key
 
-from jaxcompress.evolution import Evaluation, GeneticAlgorithm, Grid, evolve
+from jaxcompress.evolution import Evaluation, GeneticAlgorithm, Grid, compiled, evolve
 from jaxcompress.space.cardinality import with_ones
 from jaxcompress.space.importance import GatedLoss, Quadratic, rank_correlation
 
@@ -78,13 +79,23 @@ def best_masks(
     Args:
         key: consumed; the other arguments are those of `layerwise`.
     """
-    size = len(form.gradient)
+    run = _search(len(form.gradient), population, generations)
+    return np.asarray(run(key, form.gradient, form.curvature, jnp.int32(count)))
+
+
+@lru_cache(maxsize=16)
+def _search(size: int, population: int, generations: int) -> Any:
+    """Returns the search of one group, compiled once for all groups of a size."""
     grid = Grid(np.full(size, 2), exchange=np.zeros(size, np.int32))
-    repair = partial(with_ones, count=count)
-    algorithm = GeneticAlgorithm(population, grid, 1, repair=repair)
 
-    def change(rows: Int[Array, "p n"]) -> Evaluation:
-        return Evaluation(form(rows)[:, None], jnp.zeros(rows.shape[0], jnp.float32))
+    def run(key: Any, gradient: Any, curvature: Any, count: Any) -> Int[Array, "p n"]:
+        form = Quadratic(gradient, curvature)
 
-    found = jax.jit(lambda key: evolve(key, algorithm, change, generations).state)(key)
-    return np.asarray(found.genotypes)
+        def change(rows: Int[Array, "p n"]) -> Evaluation:
+            return Evaluation(form(rows)[:, None], jnp.zeros(rows.shape[0], jnp.float32))
+
+        repair = partial(with_ones, count=count)
+        algorithm = GeneticAlgorithm(population, grid, 1, repair=repair)
+        return evolve(key, algorithm, change, generations).state.genotypes
+
+    return compiled(run)

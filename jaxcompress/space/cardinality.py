@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 
-def with_ones(genes: Int[Array, "n g"], count: int) -> Int[Array, "n g"]:
+def with_ones(genes: Int[Array, "n g"], count: int | Int[Array, ""]) -> Int[Array, "n g"]:
     """Returns genes of which exactly `count` in a row are 1.
 
     Of too many ones some are cleared, of too few some zeros set; which, is decided by

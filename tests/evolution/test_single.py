@@ -23,6 +23,7 @@ from jaxcompress.evolution import (
     hypervolume_host,
     problems,
     roulette,
+    saving_score,
     supported,
     tchebycheff,
     weighted_sum,
@@ -60,6 +61,25 @@ def test_roulette_draws_in_proportion():
     for equal in (jnp.full(5, 7.0), jnp.full(5, jnp.inf)):
         counts = np.bincount(draw(equal), minlength=5)
         assert np.all(np.abs(counts - 1600) < 5 * np.sqrt(8000 * 4 / 25))
+
+
+def test_roulette_draws_in_proportion_to_saving_over_loss():
+    # The score of GeneCAI as its authors have it, in float64.
+    error, macs = np.array([0.10, 0.12, 0.30, 0.09]), np.array([98.0, 96.0, 95.0, 104.0])
+    accuracy = 100 * (1 - error)
+    saved = np.maximum((100 - macs) / 100, 0)
+    lost = np.abs(91 - accuracy) + 1 + np.where(accuracy < 75, np.exp(75 - accuracy), 0)
+    score = np.exp(100 * saved) / lost
+    values = saving_score(
+        jnp.asarray(error), jnp.asarray(macs), (0.09, 100.0), threshold=0.25
+    )
+    np.testing.assert_allclose(values / values[1], score / score[1], rtol=2e-3)
+    counts = np.bincount(quick(lambda v: roulette(KEY, v, 8000))(values), minlength=4)
+    expected = score - score.min()
+    expected = expected / expected.max() + 0.01
+    expected /= expected.sum()
+    bound = 5 * np.sqrt(expected * (1 - expected) / 8000)
+    assert np.all(np.abs(counts / 8000 - expected) <= bound)
 
 
 def test_the_genetic_algorithm_finds_the_best_score():

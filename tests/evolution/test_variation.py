@@ -250,3 +250,35 @@ def test_what_is_no_grid_is_refused(other):
     words = f"grid is a {type(other).__name__}; it must have `cardinality` and `ordered`"
     with pytest.raises(ValueError, match=words):
         as_grid(other)
+
+
+def test_gaussian_and_single_steps():
+    grid = Grid([101, 8, 3, 1], [True, True, False, True])
+    middle = jnp.tile(jnp.array([[50, 3, 1, 0]], jnp.int32), (4000, 1))
+    steps = {
+        how: np.asarray(quick(lambda g, h=how: mutate(KEY, g, grid, 1.0, how=h))(middle))
+        for how in ("gaussian", "step")
+    }
+    for rows in steps.values():
+        assert np.all((rows >= 0) & (rows < grid.cardinality))
+        assert np.all(rows[:, 2] != 1) and np.all(rows[:, 3] == 0)  # names are reset
+    wide = steps["gaussian"][:, 0] - 50.0  # of 100 steps a fifth; beyond 2.5 sd cut off
+    assert abs(wide.mean()) < 1.5 and 18.5 < wide.std() < 20.5
+    assert (steps["gaussian"][:, 0] == 100).any() and (steps["gaussian"][:, 0] == 0).any()
+    moved = steps["step"][:, :2] - np.array([50, 3])
+    assert set(np.unique(moved)) == {-1, 1} and abs(moved.mean()) < 0.1
+    ends = quick(lambda g: mutate(KEY, g, grid, 1.0, how="step"))
+    np.testing.assert_array_equal(ends(middle * 0)[:, :2], 1)
+
+
+def test_shares_of_swapped_genes_and_of_mutated_children():
+    grid, zeros = Grid(np.full(10, 9)), jnp.zeros((2000, 10), jnp.int32)
+    child, _ = quick(lambda a, b: crossover(KEY, a, b, grid, 1.0, how="uniform", swap=0.2))(
+        zeros, zeros + 1
+    )
+    assert abs(np.asarray(child).mean() - 0.2) < 0.02
+    mutated = quick(lambda g: mutate(KEY, g, grid, 1.0, how="step", mutated_share=0.8))(
+        zeros
+    )
+    rows = np.asarray(mutated).any(axis=1)
+    assert abs(rows.mean() - 0.8) < 0.04 and np.asarray(mutated)[rows].all()

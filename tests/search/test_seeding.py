@@ -11,7 +11,15 @@ from network.zoo import ZOO
 import jaxcompress as jc
 from jaxcompress import objectives
 from jaxcompress.compress import masked
-from jaxcompress.search import boundary, corners, encoded, probes, up_to
+from jaxcompress.search import (
+    accepted,
+    boundary,
+    cheapest,
+    corners,
+    encoded,
+    probes,
+    up_to,
+)
 
 NETWORK = jc.trace(*ZOO["mlp"](jax.random.key(0))[:3])
 SPACE = jc.Space(
@@ -73,6 +81,39 @@ def test_seeds_between_dense_and_the_limit() -> None:
     middle = (limit + SPACE.dense) / 2
     assert np.abs(rows.mean(0) - middle).max() < 0.2
     assert (rows == up_to(jax.random.key(0), SPACE, limit, 400)).all()
+
+
+def test_what_has_too_large_an_error_is_drawn_again() -> None:
+    limit = boundary(EVALUATE, 0.2)
+    errors = np.asarray(EVALUATE(up_to(jax.random.key(9), SPACE, limit, 64)).objectives)
+    most = float(np.median(errors[:, 0]))
+    rows, drawn = accepted(jax.random.key(0), EVALUATE, limit, 20, most)
+    assert len(rows) == 20 and drawn % 20 == 0 and 40 <= drawn < 200
+    assert (np.asarray(EVALUATE(rows).objectives)[:, 0] <= most + 1e-6).all()
+    # Where too few will do, the best of all that were drawn fill up.
+    rows, drawn = accepted(jax.random.key(0), EVALUATE, limit, 5, -1.0, rounds=2)
+    keys = (jax.random.fold_in(jax.random.key(0), i) for i in range(2))
+    every = np.concatenate([up_to(key, SPACE, limit, 5) for key in keys])
+    best = np.sort(np.asarray(EVALUATE(every).objectives)[:, 0])[:5]
+    assert drawn == 10
+    assert (np.sort(np.asarray(EVALUATE(rows).objectives)[:, 0]) == best).all()
+
+
+def test_the_cheapest_that_is_good_enough() -> None:
+    rows = np.arange(4)[:, None]
+    values = np.asarray([[0.1, 9, 5], [0.2, 8, 6], [0.3, 1, 1], [0.05, 9, 9]], np.float32)
+    assert cheapest(rows, values, ("error", "size", "macs"), 0.2) == 0
+    assert cheapest(rows, values, ("error", "size", "bops"), 0.2) == 1
+    assert cheapest(rows, values, ("error", "size", "macs"), 0.01) == 3
+
+
+def test_seeds_keep_the_number_of_a_mask() -> None:
+    group = NETWORK.prunable[0]
+    masks = jc.genes.ChannelMask({group.name: 2}, group.name)
+    space = jc.Space(NETWORK, (masks, jc.genes.WeightBits((1, 8))))
+    for rows in (corners(space), probes(space)):
+        assert (rows[:, space.kinds[0]].sum(1) == 2).all()
+    assert (probes(space)[1:, space.kinds[1]] != space.dense[space.kinds[1]]).any()
 
 
 def test_probes_change_one_gene_at_a_time() -> None:

@@ -1,5 +1,6 @@
 """The loss as a quadratic form in the gates of one group's channels."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,8 +27,8 @@ class Quadratic:
         curvature: its second derivatives, float32 [n, n].
     """
 
-    gradient: Float[np.ndarray, " channels"]
-    curvature: Float[np.ndarray, "channels channels"]
+    gradient: Float[Array | np.ndarray, " channels"]
+    curvature: Float[Array | np.ndarray, "channels channels"]
 
     def __call__(self, masks: Masks) -> Float[Array, " n"]:
         """Returns the change of the loss, for masks of 0 (removed) and 1 (kept)."""
@@ -69,8 +70,10 @@ class GatedLoss:
         self._loss = jax.jit(gated)
         self._product = jax.jit(partial(_product, gated))
 
-    def gates(self, kept: dict[str, Masks] | None = None) -> Float[np.ndarray, " units"]:
-        """Returns all gates, float32; open, but for groups of which masks are given."""
+    def gates(
+        self, kept: Mapping[str, Int[np.ndarray, " channels"]] | None = None
+    ) -> Float[np.ndarray, " units"]:
+        """Returns all gates, float32; open, but for groups of which a mask is given."""
         gates = np.ones(self._count, np.float32)
         for name, mask in (kept or {}).items():
             gates[self._units[name]] = mask

@@ -1,0 +1,44 @@
+"""Where a search of a run begins: computed once, kept, and said."""
+
+import json
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from jaxcompress.assemble import initial_of, start_of
+from jaxcompress.job import Job
+from jaxcompress.search import Evaluator
+
+
+def starting_point(
+    job: Job, evaluate: Evaluator, shared: PyTree, stage: str, number: int
+) -> tuple[np.ndarray, int]:
+    """Returns the genotypes with which a search begins, and what they cost.
+
+    Args:
+        shared: the parameters that are compressed.
+        stage: under which name it is kept; number: of its random key, its own.
+
+    Returns:
+        int32 [n, D], and how many evaluations it took to find them.
+    """
+    config, given = job.config, job.given
+    if config.search.initial == "ladder":
+        return initial_of(config, evaluate.space), 0
+    key = jax.random.fold_in(job.keys["search"], number)
+    found = job.place.kept(
+        f"{stage}_initial",
+        lambda: start_of(config, evaluate, given.data, shared, given.loss, key),
+    )
+    spent = int(found["evaluations"])
+    correlation = {name: float(c) for name, c in found.get("correlation", {}).items()}
+    if correlation:
+        known = {n: None if np.isnan(c) else c for n, c in correlation.items()}
+        text = json.dumps({"rank_correlation": known})
+        job.place.text("surrogate.json", lambda: text)
+        each = ", ".join(f"{name} {c:.2f}" for name, c in correlation.items())
+        job.say(f"rank correlation of the quadratic form and the true loss: {each}")
+    else:
+        job.say(f"{stage}: {spent} evaluations to find where to begin")
+    return found["rows"], spent
