@@ -294,7 +294,7 @@ def main() -> None:
         "setting": {
             "device": jax.devices()[0].device_kind,
             "cores": len(os.sched_getaffinity(0)),
-            "devices": given.devices,
+            "devices": jax.device_count(),
             "population": given.population,
             "generations": given.generations,
             "images": given.images,

@@ -138,6 +138,17 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | known
 
 
+def machine() -> dict[str, Any]:
+    """Returns what an entry of a file of results was measured on."""
+    return {"device": jax.devices()[0].device_kind, "versions": versions()}
+
+
+def machine_of(found: dict[str, Any]) -> str:
+    """Returns the same of an entry as text."""
+    each = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    return f"{found['device']}, {each}"
+
+
 def earlier(path: Path) -> dict[str, Any]:
     """Returns the entries of a file of results by the names of their networks."""
     entries = json.loads(path.read_text())["entries"] if path.exists() else []

@@ -28,9 +28,10 @@ from published_networks import (
     command,
     correct,
     earlier,
+    machine,
+    machine_of,
     published,
     saved,
-    versions,
     write,
 )
 
@@ -133,6 +134,7 @@ def entry(
     found = {
         "network": name,
         "command": command("weight_sharing"),
+        **machine(),
         "weights": sum(leaves[path].size for path in plans[0].codebook_sizes),
         "parameters": network.size,
         "validation_images": validation.count,
@@ -204,14 +206,13 @@ def page(results: dict[str, Any]) -> str:
             f"{100 * dense['test']:.2f} % of {found['test_images']:,} test images; "
             f"{found['evaluations']} evaluations of the search and "
             f"{sum(row['evaluations'] for row in found['rows'])} of the merges, "
-            f"{found['cpu_seconds']:.0f} CPU seconds"
+            f"{found['cpu_seconds']:.0f} CPU seconds; {machine_of(found)}"
         )
     lines += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for found in results["entries"]:
         for one in found["rows"]:
             lines += lines_of(found["network"], one)
-    text = ", ".join(f"{name} {number}" for name, number in setting["versions"].items())
-    return "\n".join([*lines, "", f"{text}."]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -229,11 +230,7 @@ def main() -> None:
     arguments = parser.parse_args()
     entries = earlier(arguments.json)
     dataset = data.load("cifar10", data_dir=DATA)
-    setting = {
-        "order": arguments.order,
-        "losses": arguments.losses,
-        "versions": versions(),
-    }
+    setting = {"order": arguments.order, "losses": arguments.losses}
     for name in arguments.networks:
         for so_far in entry(name, dataset, arguments):
             entries[name] = so_far

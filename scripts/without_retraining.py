@@ -31,9 +31,10 @@ from published_networks import (
     command,
     correct,
     earlier,
+    machine,
+    machine_of,
     published,
     saved,
-    versions,
     write,
 )
 
@@ -146,6 +147,7 @@ def entry(name: str, dataset: data.Dataset, arguments: argparse.Namespace) -> An
     return {
         "network": name,
         "command": command("without_retraining"),
+        **machine(),
         "parameters": network.size,
         "dense": given.dense | {"bytes": dense},
         "evaluations": len(result.archive),
@@ -157,7 +159,7 @@ def entry(name: str, dataset: data.Dataset, arguments: argparse.Namespace) -> An
 
 def page(results: dict[str, Any]) -> str:
     """Returns the Markdown page."""
-    setting, entries = results["setting"], results["entries"]
+    entries = results["entries"]
     heads = (
         *("network", "loss allowed, points", "what", "values", "zeros, %", "parameters"),
         *("MACs", "validation, %", "test, %", "bytes", "ratio"),
@@ -188,7 +190,7 @@ def page(results: dict[str, Any]) -> str:
             f"bytes; dense {100 * dense['validation']:.2f} % of the validation and "
             f"{100 * dense['test']:.2f} % of the test images; {found['evaluations']} "
             f"evaluations on {found['images']:,} images, {found['cpu_seconds']:.0f} CPU "
-            "seconds"
+            f"seconds; {machine_of(found)}"
         )
     lines += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for found in entries:
@@ -207,8 +209,7 @@ def page(results: dict[str, Any]) -> str:
                 f"{row['ratio']:.2f}x",
             )
             lines.append(f"| {' | '.join(cells)} |")
-    text = ", ".join(f"{name} {number}" for name, number in setting["versions"].items())
-    return "\n".join([*lines, "", f"{text}."]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -226,9 +227,8 @@ def main() -> None:
     dataset = data.load("cifar10", data_dir=DATA)
     for name in arguments.networks:
         entries[name] = entry(name, dataset, arguments)
-    setting = {"versions": versions()}
     ordered = [entries[name] for name in NETWORKS if name in entries]
-    found = {"setting": setting, "entries": ordered}
+    found = {"entries": ordered}
     write(arguments.json, found, arguments.table, page(found))
 
 

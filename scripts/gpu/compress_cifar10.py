@@ -235,7 +235,7 @@ def main() -> None:
             loaded = jc.load(path)
             rows.append(
                 {
-                    "searched": 1 - searched[genotypes[i].tobytes()],
+                    "searched_accuracy": 1 - searched[genotypes[i].tobytes()],
                     "validation": accuracy(loaded, validation, images.validation.targets),
                     "test": accuracy(loaded, test, images.test.targets),
                     "macs": small.macs,
