@@ -6,13 +6,11 @@ that it does the same after a stop.
 """
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,25 +20,17 @@ from jaxtyping import PyTree
 from rich.console import Console
 
 from jaxcompress import models
-from jaxcompress.assemble import (
-    algorithm_of,
-    kinds_of,
-    measured,
-    objectives_of,
-    rates_of,
-    space_of,
-)
 from jaxcompress.config import Config
 from jaxcompress.fine_tuned import fine_tuned, rows
 from jaxcompress.given import Given, given, traced
 from jaxcompress.job import KEYS, Job
 from jaxcompress.merging import merging
 from jaxcompress.network import Network
-from jaxcompress.objectives import Cost, Energy, Size
+from jaxcompress.objectives import Energy
+from jaxcompress.prepared import prepared
 from jaxcompress.processes import from_first
 from jaxcompress.report import (
     Member,
-    SearchProgress,
     comparison_table,
     front_table,
     plot_fronts,
@@ -50,29 +40,20 @@ from jaxcompress.report import (
 from jaxcompress.run_directory import checked, made, new_path, reopened
 from jaxcompress.search import (
     Evaluator,
-    Generation,
     Measure,
-    Racing,
     Result,
     archive_of,
-    cheapest,
     greedy,
     grid_steps,
-    mesh_for,
     non_dominated,
     random_search,
     result_of,
-    search,
     uniform_grid,
 )
-from jaxcompress.space import Plan, Space
+from jaxcompress.searched import OURS, searched
+from jaxcompress.space import Plan
 from jaxcompress.starting_point import starting_point
-from jaxcompress.training import adapt, finetune, pruned_library, train
-
-OURS = "search"
-FIRST = "first"
-FIRST_ALONE = ("generations", "mutation", "error_threshold")  # not those of the search
-SPLITS = 16  # of the validation examples, for racing
+from jaxcompress.training import train
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,10 +133,10 @@ def _run(job: Job) -> Outcome:
     network = _trained(job)
     reference = (job.config.report.reference_error, float(np.log2(4 * network.size)))
     judged = Measure((0, 1), reference, logged=(1,))
-    evaluate, shared, measure = _adapted(job, network, judged)
+    evaluate, shared, measure = prepared(job, network, judged)
     initial, spent = starting_point(job, evaluate, shared, OURS, 2)
     ours, chance = jax.random.split(job.keys["search"])
-    results = {OURS: _searched(job, evaluate, measure, initial, ours)}
+    results = {OURS: searched(job, evaluate, measure, initial, ours)}
     if job.config.report.baselines:
         count = len(results[OURS].archive) + spent
         results |= _baselines(job, evaluate, measure, initial, chance, count)
@@ -202,135 +183,6 @@ def _fit(job: Job, module: nnx.Module) -> PyTree:
     return models.as_function(module)[1]
 
 
-def _adapted(
-    job: Job, network: Network, judged: Measure
-) -> tuple[Evaluator, PyTree, Measure]:
-    """Makes the space, trains the shared weights, and says how both are evaluated.
-
-    Args:
-        judged: how fronts of files are measured.
-
-    Returns:
-        The evaluator, the weights, and how the search is measured.
-    """
-    config, place, data = job.config, job.place, job.given.data
-    quality, loss = job.given.quality, job.given.loss
-    known = place.kept("space", lambda: measured(config, network, data, loss, quality))
-    if config.library.members:
-        plans, shared = _library(job, network)
-        space = space_of(config, network, known, library=plans)
-    else:
-        space = space_of(config, network, known)
-
-        def compute() -> PyTree:
-            params = adapt(job.keys["adapt"], network, space, data, config.adapt, loss)
-            return network.leaves(params)
-
-        leaves = jax.tree.map(jnp.asarray, place.kept("adapt", compute))
-        shared = network.unflatten(leaves)
-    evaluate = _evaluator(job, network, space, shared)
-    measure = _measure(evaluate, judged)
-    if config.first.kinds:
-        space, shared = _decided(job, network, known, shared, measure)
-        evaluate = _evaluator(job, network, space, shared)
-    return evaluate, shared, measure
-
-
-def _evaluator(job: Job, network: Network, space: Space, shared: PyTree) -> Evaluator:
-    config, data, quality = job.config, job.given.data, job.given.quality
-    objectives, constraints = objectives_of(config, network, shared, quality, job.place)
-    return Evaluator(
-        network,
-        space,
-        objectives,
-        constraints=constraints,
-        inputs=data.normalize(data.validation.inputs),
-        targets=jnp.asarray(data.validation.targets),
-        params=shared,
-        calibration=_examples(job, config.search.reestimate),
-        splits=1 if config.search.racing is None else SPLITS,
-        mesh=mesh_for(config.search.population),
-    )
-
-
-def _decided(
-    job: Job,
-    network: Network,
-    known: dict[str, dict[str, np.ndarray]],
-    shared: PyTree,
-    measure: Measure,
-) -> tuple[Space, PyTree]:
-    """Searches the kinds that come first, and fine-tunes what they chose.
-
-    Returns:
-        The space in which these are fixed, and the fine-tuned parameters.
-    """
-    config, chosen = job.config, job.config.first
-    own = {name: getattr(chosen, name) for name in FIRST_ALONE}
-    search = config.search.model_copy(update=own)
-    alone = replace(job, config=config.model_copy(update={"search": search}))
-    kinds = kinds_of(config, network, known)
-    others = {name: None for name in kinds if name not in chosen.kinds}
-    evaluate = _evaluator(alone, network, space_of(config, network, known, others), shared)
-
-    def compute() -> dict[str, PyTree]:
-        initial, _ = starting_point(alone, evaluate, shared, FIRST, 3)
-        key = jax.random.fold_in(job.keys["search"], 1)
-        result = _searched(alone, evaluate, measure, initial, key, "first_search")
-        found = cheapest(
-            result.genotypes, result.objectives, result.names, chosen.error_threshold
-        )
-        plan = jax.tree.map(lambda leaf: leaf[None], evaluate.space.decode(found))
-        job.say("fine-tuning what was decided first")
-        key, data = jax.random.fold_in(job.keys["tune"], 1), job.given.data
-        tuned = finetune(key, network, plan, data, config.finetune, shared, job.given.loss)
-        return {"genotype": found, "params": network.leaves(rows(tuned, 0))}
-
-    found = job.place.kept(FIRST, compute)
-    parts = dict(zip(kinds, evaluate.space.kinds, strict=True))
-    fixed = {name: found["genotype"][parts[name]] for name in chosen.kinds}
-    leaves = jax.tree.map(jnp.asarray, found["params"])
-    return space_of(config, network, known, fixed), network.unflatten(leaves)
-
-
-def _examples(job: Job, count: int) -> Any:
-    """Returns training inputs to estimate batch norm by; None if none are asked for."""
-    data = job.given.data
-    if not count:
-        return None
-    return data.normalize(data.train.some(count, job.config.data.seed).inputs)
-
-
-def _library(job: Job, network: Network) -> tuple[Plan, PyTree]:
-    """Returns plans and parameters of the pruned networks, every leaf [L, ...]."""
-    config = job.config.library
-
-    def compute() -> PyTree:
-        job.say(f"pruning {config.members} networks in {config.steps} steps each")
-        key, loss = job.keys["adapt"], job.given.loss
-        plans, params = pruned_library(key, network, job.given.data, config, loss)
-        pruned = {"sparsity": plans.sparsity, "channels": plans.channels}
-        return {"plans": pruned, "params": network.leaves(params)}
-
-    found = jax.tree.map(jnp.asarray, job.place.kept("library", compute))
-    # An empty mapping leaves nothing to save.
-    return Plan(**found["plans"]), network.unflatten(found["params"])
-
-
-def _measure(evaluate: Evaluator, judged: Measure) -> Measure:
-    """Returns the hypervolume of the search: of the error and the second objective.
-
-    The reference is that of the files if that is their size; else what the least
-    compressing plan costs.
-    """
-    second, space = evaluate.objectives[1], evaluate.space
-    if isinstance(second, Size) or not isinstance(second, Cost):
-        return judged
-    cost = jax.jit(lambda: second(evaluate.network, space.decode(space.dense)))
-    reference = (judged.reference[0], float(np.log2(cost())))
-    return replace(judged, reference=reference)
-
-
 def _with_energy(
     job: Job, network: Network, plans: Plan, members: list[Member]
 ) -> list[Member]:
@@ -340,44 +192,6 @@ def _with_energy(
         replace(member, energy=value)
         for member, value in zip(members, found.tolist(), strict=True)
     ]
-
-
-def _searched(
-    job: Job,
-    evaluate: Evaluator,
-    measure: Measure,
-    initial: np.ndarray,
-    key: jax.Array,
-    name: str = OURS,
-) -> Result:
-    """Runs a search, from its last checkpoint on if it has one."""
-    config, width = job.config.search, len(evaluate.objectives)
-    racing = config.racing
-    way = evaluate if racing is None else Racing(evaluate, racing)
-    algorithm = algorithm_of(job.config, evaluate.space, width, initial, evaluate)
-    log_name = "metrics.jsonl" if name == OURS else f"metrics_{name}.jsonl"
-    with (
-        job.place.log(log_name) as log,
-        SearchProgress(job.console, name, config.generations) as progress,
-    ):
-
-        def on_generation(generation: Generation) -> None:
-            log.write(json.dumps(asdict(generation)) + "\n")
-            log.flush()
-            progress.update(generation)
-
-        return search(
-            key,
-            algorithm,
-            way,
-            generations=config.generations,
-            measure=measure,
-            params=rates_of(job.config, algorithm),
-            on_generation=on_generation,
-            checkpoint_dir=job.place.checkpoints(name),
-            checkpoint_every=config.checkpoint_every,
-            checkpoints_kept=config.checkpoints_kept,
-        )
 
 
 def _baselines(

@@ -56,7 +56,7 @@ class Tuner:
         self._step = self._of_rows(pure.step, (own, own, whole, whole, whole, whole))
         self._result = self._of_rows(pure.layout.result, (own, own))
         self._everywhere = None if mesh is None else NamedSharding(mesh, whole)
-        self._teach = jax.jit(self._one_batch, out_shardings=self._everywhere)
+        self._teach = jax.jit(self._one_batch)
         self._shuffle = jax.jit(shuffled_batches, static_argnums=(1, 2))
 
     def groups(self, plans: Plan) -> list[Plan]:
@@ -103,7 +103,11 @@ class Tuner:
                 config.label_smoothing,
                 config.ema,
             )
+            # One device, and copies of what it gives: were the batch spread over all, they
+            # would have to wait for each other, and those of a CPU share its threads.
             batch = self._teach(epoch_key, number, rows, inputs, targets)
+            if self._everywhere is not None:
+                batch = jax.device_put(batch, self._everywhere)
             yield (*batch, jax.tree.map(np.float32, Rates(*rates)))  # type: ignore[arg-type]
 
     def _of_rows(self, run, specs):  # type: ignore[no-untyped-def]
@@ -139,8 +143,4 @@ class Tuner:
         config, key = self._config, jax.random.fold_in(key, number)
         changed = augment(key, inputs[rows], config.shift, config.flip, config.cutout)
         x = self._data.normalize(changed)
-        if self._mesh is not None and self._size % self.rows == 0:
-            # Each device runs its part of the batch through the teacher.
-            spread = NamedSharding(self._mesh, PartitionSpec(POPULATION))
-            x = jax.lax.with_sharding_constraint(x, spread)
         return x, targets[rows], self._network.apply(self._network.params, x)

@@ -1,0 +1,21 @@
+"""The configuration of a run: a section for each part, and the whole."""
+
+from jaxcompress.config.config import Config, ReportConfig
+from jaxcompress.config.data import DataConfig
+from jaxcompress.config.search import RATES, FirstConfig, Objective, SearchConfig
+from jaxcompress.config.space import SpaceConfig
+from jaxcompress.config.training import LibraryConfig, TrainConfig, TuneConfig
+
+__all__ = [
+    "RATES",
+    "Config",
+    "DataConfig",
+    "FirstConfig",
+    "LibraryConfig",
+    "Objective",
+    "ReportConfig",
+    "SearchConfig",
+    "SpaceConfig",
+    "TrainConfig",
+    "TuneConfig",
+]

@@ -1,0 +1,26 @@
+"""Of a configuration: which images."""
+
+from pydantic import Field
+
+from jaxcompress.config.section import Section
+
+
+class DataConfig(Section):
+    """Which images, and how they are split."""
+
+    name: str = Field(
+        default="digits",
+        description="digits, mnist, cifar10, tfds:NAME, or module:function, which returns "
+        "a jaxcompress.data.Dataset",
+    )
+    directory: str | None = Field(
+        default=None,
+        description="TFDS directory; default: TFDS_DATA_DIR, then TFDS' own",
+    )
+    seed: int = Field(default=0, ge=0, description="of the split into train and validation")
+    train_examples: int | None = Field(
+        default=None, ge=1, description="of the training split, drawn at random; none: all"
+    )
+    validation_examples: int | None = Field(
+        default=None, ge=1, description="of the validation split, likewise"
+    )

@@ -1,0 +1,188 @@
+"""Of a configuration: how the search runs, and what comes before it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from jaxcompress.config.section import Section
+
+Rate = Annotated[float | None, Field(ge=0, le=1)]
+RATES = ("crossover_rate", "swap_rate", "mutated_share", "mutation_rate")
+Kind = Literal[
+    "blocks",
+    "channels",
+    "ranks",
+    "kernel_sparsity",
+    "sparsity",
+    "codebook",
+    "weight_bits",
+    "activation_bits",
+]
+Objective = Literal[
+    "error", "size", "macs", "parameters", "bops", "energy", "latency", "values"
+]
+
+
+class SearchConfig(Section):
+    """How the evolutionary search runs, and how long."""
+
+    algorithm: Literal["nsga2", "nsga3", "moead", "decomposed", "random", "genetic"] = (
+        Field(
+            default="nsga2",
+            description="nsga2, nsga3, moead, decomposed (CMA-ES for 8 weights), random, "
+            "or genetic (for one score)",
+        )
+    )
+    crossover: Literal["mixed", "uniform", "one_point", "two_point", "differential"] = (
+        Field(
+            default="mixed",
+            description="of nsga2, nsga3, moead: mixed (simulated binary for genes of 32 "
+            "values or more, else uniform), uniform, one_point, two_point, differential",
+        )
+    )
+    population: int = Field(default=48, ge=4, description="genotypes of a generation, >= 4")
+    generations: int = Field(
+        default=40, ge=1, description=">= 1, the first population included"
+    )
+    objectives: tuple[Objective, ...] = Field(
+        default=("error", "size", "macs"),
+        strict=False,
+        description="what is minimised: error, then size, macs, parameters, bops, energy, "
+        "latency (measured at the start, on this device), values (that weights share); "
+        "the hypervolume of the search is of the first two",
+    )
+    dataflow: Literal["X:Y", "CI:CO", "FX:FY", "X:FX"] = Field(
+        default="X:Y", description="of energy: which loops are unrolled"
+    )
+    energy_table: Literal["emomc", "eyeriss", "tpu"] = Field(
+        default="emomc", description="of energy: emomc, eyeriss or tpu"
+    )
+    coding: Literal["dense", "csr", "coo", "huffman", "range"] = Field(
+        default="range", description="of the files, and of size as it is minimised"
+    )
+    max_size: float | None = Field(
+        default=None, gt=0, description="bytes of parameters, at most"
+    )
+    max_macs: float | None = Field(default=None, gt=0, description="MACs an image, at most")
+    max_energy: float | None = Field(default=None, gt=0, description="mJ an image, at most")
+    reestimate: int = Field(
+        default=0,
+        ge=0,
+        description="training examples by which the batch norm of every candidate is "
+        "estimated anew before it is measured; 0: not",
+    )
+    racing: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="confidence of each stop of racing, > 0 and < 1, such as 0.95; "
+        "none: no racing",
+    )
+    mutation: Literal["polynomial", "gaussian", "step"] = Field(
+        default="polynomial",
+        description="of ordered genes, by nsga2, nsga3, moead, genetic: polynomial, "
+        "gaussian (a fifth of the range) or step (to the next choice)",
+    )
+    crossover_rate: Rate = Field(
+        default=None, description="share of pairs that are crossed; none: the algorithm's"
+    )
+    swap_rate: Rate = Field(
+        default=None, description="share of genes that uniform crossover swaps; none: 0.5"
+    )
+    mutated_share: Rate = Field(
+        default=None, description="share of children that are mutated at all; none: 1"
+    )
+    mutation_rate: Rate = Field(
+        default=None, description="share of genes that mutate; none: one in a child"
+    )
+    score: Literal["error", "saving"] = Field(
+        default="error",
+        description="of genetic: error, or saving, exp(100 share of MACs saved) over lost "
+        "points of accuracy (GeneCAI)",
+    )
+    selection: Literal["tournament", "roulette"] = Field(
+        default="tournament", description="of parents, by genetic"
+    )
+    elites: int | None = Field(
+        default=None,
+        ge=0,
+        description="of genetic: how many of the old may stay; none: all compete",
+    )
+    initial: Literal["ladder", "boundary", "surrogate"] = Field(
+        default="ladder",
+        description="where the search begins: ladder (uniform in each kind), boundary "
+        "(between dense and what space.tolerance allows each gene alone), surrogate "
+        "(space.masks by a genetic algorithm for each group, on a quadratic form)",
+    )
+    surrogate_generations: int = Field(
+        default=40, ge=1, description="of initial surrogate, for each group, >= 1"
+    )
+    error_threshold: float | None = Field(
+        default=None,
+        gt=0,
+        description="validation error above which initial boundary draws again and the "
+        "score saving is cut; none: neither",
+    )
+    checkpoint_every: int = Field(
+        default=5, ge=1, description="generations from one checkpoint to the next, >= 1"
+    )
+    checkpoints_kept: int = Field(
+        default=3, ge=1, description="how many checkpoints of the search stay, >= 1"
+    )
+
+    @field_validator("objectives")
+    @classmethod
+    def _needed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value[:1] != ("error",) or len(value) < 2 or len(set(value)) < len(value):
+            raise ValueError("must begin with error, go on with another, name none twice")
+        return value
+
+    @model_validator(mode="after")
+    def _of_genetic(self) -> "SearchConfig":
+        if self.elites is not None and self.elites > self.population:
+            raise ValueError(
+                f"elites = {self.elites}: allowed is 0 to population = {self.population}"
+            )
+        rates = [name for name in RATES if getattr(self, name) is not None]
+        if rates and self.algorithm in ("decomposed", "random"):
+            raise ValueError(f"{rates[0]}: {self.algorithm} has no such rate; leave it out")
+        if self.score == "saving" and "macs" not in self.objectives:
+            raise ValueError("score = 'saving': needs macs among the objectives")
+        return self
+
+    @field_validator("population")
+    @classmethod
+    def _shared(cls, value: int, info: Any) -> int:
+        if info.data.get("algorithm") == "decomposed" and (value % 8 or value < 32):
+            raise ValueError("must be a multiple of 8, 32 or more, for decomposed")
+        return value
+
+
+class FirstConfig(Section):
+    """What is decided first: in a search of its own, with a fine-tuning after it.
+
+    All else is that of the main search, which then goes on from the fine-tuned choice.
+    """
+
+    kinds: tuple[Kind, ...] = Field(
+        default=(),
+        strict=False,
+        description="options of space searched first; none: all of them together",
+    )
+    generations: int = Field(default=40, ge=1, description=">= 1")
+    mutation: Literal["polynomial", "gaussian", "step"] = Field(
+        default="polynomial", description="see search"
+    )
+    error_threshold: float = Field(
+        default=0.1,
+        gt=0,
+        description="see search; of what keeps it the choice with fewest MACs is taken "
+        "(bytes, where macs is no objective)",
+    )
+
+    @field_validator("kinds")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("must name none twice")
+        return value

@@ -1,0 +1,57 @@
+"""How the plans of a run are evaluated, and how a search of them is measured."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from jaxcompress.assemble import objectives_of
+from jaxcompress.job import Job
+from jaxcompress.network import Network
+from jaxcompress.objectives import Cost, Size
+from jaxcompress.search import Evaluator, Measure, mesh_for
+from jaxcompress.space import Space
+
+SPLITS = 16  # of the validation examples, for racing
+
+
+def evaluator_of(job: Job, network: Network, space: Space, shared: PyTree) -> Evaluator:
+    config, data, quality = job.config, job.given.data, job.given.quality
+    objectives, constraints = objectives_of(config, network, shared, quality, job.place)
+    return Evaluator(
+        network,
+        space,
+        objectives,
+        constraints=constraints,
+        inputs=data.normalize(data.validation.inputs),
+        targets=jnp.asarray(data.validation.targets),
+        params=shared,
+        calibration=_examples(job, config.search.reestimate),
+        splits=1 if config.search.racing is None else SPLITS,
+        mesh=mesh_for(config.search.population),
+    )
+
+
+def measure_of(evaluate: Evaluator, judged: Measure) -> Measure:
+    """Returns the hypervolume of the search: of the error and the second objective.
+
+    The reference is that of the files if that is their size; else what the least
+    compressing plan costs.
+    """
+    second, space = evaluate.objectives[1], evaluate.space
+    if isinstance(second, Size) or not isinstance(second, Cost):
+        return judged
+    cost = jax.jit(lambda: second(evaluate.network, space.decode(space.dense)))
+    reference = (judged.reference[0], float(np.log2(cost())))
+    return replace(judged, reference=reference)
+
+
+def _examples(job: Job, count: int) -> Any:
+    """Returns training inputs to estimate batch norm by; None if none are asked for."""
+    data = job.given.data
+    if not count:
+        return None
+    return data.normalize(data.train.some(count, job.config.data.seed).inputs)
