@@ -50,7 +50,7 @@ def fine_tuned(
         key, data, how = job.keys["tune"], job.given.data, config.finetune
         stage = f"tuning-{config.search.generations}"  # its members depend on them
         fitted = plans
-        if how.scales == "learned":
+        if how.epochs and how.scales == "learned":
             fitted = scaled_plans(network, plans, shared)
         # Early stopping with a few stops: the validation split says which was the best.
         stops = [(fitted, before)]
@@ -67,14 +67,12 @@ def fine_tuned(
                 # Of many processes each trains all members; none of them has the files.
                 job.place.checkpoints(stage) if jax.process_count() == 1 else None,
             )
-            for place in np.flatnonzero(tuned.steps < tuned.steps.max()):
+            for place in np.flatnonzero(tuned.stopped):
                 steps = tuned.steps[place]
                 job.say(f"member {place + 1} diverged: kept as it was after {steps} steps")
             stops.append((tuned.plans, tuned.params))
-        if config.reestimate:
-            some = data.normalize(
-                data.train.some(config.reestimate, config.data.seed).inputs
-            )
+        if count := max(config.reestimate, config.search.reestimate):
+            some = data.normalize(data.train.some(count, config.data.seed).inputs)
             stops += [(own, _repaired(network, own, params, some)) for own, params in stops]
         errors = np.stack([_errors(job, network, *stop) for stop in stops])
         best_stop = len(stops) - 1 - errors[::-1].argmin(axis=0)  # the last of equals

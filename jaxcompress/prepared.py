@@ -88,7 +88,9 @@ def _decided(
         plan = jax.tree.map(lambda leaf: leaf[None], evaluate.space.decode(found))
         job.say("fine-tuning what was decided first")
         key, data = jax.random.fold_in(job.keys["tune"], 1), job.given.data
-        tuned = finetune(key, network, plan, data, config.finetune, shared, job.given.loss)
+        # Learned scales would be of a plan that is not the last.
+        how = config.finetune.model_copy(update={"scales": "fitted"})
+        tuned = finetune(key, network, plan, data, how, shared, job.given.loss)
         return {"genotype": found, "params": network.leaves(rows(tuned, 0))}
 
     found = job.place.kept(FIRST, compute)

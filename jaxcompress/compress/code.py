@@ -82,7 +82,10 @@ def code(network: Network, plan: Plan, params: Any = None) -> dict[str, Coded]:
         coded[part.name] = found.replace(
             codes=jnp.where(mask, found.codes, 0),
             alive=present[part.name],
-            values=jnp.where(zeroed, 0.0, found.values),
+            # What is zero is trained like any other, and may return.
+            values=jnp.where(
+                zeroed, straight_through(weight, jnp.zeros_like(weight)), found.values
+            ),
         )
     return coded
 

@@ -128,6 +128,22 @@ class Config(Section):
                 "library.members are trained already; set adapt.epochs and "
                 "finetune.epochs to 0"
             )
+        if library.members and (self.first.kinds or self.search.initial == "surrogate"):
+            raise ValueError(
+                "library.members: set first.kinds to [] and search.initial to ladder or "
+                "boundary; there is no one network to decide about first"
+            )
+        if self.adapt.batch_norm == "trained" or self.adapt.scales == "learned":
+            raise ValueError(
+                "adapt.batch_norm and adapt.scales: one set of weights serves all plans; "
+                "set them to fixed and fitted"
+            )
+        costs = {"macs", "size"} & set(self.search.objectives)
+        if not costs and (self.first.kinds or self.search.initial == "boundary"):
+            raise ValueError(
+                f"search.objectives = {self.search.objectives!r}: first.kinds and "
+                "search.initial = boundary need macs or size among them"
+            )
         if library.members and (
             space.sparsity if library.prune == "weights" else space.channels
         ):

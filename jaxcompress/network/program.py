@@ -201,6 +201,9 @@ class _Flattener:
         return self._emit(eqn, operands, outs, program)
 
 
+PRECISIONS = ("default", "high", "highest", "bfloat16", "tensorfloat32", "float32")
+
+
 def _as_precise_as_asked(step: Step) -> Step:
     """Returns a product with the precision of `jax.default_matmul_precision`.
 
@@ -208,6 +211,8 @@ def _as_precise_as_asked(step: Step) -> Step:
     """
     asked = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
     if asked is None or step.params.get("precision", asked) is not None:
+        return step
+    if asked not in PRECISIONS:  # an algorithm of products: left to the call itself
         return step
     precision = (lax.Precision(asked),) * 2
     return replace(step, params=step.params | {"precision": precision})

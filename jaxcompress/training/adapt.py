@@ -53,10 +53,10 @@ def adapt(
     tuner = Tuner(network, data, config, loss)
     order, draw = jax.random.split(key)
     ends = [jnp.asarray(space.dense), jnp.zeros(len(space), jnp.int32)]
-    decode = jax.jit(space.decode)
 
+    @jax.jit
     def plan_of(genotype: np.ndarray | Array) -> Plan:
-        return jax.tree.map(lambda leaf: leaf[None], decode(genotype))
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], space.decode(genotype))
 
     fixed = [plan_of(genotype) for genotype in ends]
     sample = jax.jit(lambda number: space.sample(jax.random.fold_in(draw, number), RANDOM))

@@ -1,5 +1,6 @@
 """Fine-tuning of compressed networks: every member of a front, on the same batches."""
 
+import hashlib
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,12 +8,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Int32, Key, PyTree
+from jaxtyping import Array, Bool, Int32, Key, PyTree
 
 from jaxcompress.config import TuneConfig
 from jaxcompress.data import Dataset
 from jaxcompress.network import Network
 from jaxcompress.search import POPULATION, Checkpoints
+from jaxcompress.search.checkpoint import Checkpoint
 from jaxcompress.space import Plan
 from jaxcompress.training.member import Member, scaled
 from jaxcompress.training.train import Loss
@@ -25,13 +27,14 @@ class Tuned(NamedTuple):
     Attributes:
         params: uncoded parameters; give a member's slice to `forward` or `compact`.
         plans: those given; with the scales and ranges that were learned.
-        steps: int32 [P], how many steps each took: all, unless its loss or gradient was
-            not finite at one.
+        steps: int32 [P], how many steps each took.
+        stopped: bool [P], whether it stopped, for its loss or gradient was not finite.
     """
 
     params: PyTree
     plans: Plan
     steps: Int32[np.ndarray, " p"]
+    stopped: Bool[np.ndarray, " p"]
 
 
 def finetune(
@@ -98,7 +101,7 @@ def tune(
             from what lies there. None: nowhere.
 
     Returns:
-        Parameters, plans and steps.
+        Parameters and plans, and how far each member came.
 
     Raises:
         ValueError: what lies in `checkpoint_dir` is of another training.
@@ -112,11 +115,12 @@ def tune(
     tuner = Tuner(network, data, config, loss, mesh)
     groups = tuner.groups(plans)
     members = [tuner.start(group, params) for group in groups]
+    words = {"training": _digest(key, plans, params, data, config)}
     first = 0
     files = None if checkpoint_dir is None else Checkpoints(checkpoint_dir, keep=2)
     try:
         if files is not None and (saved := files.latest()) is not None:
-            first, members = saved.step, _restored(members, saved.leaves)
+            first, members = saved.step, _restored(tuner, members[0], saved, words)
         # A loop of calls and no scan or vmap: inside a scan the CPU backend runs gradients
         # of convolutions without its fast kernels, and a vmap over weights groups them.
         for epoch in range(first, config.epochs):
@@ -126,16 +130,16 @@ def tune(
                     for group, member in zip(groups, members, strict=True)
                 ]
             if files is not None:
-                leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(members)]
-                files.save(epoch + 1, leaves, {})
+                leaves = jax.tree.leaves(_joined(members, count))
+                files.save(epoch + 1, leaves, words)
     finally:
         if files is not None:
             files.__exit__(None, None, None)
     rows = _joined(members, count)
-    _warn(rows)
+    warn_of_stopped(rows.stopped, rows.steps)
     results = [tuner.result(*pair) for pair in zip(groups, members, strict=True)]
     params, plans = _joined(results, count)
-    return Tuned(params, plans, rows.steps)
+    return Tuned(params, plans, rows.steps, rows.stopped)
 
 
 def _joined(groups: list[Any], count: int) -> Any:
@@ -152,22 +156,36 @@ def scaled_plans(network: Network, plans: Plan, params: PyTree) -> Plan:
     return jax.tree.map(lambda *leaves: np.stack(jax.device_get(leaves)), *rows)
 
 
-def _restored(members: list[Member], leaves: list[np.ndarray]) -> list[Member]:
-    old, tree = jax.tree.flatten(members)
-    if [x.shape for x in old] != [x.shape for x in leaves]:
+def _digest(
+    key: Key[Array, ""], plans: Plan, params: PyTree, data: Dataset, config: TuneConfig
+) -> str:
+    """Returns what tells one training from another."""
+    digest = hashlib.sha256(config.model_dump_json().encode())
+    for leaf in jax.tree.leaves((jax.random.key_data(key), plans, params)):
+        digest.update(np.asarray(leaf).tobytes())
+    digest.update(f"{data.name} {len(data.train)}".encode())
+    return digest.hexdigest()
+
+
+def _restored(
+    tuner: Tuner, like: Member, saved: Checkpoint, words: dict[str, str]
+) -> list[Member]:
+    if saved.words != words:
         raise ValueError(
-            "tune: the checkpoint is of other members or another configuration; remove "
-            "it, or give another checkpoint_dir"
+            "tune: what lies in checkpoint_dir is of another training (other plans, "
+            "parameters, key, data or configuration); remove it, or give another directory"
         )
-    placed = [jax.device_put(new, x.sharding) for new, x in zip(leaves, old, strict=True)]
-    return jax.tree.unflatten(tree, placed)
+    return tuner.groups(jax.tree.unflatten(jax.tree.structure(like), saved.leaves))
 
 
-def _warn(rows: Member) -> None:
-    for place in np.flatnonzero(rows.stopped):
+def warn_of_stopped(
+    stopped: Bool[np.ndarray, " p"], steps: Int32[np.ndarray, " p"]
+) -> None:
+    """Warns of every member that stopped."""
+    for place in np.flatnonzero(stopped):
         warnings.warn(
-            f"member {place + 1} of {len(rows.stopped)} stopped: its loss or gradient was "
-            f"not finite after {rows.steps[place]} steps; lower the learning rate",
+            f"member {place + 1} of {len(stopped)} stopped: its loss or gradient was "
+            f"not finite after {steps[place]} steps; lower the learning rate",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -11,6 +11,7 @@ from jaxcompress.config import LibraryConfig
 from jaxcompress.data import Dataset
 from jaxcompress.network import Network
 from jaxcompress.space import Plan, importance
+from jaxcompress.training.finetune import warn_of_stopped
 from jaxcompress.training.train import Loss
 from jaxcompress.training.tuner import Tuner
 
@@ -72,6 +73,11 @@ def pruned_library(
                     tuner.step(row, state, batch)
                     for row, state in zip(rows, states, strict=True)
                 ]
+        stopped, steps = (
+            np.concatenate([np.asarray(getattr(state, name)) for state in states])
+            for name in ("stopped", "steps")
+        )
+        warn_of_stopped(stopped, steps)
         results = [tuner.result(*pair) for pair in zip(rows, states, strict=True)]
         params = [jax.tree.map(lambda leaf: leaf[0], own) for own, _ in results]
     every, own = (jax.tree.map(lambda *x: np.stack(x), *trees) for trees in (plans, params))

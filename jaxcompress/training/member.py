@@ -58,16 +58,16 @@ class Member(struct.PyTreeNode):
 def scaled(network: Network, plan: Plan, params: PyTree) -> Plan:
     """Returns a plan that gives every scale which can be learned, as it is found now.
 
-    Those are the scales of weights with bits and no ranks.
+    Those are the scales of weights with bits and no ranks. A channel that has none, for
+    its codes are all 0, gets a small one.
     """
     paths = [path for path in plan.weight_bits if path not in plan.ranks]
     if not paths:
         return plan
     coded = code(network, plan, params)
-    # A channel whose codes are all 0 has no scale; it may grow one.
     least = {path: jnp.max(jnp.abs(coded[path].values)) * 1e-3 for path in paths}
     found: dict[str, Any] = {path: coded[path].scale for path in paths}
-    scales = {path: jnp.maximum(found[path], least[path]) for path in paths}
+    scales = {p: jnp.where(found[p] > 0.0, found[p], least[p]) for p in paths}
     return plan.replace(scales=scales)
 
 

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import NamedTuple, no_type_check
+from typing import Any, NamedTuple, no_type_check
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
 from jax.flatten_util import ravel_pytree
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, PyTree, Shaped
 
 from jaxcompress.compress import compress, masked, with_batch_statistics
 from jaxcompress.network import Network
+from jaxcompress.search import POPULATION
 from jaxcompress.space import Plan
 from jaxcompress.training.member import (
     Layout,
@@ -40,27 +42,68 @@ class Rates(struct.PyTreeNode):
 
 
 class Steps(NamedTuple):
-    """Pure functions of one member.
+    """Compiled functions of a row of members, one on each device of a mesh.
+
+    All arrays of plans and members have a leading axis of as many rows.
 
     Attributes:
-        start: (plan, params) -> member.
-        step: (plan, member, inputs, targets, teacher's outputs, rates) -> member.
-        layout: of the vectors in a member.
+        start: (plans, params) -> members.
+        step: (plans, members, inputs, targets, teacher's outputs, rates) -> members.
+        result: (plans, members) -> uncoded parameters, and plans with what was learned.
     """
 
     start: Callable[[Plan, PyTree], Member]
     step: Callable[..., Member]
-    layout: Layout
+    result: Callable[[Plan, Member], tuple[PyTree, Plan]]
 
 
 @lru_cache(maxsize=8)
-def steps_of(
+def compiled_steps(
     network: Network,
     measure: Loss | None = None,
     statistics: bool = False,
     scales: bool = False,
+    mesh: Mesh | None = None,
 ) -> Steps:
-    """Returns how a member of a network starts, and how it takes a step.
+    """Returns how members of a network start, step and end, compiled once for all plans.
+
+    Args:
+        measure, statistics, scales: see `pure_steps`.
+        mesh: devices along the axis "population"; one device if None.
+    """
+    start, step, result = pure_steps(network, measure, statistics, scales)
+    own, whole = PartitionSpec(POPULATION), PartitionSpec()
+
+    def rows(run: Callable[..., Any], *specs: PartitionSpec) -> Callable[..., Any]:
+        def one(*arguments: PyTree) -> PyTree:
+            ours = [
+                jax.tree.map(lambda x: x[0], tree) if spec == own else tree
+                for tree, spec in zip(arguments, specs, strict=True)
+            ]
+            return jax.tree.map(lambda x: jnp.asarray(x)[None], run(*ours))
+
+        if mesh is None:
+            return jax.jit(one)
+        spread = jax.shard_map(
+            one,
+            mesh=mesh,
+            in_specs=specs,
+            out_specs=own,
+            check_vma=False,  # an interpreted jaxpr binds primitives as they are
+        )
+        return jax.jit(spread)
+
+    return Steps(
+        rows(start, own, whole),
+        rows(step, own, own, whole, whole, whole, whole),
+        rows(result, own, own),
+    )
+
+
+def pure_steps(
+    network: Network, measure: Loss | None, statistics: bool, scales: bool
+) -> tuple[Callable[..., Any], ...]:
+    """Returns how a member of a network starts, takes a step, and what it is in the end.
 
     Channels stay removed and weights stay on their grids: the forward pass is that of
     the compact network, the gradient passes straight through the coding.
@@ -134,7 +177,7 @@ def steps_of(
         kept = jax.tree.map(partial(jnp.where, going), after, member)
         return kept.replace(stopped=~going)
 
-    return Steps(start, step, layout)
+    return start, step, layout.result
 
 
 def distillation_loss(

@@ -15,7 +15,7 @@ from jaxcompress.search import POPULATION
 from jaxcompress.space import Plan
 from jaxcompress.training.augment import augment
 from jaxcompress.training.member import Member
-from jaxcompress.training.step import Rates, steps_of
+from jaxcompress.training.step import Rates, compiled_steps
 from jaxcompress.training.train import Loss, shuffled_batches
 
 Batch = tuple[PyTree, Shaped[Array, "b ..."], PyTree, Rates]
@@ -40,7 +40,7 @@ class Tuner:
 
         Args:
             network: its own parameters make the dense network, the teacher.
-            loss: (outputs, targets) -> scalar; of classifiers if None, see `steps_of`.
+            loss: (outputs, targets) -> scalar; of classifiers if None, see `pure_steps`.
             mesh: devices along an axis "population"; one device if None.
         """
         self._network, self._data, self._config = network, data, config
@@ -48,40 +48,41 @@ class Tuner:
         self._steps = len(data.train) // self._size * config.epochs
         self._mesh = mesh
         self.rows = 1 if mesh is None else mesh.size
-        pure = steps_of(
-            network, loss, config.batch_norm == "trained", config.scales == "learned"
-        )
-        own, whole = PartitionSpec(POPULATION), PartitionSpec()
-        self._start = self._of_rows(pure.start, (own, whole))
-        self._step = self._of_rows(pure.step, (own, own, whole, whole, whole, whole))
-        self._result = self._of_rows(pure.layout.result, (own, own))
-        self._everywhere = None if mesh is None else NamedSharding(mesh, whole)
+        statistics, scales = config.batch_norm == "trained", config.scales == "learned"
+        self._compiled = compiled_steps(network, loss, statistics, scales, mesh)
+        self._everywhere = self._spread = None
+        if mesh is not None:
+            self._everywhere = NamedSharding(mesh, PartitionSpec())
+            self._spread = NamedSharding(mesh, PartitionSpec(POPULATION))
+        self._inputs = jnp.asarray(data.train.inputs)
+        self._targets = jnp.asarray(data.train.targets)
         self._teach = jax.jit(self._one_batch)
         self._shuffle = jax.jit(shuffled_batches, static_argnums=(1, 2))
 
-    def groups(self, plans: Plan) -> list[Plan]:
-        """Returns plans [P, ...] in groups [rows, ...], on the host.
+    def groups(self, tree: PyTree) -> list[PyTree]:
+        """Returns plans or members [P, ...] in groups [rows, ...], where they are run.
 
         Where the members do not divide among the devices the last is trained twice.
         """
-        plans = jax.tree.map(np.asarray, plans)  # rows of host arrays compile nothing
-        count = jax.tree.leaves(plans)[0].shape[0]
+        tree = jax.tree.map(np.asarray, tree)  # rows of host arrays compile nothing
+        count = jax.tree.leaves(tree)[0].shape[0]
         order = np.minimum(np.arange(-(-count // self.rows) * self.rows), count - 1)
         return [
-            jax.tree.map(lambda x, r=r: x[r], plans) for r in order.reshape(-1, self.rows)
+            jax.device_put(jax.tree.map(lambda x, r=r: x[r], tree), self._spread)
+            for r in order.reshape(-1, self.rows)
         ]
 
     def start(self, plans: Plan, params: PyTree) -> Member:
         """Returns members [rows, ...] that begin with these parameters."""
-        return self._start(plans, params)
+        return self._compiled.start(plans, params)
 
     def step(self, plans: Plan, members: Member, batch: Batch) -> Member:
         """Returns members [rows, ...] after one step each."""
-        return self._step(plans, members, *batch)
+        return self._compiled.step(plans, members, *batch)
 
     def result(self, plans: Plan, members: Member) -> tuple[PyTree, Plan]:
         """Returns uncoded parameters [rows, ...], and plans with what was learned."""
-        return self._result(plans, members)
+        return self._compiled.result(plans, members)
 
     def batches(self, key: Key[Array, ""], epoch: int) -> Iterator[Batch]:
         """Yields inputs, targets, the dense network's outputs and rates of one epoch.
@@ -89,10 +90,9 @@ class Tuner:
         Args:
             key: of the whole training; epoch: counted from 0.
         """
-        train, config = self._data.train, self._config
-        inputs, targets = jnp.asarray(train.inputs), jnp.asarray(train.targets)
+        config = self._config
         epoch_key = jax.random.fold_in(key, epoch)
-        batches = np.asarray(self._shuffle(epoch_key, len(train), self._size))
+        batches = np.asarray(self._shuffle(epoch_key, len(self._data.train), self._size))
         for number, rows in enumerate(batches):
             count = epoch * len(batches) + number
             cosine = 0.5 * (1.0 + np.cos(np.pi * count / self._steps))
@@ -105,32 +105,10 @@ class Tuner:
             )
             # One device, and copies of what it gives: were the batch spread over all, they
             # would have to wait for each other, and those of a CPU share its threads.
-            batch = self._teach(epoch_key, number, rows, inputs, targets)
+            batch = self._teach(epoch_key, number, rows, self._inputs, self._targets)
             if self._everywhere is not None:
                 batch = jax.device_put(batch, self._everywhere)
             yield (*batch, jax.tree.map(np.float32, Rates(*rates)))  # type: ignore[arg-type]
-
-    def _of_rows(self, run, specs):  # type: ignore[no-untyped-def]
-        """Returns a function of one member as one of a row for each device."""
-
-        def one(*arguments: PyTree) -> PyTree:
-            own = [
-                jax.tree.map(lambda x: x[0], tree) if spec else tree
-                for tree, spec in zip(arguments, specs, strict=True)
-            ]
-            return jax.tree.map(lambda x: jnp.asarray(x)[None], run(*own))
-
-        if self._mesh is None:
-            return jax.jit(one)
-        return jax.jit(
-            jax.shard_map(
-                one,
-                mesh=self._mesh,
-                in_specs=tuple(specs),
-                out_specs=PartitionSpec(POPULATION),
-                check_vma=False,  # an interpreted jaxpr binds primitives as they are
-            )
-        )
 
     def _one_batch(
         self,

@@ -48,7 +48,8 @@ def plans(network: jc.Network, data: Dataset) -> jc.Plan:
 
 
 def config(**chosen: Any) -> jc.TuneConfig:
-    return jc.TuneConfig(epochs=2, batch_size=16, learning_rate=1e-2, **chosen)
+    given = {"epochs": 2, "batch_size": 16, "learning_rate": 1e-2}
+    return jc.TuneConfig(**{**given, **chosen})
 
 
 def run(network: jc.Network, plans: jc.Plan, data: Dataset, **chosen: Any) -> Tuned:
@@ -123,13 +124,49 @@ def test_learned_scales_are_what_the_file_holds(network, plans, data, tmp_path: 
 def test_from_a_checkpoint_training_ends_where_it_would_have(
     network, plans, data, tmp_path: Path
 ):
-    whole = run(network, plans, data, checkpoint_dir=tmp_path)
+    how = {"scales": "learned", "ema": 0.9, "checkpoint_dir": tmp_path}
+    whole = run(network, plans, data, **how)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["1", "2"]
     shutil.rmtree(tmp_path / "2")
-    assert_same(run(network, plans, data, checkpoint_dir=tmp_path), whole)
-    two = jax.tree.map(lambda leaf: leaf[:2], plans)
-    with pytest.raises(ValueError, match="is of other members or another configuration"):
-        run(network, two, data, checkpoint_dir=tmp_path)
+    assert_same(run(network, plans, data, **how), whole)
+    shutil.rmtree(tmp_path / "2")
+    # On two devices it goes on all the same.
+    spread = run(network, plans, data, mesh=members_mesh(2), **how)
+    for a, b in zip(jax.tree.leaves(spread), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    others = plans.replace(weight_bits=jax.tree.map(np.flip, plans.weight_bits))
+    for wrong in (row_of_two(plans), others):
+        with pytest.raises(ValueError, match="is of another training"):
+            run(network, wrong, data, **how)
+
+
+def row_of_two(plans: jc.Plan) -> jc.Plan:
+    return jax.tree.map(lambda leaf: leaf[:2], plans)
+
+
+def test_learned_scales_begin_where_they_are_found(network):
+    """Also of a channel that is a thousand times smaller than another."""
+    wide = np.array(network.params["a"]) * np.logspace(0, -4, 8, dtype=np.float32)
+    params = {**network.params, "a": jnp.asarray(wide)}
+    plan = jc.Plan(weight_bits={"a": np.full(1, 8, np.int32)})
+    (scale,) = scaled_plans(network, plan, params).scales["a"]
+    one = jax.tree.map(lambda leaf: leaf[0], plan)
+    found = jc.compact(network, one, params).coding["a"].scale
+    np.testing.assert_allclose(scale, found, rtol=1e-5)
+
+
+def test_what_is_zero_is_trained_and_may_return(network, data):
+    half = jc.Plan(
+        weight_bits={"a": np.full(1, 4, np.int32)},
+        sparsity={"a": np.full(1, 0.5, np.float32)},
+    )
+    before = np.asarray(jc.compress(network, row(half, 0))["a"]) == 0.0
+    for scales in ("fitted", "learned"):
+        found = run(network, half, data, scales=scales, learning_rate=0.3)
+        params = jax.tree.map(jnp.asarray, row(found.params, 0))
+        after = jc.compress(network, row(found.plans, 0), params)["a"]
+        moved = np.asarray(params["a"]) != np.asarray(network.params["a"])
+        assert moved[before].all() and (np.asarray(after)[before] != 0.0).any()
 
 
 def test_what_does_not_fit_is_refused(network, plans, data):
