@@ -89,6 +89,12 @@ class Evaluator:
         self.network, self.space = network, space
         self.objectives = tuple(objectives)
         self.constraints = tuple(constraints)
+        for given in self.constraints:
+            if not isinstance(given, Constraint):
+                raise ValueError(
+                    f"Evaluator: a constraint is {given!r}; give a bound on an objective, "
+                    "such as Macs() <= 1_000_000"
+                )
         asked = [*self.objectives, *(c.objective for c in self.constraints)]
         measured = any(isinstance(o, Quality) for o in asked)
         if measured and (inputs is None or targets is None):

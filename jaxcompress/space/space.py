@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from jaxcompress.network import Network
@@ -96,11 +97,36 @@ class Space:
         return genotypes
 
     def decode(self, genotype: Int[Array | np.ndarray, " genes"]) -> Plan:
-        """Returns the plan of one genotype; vmap it for several."""
+        """Returns the plan of one genotype; vmap it for several.
+
+        Raises:
+            ValueError: it is no genotype of this space; values are looked at unless they
+                are being traced.
+        """
+        self._check(genotype)
         genotype, plan = jnp.asarray(genotype), Plan()
         for gene, part in zip(self._bound, self.kinds, strict=True):
             plan = gene.decode(plan, genotype[part])
         return plan
+
+    def _check(self, genotype: Any) -> None:
+        whole = jnp.issubdtype(jnp.asarray(genotype).dtype, jnp.integer)
+        if np.shape(genotype) != (len(self),) or not whole:
+            raise ValueError(
+                f"Space: a genotype has shape {np.shape(genotype)} and dtype "
+                f"{jnp.asarray(genotype).dtype}; wanted integers of shape ({len(self)},), "
+                "or jax.vmap(space.decode) for several"
+            )
+        if isinstance(genotype, Tracer):
+            return
+        values = np.asarray(genotype)
+        wrong = np.flatnonzero((values < 0) | (values >= self.cardinality))
+        if wrong.size:
+            gene = int(wrong[0])
+            raise ValueError(
+                f"Space: gene {gene}, {self.names[gene]!r}, is {values[gene]}; allowed: "
+                f"0..{self.cardinality[gene] - 1}"
+            )
 
     def _checked(self, genotype: Int[Array | np.ndarray, " genes"]) -> Plan:
         """Decodes, and refuses kinds that undo each other or make no plan together."""
@@ -120,15 +146,26 @@ class Space:
         return plan
 
     def encode(self, plan: Plan) -> Int[Array, " genes"]:
-        """Returns the genotype of a plan of this space, int32 [D]."""
-        return jnp.concatenate([gene.encode(plan) for gene in self._bound])
+        """Returns the genotype of a plan of this space, int32 [D].
+
+        Raises:
+            ValueError: the plan says nothing of something that this space decides about.
+        """
+        try:
+            return jnp.concatenate([gene.encode(plan) for gene in self._bound])
+        except KeyError as error:
+            raise ValueError(
+                f"Space: the plan says nothing of {error}; give one of this space, such "
+                "as space.decode returns"
+            ) from None
 
     def canonical(self, genotype: Int[Array, " genes"]) -> Int[Array, " genes"]:
         """Returns the one genotype that stands for all that mean the same network.
 
-        It is the one that its plan encodes to; genes that decide about nothing that is
-        left (in a removed block) compress least.
+        It is the one that its plan encodes to, but that genes which decide about nothing
+        that is left (in a removed block) compress least.
         """
+        self._check(genotype)
         if self._always_canonical:
             return genotype
         plan = self.decode(genotype)

@@ -104,10 +104,17 @@ def tune(
         Parameters and plans, and how far each member came.
 
     Raises:
-        ValueError: what lies in `checkpoint_dir` is of another training.
+        ValueError: plans are not stacked, or what lies in `checkpoint_dir` is of another
+            training.
         OSError: a checkpoint cannot be written.
     """
     config = TuneConfig() if config is None else config
+    shapes = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(plans)}
+    if len(shapes) != 1 or () in shapes:
+        raise ValueError(
+            "tune: plans are not stacked: every leaf has the same first axis, as from "
+            "jax.vmap(space.decode)(genotypes); for one plan, give genotypes[None]"
+        )
     params = network.params if params is None else params
     if config.scales == "learned":
         plans = scaled_plans(network, plans, params)

@@ -211,3 +211,26 @@ def test_what_is_no_sequence_of_kinds_is_refused(given: Any) -> None:
         ValueError, match="give a sequence that is not empty, of gene kinds"
     ):
         unchecked(jc.Space, NETWORK, given)
+
+
+@pytest.mark.parametrize(
+    ("genotype", "words"),
+    [
+        (np.zeros(9, np.int32), r"has shape \(9,\) and dtype int32; wanted integers"),
+        (np.zeros((2, 3), np.int32), r"jax\.vmap\(space\.decode\) for several"),
+        (np.zeros(3, np.float32), "dtype float32"),
+        (np.asarray([0, 2, 0], np.int32), r"gene 1, .* is 2; allowed: 0\.\.1"),
+        (np.asarray([0, 0, -1], np.int32), "gene 2, .* is -1"),
+    ],
+)
+def test_what_is_no_genotype_is_refused(genotype: Any, words: str) -> None:
+    bits = space(jc.genes.WeightBits((2, 4)))
+    assert len(bits) == 3
+    for use in (bits.decode, bits.canonical):
+        with pytest.raises(ValueError, match=words):
+            use(genotype)
+
+
+def test_a_plan_of_another_space_is_refused() -> None:
+    with pytest.raises(ValueError, match="the plan says nothing of"):
+        space(jc.genes.WeightBits((2, 4))).encode(jc.Plan())

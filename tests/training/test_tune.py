@@ -178,6 +178,8 @@ def test_what_does_not_fit_is_refused(network, plans, data):
         with pytest.raises(ValueError, match="one set of weights serves all plans"):
             jc.adapt(key, network, space, data, config(**chosen))
     plan = row(plans, 0)
+    with pytest.raises(ValueError, match=r"not stacked: .* give genotypes\[None\]"):
+        run(network, plan, data)
     path = next(iter(plan.weight_bits))
     bad = {
         "give floats of shape": np.float32(1.0),

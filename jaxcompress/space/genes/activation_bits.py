@@ -35,6 +35,10 @@ class ActivationBits:
 
     def bind(self, network: Network) -> "_Bound":
         known = {layer.name: layer for layer in network.layers}
+        if not self.ranges:
+            raise ValueError(
+                "ActivationBits: ranges are empty; give those of jaxcompress.calibrate"
+            )
         for name, span in self.ranges.items():
             fits = np.shape(span) == (2,) and np.isfinite(span).all()
             if name not in known or not fits or span[0] > span[1]:
