@@ -120,9 +120,9 @@ def reestimate(network: Network, plan: Plan, inputs: Any, params: PyTree = None)
         >>> params = reestimate(network, plan, train_inputs[:512])  # doctest: +SKIP
         >>> compact(network, plan, params)  # doctest: +SKIP
     """
+    if not normalisations(network) and plan.member is None:
+        return network.params if params is None else params
     leaves = leaves_of(network, plan, params)
-    if not normalisations(network):
-        return network.unflatten(leaves)
     check_plan(network, plan)
     found = _compiled(network)(plan, inputs, params)
     return network.unflatten(leaves | found)
