@@ -217,15 +217,15 @@ def test_what_is_no_sequence_of_kinds_is_refused(given: Any) -> None:
     ("genotype", "words"),
     [
         (np.zeros(9, np.int32), r"has shape \(9,\) and dtype int32; wanted integers"),
-        (np.zeros((2, 3), np.int32), r"jax\.vmap\(space\.decode\) for several"),
-        (np.zeros(3, np.float32), "dtype float32"),
-        (np.asarray([0, 2, 0], np.int32), r"gene 1, .* is 2; allowed: 0\.\.1"),
-        (np.asarray([0, 0, -1], np.int32), "gene 2, .* is -1"),
+        (np.zeros((2, 6), np.int32), r"jax\.vmap\(space\.decode\) for several"),
+        (np.zeros(6, np.float32), "dtype float32"),
+        (np.asarray([0, 2, 0, 0, 0, 0], np.int32), r"gene 1, .* is 2; allowed: 0\.\.1"),
+        (np.asarray([0, 0, -1, 0, 0, 0], np.int32), "gene 2, .* is -1"),
     ],
 )
 def test_what_is_no_genotype_is_refused(genotype: Any, words: str) -> None:
     bits = space(jc.genes.WeightBits((2, 4)))
-    assert len(bits) == 3
+    assert len(bits) == 6
     for use in (bits.decode, bits.canonical):
         with pytest.raises(ValueError, match=words):
             use(genotype)
