@@ -159,7 +159,9 @@ class Space:
                 "as space.decode returns"
             ) from None
 
-    def canonical(self, genotype: Int[Array, " genes"]) -> Int[Array, " genes"]:
+    def canonical(
+        self, genotype: Int[Array | np.ndarray, " genes"]
+    ) -> Int[Array | np.ndarray, " genes"]:
         """Returns the one genotype that stands for all that mean the same network.
 
         It is the one that its plan encodes to, but that genes which decide about nothing
