@@ -50,7 +50,7 @@ class Objective(ABC):
             ValueError: the limit is not positive.
         """
         if not limit > 0:
-            raise ValueError(f"{self.name} <= {limit}: the limit must be a positive number")
+            raise ValueError(f"{self.name} <= {limit}: the limit must be positive")
         return Constraint(self, float(limit))  # type: ignore[arg-type]
 
 

@@ -103,7 +103,8 @@ def test_what_every_codebook_promises(kind: str, size: int, seed: int, what: str
         members = line[code == place]
         if kind == "kmeans_zero" and codebook[place] == 0:
             continue
-        assert abs(codebook[place] - members.mean()) <= 2e-6 * width
+        # Of equal members the roundings of a float32 sum all go the same way.
+        assert abs(codebook[place] - members.mean()) <= 4e-6 * width
     order = np.argsort(line, kind="stable")
     assert (np.diff(code[order]) >= 0).all()
     if np.unique(line).size < size and what != "outlier" and kind != "uniform":
