@@ -55,10 +55,9 @@ class KMeans(Sharing):
         ratio = (weights - middle) / (distance + spread)
         low, high = ends(ratio, kept)
         of = jnp.minimum(place(ratio, low, high, c), c - 1)
-        counts, sums = tally(weights, kept, of, c)
         marks = low + (high - low) * jnp.linspace(0.0, 1.0, c + 1)
         edges = middle + spread * marks / jnp.maximum(1.0 - jnp.abs(marks), 1e-6)
-        return of, Cells(counts, sums, edges)
+        return of, Cells(*tally(weights, kept, of, edges[:-1]), edges)
 
     def groups(
         self, cells: Cells, size: Int[Array, ""], max_size: int

@@ -177,14 +177,23 @@ def place(
 
 
 def tally(
-    weights: Float[Array, "..."], kept: Bool[Array, "..."], of: Int[Array, "..."], c: int
+    weights: Float[Array, "..."],
+    kept: Bool[Array, "..."],
+    of: Int[Array, "..."],
+    begins: Float[Array, " c"],
 ) -> tuple[Int[Array, " c"], Float[Array, " c"]]:
-    """Returns how many survivors each of the `c` cells has, and their sum."""
-    flat = of.ravel()
+    """Returns how many survivors each cell has, and their sum.
+
+    Args:
+        begins: where each cell begins. What is summed are distances from there: of equal
+            weights the roundings of a sum all go the same way.
+    """
+    flat, c = of.ravel(), begins.size
     counts = segment_sum(kept.ravel().astype(jnp.int32), flat, c)
     # Sums of sums: one long float32 sum would lose its last digits.
     run = max(_RUN, 4 * c)
     runs = -(-flat.size // run)
     ids = flat + c * (jnp.arange(flat.size, dtype=jnp.int32) // run)
-    line = jnp.where(kept, weights, 0.0).ravel()
-    return counts, segment_sum(line, ids, runs * c).reshape(runs, c).sum(0)
+    line = jnp.where(kept, weights - begins[of], 0.0).ravel()
+    distances = segment_sum(line, ids, runs * c).reshape(runs, c).sum(0)
+    return counts, counts * begins + distances

@@ -34,9 +34,9 @@ class UniformBins(Sharing):
         low, high = ends(weights, kept)
         steps = jnp.minimum(size, max_size) - 1
         of = place(weights, low, high, steps)
-        counts, sums = tally(weights, kept, of, max_size)
         width = (high - low) / jnp.maximum(steps, 1)
-        return of, Cells(counts, sums, low + width * jnp.arange(max_size + 1))
+        edges = low + width * jnp.arange(max_size + 1)
+        return of, Cells(*tally(weights, kept, of, edges[:-1]), edges)
 
     def groups(
         self, cells: Cells, size: Int[Array, ""], max_size: int
