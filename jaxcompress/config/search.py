@@ -84,16 +84,18 @@ class SearchConfig(Section):
         "gaussian (a fifth of the range) or step (to the next choice)",
     )
     crossover_rate: Rate = Field(
-        default=None, description="share of pairs that are crossed; none: the algorithm's"
+        default=None,
+        description="share of pairs that are crossed, 0..1; none: the algorithm's",
     )
     swap_rate: Rate = Field(
-        default=None, description="share of genes that uniform crossover swaps; none: 0.5"
+        default=None,
+        description="share of genes that uniform crossover swaps, 0..1; none: 0.5",
     )
     mutated_share: Rate = Field(
-        default=None, description="share of children that are mutated at all; none: 1"
+        default=None, description="share of children that are mutated at all, 0..1; none: 1"
     )
     mutation_rate: Rate = Field(
-        default=None, description="share of genes that mutate; none: one in a child"
+        default=None, description="share of genes that mutate, 0..1; none: one in a child"
     )
     score: Literal["error", "saving"] = Field(
         default="error",
@@ -106,7 +108,8 @@ class SearchConfig(Section):
     elites: int | None = Field(
         default=None,
         ge=0,
-        description="of genetic: how many of the old may stay; none: all compete",
+        description="of genetic: how many of the old may stay, 0..population; none: all "
+        "compete",
     )
     initial: Literal["ladder", "boundary", "surrogate"] = Field(
         default="ladder",
@@ -120,8 +123,8 @@ class SearchConfig(Section):
     error_threshold: float | None = Field(
         default=None,
         gt=0,
-        description="validation error above which initial boundary draws again and the "
-        "score saving is cut; none: neither",
+        description="validation error, > 0, above which initial boundary draws again and "
+        "the score saving is cut; none: neither",
     )
     checkpoint_every: int = Field(
         default=5, ge=1, description="generations from one checkpoint to the next, >= 1"
@@ -176,7 +179,7 @@ class FirstConfig(Section):
     error_threshold: float = Field(
         default=0.1,
         gt=0,
-        description="see search; of what keeps it the choice with fewest MACs is taken "
+        description="> 0, see search; of what keeps it the choice with fewest MACs is taken "
         "(bytes, where macs is no objective)",
     )
 

@@ -44,8 +44,8 @@ class TuneConfig(Section):
         default=0.0,
         ge=0,
         lt=1,
-        description="share of the average of the weights that a step keeps, such as 0.999; "
-        "0: the last weights are taken",
+        description="share of the average of the weights that a step keeps, in [0, 1), "
+        "such as 0.999; 0: the last weights are taken",
     )
     batch_norm: Literal["fixed", "trained"] = Field(
         default="fixed",
@@ -74,16 +74,22 @@ class LibraryConfig(TuneConfig):
         default="weights", description="what is cut, in every layer the same share of it"
     )
     least: float = Field(
-        default=0.2, gt=0, le=1, description="share that the most pruned member keeps"
+        default=0.2,
+        gt=0,
+        le=1,
+        description="share that the most pruned member keeps, > 0 and <= 1",
     )
     most: float = Field(
-        default=0.8, gt=0, le=1, description="share that the least pruned one keeps"
+        default=0.8,
+        gt=0,
+        le=1,
+        description="share that the least pruned one keeps, > least and <= 1",
     )
     steps: int = Field(
         default=32,
         ge=1,
         description="cuts of a member, each to the same share of what was left, with "
-        "`epochs` of training after each",
+        "`epochs` of training after each; >= 1",
     )
 
     @model_validator(mode="after")

@@ -50,6 +50,8 @@ def adapt(
             "adapt: one set of weights serves all plans, so batch_norm is 'fixed' and "
             "scales are 'fitted'; set them so"
         )
+    if not config.epochs:
+        return network.params
     tuner = Tuner(network, data, config, loss)
     order, draw = jax.random.split(key)
     ends = [jnp.asarray(space.dense), jnp.zeros(len(space), jnp.int32)]
