@@ -179,8 +179,8 @@ class FirstConfig(Section):
     error_threshold: float = Field(
         default=0.1,
         gt=0,
-        description="> 0, see search; of what keeps it the choice with fewest MACs is taken "
-        "(bytes, where macs is no objective)",
+        description="> 0, see search; of what keeps it the choice with fewest MACs is "
+        "taken (bytes, where macs is no objective)",
     )
 
     @field_validator("kinds")
