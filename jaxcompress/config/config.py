@@ -133,10 +133,15 @@ class Config(Section):
                 "library.members: set first.kinds to [] and search.initial to ladder or "
                 "boundary; there is no one network to decide about first"
             )
-        if self.adapt.batch_norm == "trained" or self.adapt.scales == "learned":
+        if self.adapt.scales == "learned":
             raise ValueError(
-                "adapt.batch_norm and adapt.scales: one set of weights serves all plans; "
-                "set them to fixed and fitted"
+                "adapt.scales = 'learned': one set of weights serves all plans, and each "
+                "has scales of its own; set it to fitted"
+            )
+        if self.adapt.batch_norm == "trained" and not self.search.reestimate:
+            raise ValueError(
+                "adapt.batch_norm = 'trained': its averages are of no plan; set "
+                "search.reestimate to some hundred, or adapt.batch_norm to fixed"
             )
         costs = {"macs", "size"} & set(self.search.objectives)
         if not costs and (self.first.kinds or self.search.initial == "boundary"):

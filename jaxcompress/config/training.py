@@ -50,7 +50,7 @@ class TuneConfig(Section):
     batch_norm: Literal["fixed", "trained"] = Field(
         default="fixed",
         description="statistics of batch norm: fixed, or trained: those of the batch, and "
-        "the averages follow; only fixed before a search",
+        "the averages follow; before a search, trained needs search.reestimate",
     )
     scales: Literal["fitted", "learned"] = Field(
         default="fitted",

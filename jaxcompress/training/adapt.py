@@ -34,7 +34,10 @@ def adapt(
         key: decides order, augmentation and plans.
         network: its own parameters are where training starts, and the teacher.
         data: its training split is used, and no other.
-        config: how to train; 0 epochs return the network's own parameters.
+        config: how to train; 0 epochs return the network's own parameters. With
+            batch_norm "trained" plans of every size train well, but the averages are of
+            no plan: estimate them anew for each (`Evaluator(calibration=)`,
+            `reestimate`).
         loss: what the steps minimise, see `finetune`.
 
     Returns:
@@ -45,10 +48,10 @@ def adapt(
         >>> evaluate = Evaluator(network, space, ..., params=params)  # doctest: +SKIP
     """
     config = TuneConfig() if config is None else config
-    if config.batch_norm == "trained" or config.scales == "learned":
+    if config.scales == "learned":
         raise ValueError(
-            "adapt: one set of weights serves all plans, so batch_norm is 'fixed' and "
-            "scales are 'fitted'; set them so"
+            "adapt: one set of weights serves all plans, and each has scales of its own; "
+            "set scales to 'fitted'"
         )
     if not config.epochs:
         return network.params
