@@ -82,11 +82,11 @@ def plan_of(kind: str, seed: int) -> jc.Plan:
     zeros: Any = {p: jnp.float32(rng.choice([0.0, 0.5, 0.9])) for p in SHAPES}
     sizes: Any = {p: jnp.int32(rng.integers(2, 65)) for p in SHAPES}
     plan = jc.Plan(channels=channels, **KINDS[kind][1])
+    ranks = {
+        p: jnp.asarray([rng.integers(1, n + 1) for n in basis.full], jnp.int32)
+        for p, basis in bases(NETWORK).items()
+    }
     if kind == "joint":
-        ranks = {
-            p: jnp.asarray([rng.integers(1, n + 1) for n in basis.full], jnp.int32)
-            for p, basis in bases(NETWORK).items()
-        }
         return plan.replace(weight_bits=bits, sparsity=zeros, ranks=ranks)
     if kind == "kernels":
         kernels = {p: jnp.float32(rng.choice([0.0, 0.4, 0.8])) for p in "ab"}
@@ -94,7 +94,8 @@ def plan_of(kind: str, seed: int) -> jc.Plan:
         return plan.replace(weight_bits=bits, kernel_sparsity=kernels, sparsity=zeros)
     if "codebook" in kind:
         if kind == "one codebook":
-            sizes = dict.fromkeys(sizes, sizes["a"])
+            # The one table serves both factors of a weight, too, and is stored once.
+            plan, sizes = plan.replace(ranks=ranks), dict.fromkeys(sizes, sizes["a"])
         return plan.replace(codebook_sizes=sizes, sparsity=zeros)
     return plan.replace(weight_bits=bits)
 
