@@ -1,11 +1,11 @@
 """Times all costs of 256 plans in one compiled program, on one core.
 
-python scripts/benchmark_costs.py [--plans 256] [--spaces bits joint]
+python scripts/benchmark_costs.py [--plans 256] [--networks ...] [--spaces bits zeros ...]
 
-In the space "bits" a plan removes channels and chooses bits: all that is counted of the
-weights is prepared once, and the plans are a batch. In the space "joint" it also chooses
-ranks, zeros and codebooks: every plan codes the weights anew, and the plans are costed one
-after the other, as a search does it.
+Every plan of a space (`SPACES`) removes channels. In "bits" it also chooses bits: all that
+is counted of the weights is prepared once, and the plans are a batch. In the others it sets
+entries to zero, shares values, lowers ranks, or all of that: every plan codes the weights
+anew, and the plans are costed one after the other, as a search does it.
 """
 
 import argparse
@@ -39,6 +39,15 @@ COSTS = (
     Energy(table="eyeriss"),
     Energy(table="tpu"),
 )
+BITS, ZEROS = jc.genes.WeightBits((2, 4, 8)), jc.genes.Sparsity((0.0, 0.5, 0.9))
+BOOK = jc.genes.Codebook((4, 16, 64))
+SPACES: dict[str, tuple[jc.genes.Gene, ...]] = {
+    "bits": (BITS,),
+    "zeros": (ZEROS, BITS),
+    "codebook": (BOOK,),
+    "ranks": (jc.genes.Rank(), BITS),
+    "joint": (jc.genes.Rank(), ZEROS, BOOK),
+}
 IMAGES = jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32)
 
 
@@ -74,28 +83,18 @@ def vgg16() -> jc.Network:
     return jc.trace(apply, params, IMAGES)
 
 
-def space_of(name: str, network: jc.Network) -> jc.Space:
-    if name == "bits":
-        kinds = (jc.genes.ChannelCount(), jc.genes.WeightBits((2, 4, 8)))
-    else:
-        zeros = jc.genes.Sparsity((0.0, 0.5, 0.9))
-        book = jc.genes.Codebook((4, 16, 64))
-        kinds = (jc.genes.ChannelCount(), jc.genes.Rank(), zeros, book)
-    return jc.Space(network, kinds)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="All costs of many plans.")
     parser.add_argument("--plans", type=int, default=256)
     names = ["ResNet-20", "ResNet-56", "VGG-16"]
     parser.add_argument("--networks", nargs="+", choices=names, default=names)
-    parser.add_argument("--spaces", nargs="+", choices=["bits", "joint"], default=["bits"])
+    parser.add_argument("--spaces", nargs="+", choices=SPACES, default=["bits"])
     given = parser.parse_args()
     made = {"ResNet-20": lambda: resnet(20), "ResNet-56": lambda: resnet(56)}
     for name in given.networks:
         network = made.get(name, vgg16)()
         for kind in given.spaces:
-            space = space_of(kind, network)
+            space = jc.Space(network, (jc.genes.ChannelCount(), *SPACES[kind]))
             genotypes = space.sample(jax.random.key(0), given.plans)
             every = jax.vmap if kind == "bits" else in_turn
             for label, costs in (("without size", COSTS), ("all costs", (*COSTS, Size()))):
