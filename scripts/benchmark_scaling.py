@@ -57,6 +57,10 @@ class Group:
         raise RuntimeError("a process has ended; run it alone to see why")
 
     def end(self) -> None:
+        for process in self._processes:  # all of them first: they wait for each other
+            assert process.stdin is not None
+            process.stdin.close()
+            process.stdin = None
         for process in self._processes:
             process.communicate()
 
