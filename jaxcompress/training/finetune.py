@@ -170,7 +170,7 @@ def _digest(
     digest = hashlib.sha256(config.model_dump_json().encode())
     for leaf in jax.tree.leaves((jax.random.key_data(key), plans, params)):
         digest.update(np.asarray(leaf).tobytes())
-    digest.update(f"{data.name} {len(data.train)}".encode())
+    digest.update(f"{data.name} {len(data.fitted)}".encode())
     return digest.hexdigest()
 
 
