@@ -26,7 +26,8 @@ class Tuned(NamedTuple):
 
     Attributes:
         params: uncoded parameters; give a member's slice to `forward` or `compact`.
-        plans: those given; with the scales and ranges that were learned.
+        plans: those given; with the scales and ranges that were learned, and without the
+            member of a library, for each has its own parameters now.
         steps: int32 [P], how many steps each took.
         stopped: bool [P], whether it stopped, for its loss or gradient was not finite.
     """
@@ -55,7 +56,8 @@ def finetune(
         plans: stacked plans, every leaf [P, ...], as from `jax.vmap(space.decode)`.
         data: its training split is used, and no other.
         config: how to train; the defaults of `TuneConfig` if None.
-        params: where every member starts; the network's own parameters if None.
+        params: where every member starts; the network's own parameters if None; those of
+            all members of a library, stacked, where plans name one of these.
         loss: (outputs, targets) -> scalar to minimise; if None, smoothed cross-entropy.
         mesh: devices along an axis "population", over which members are spread; one
             device if None.
@@ -122,6 +124,7 @@ def tune(
     tuner = Tuner(network, data, config, loss, mesh)
     groups = tuner.groups(plans)
     members = [tuner.start(group, params) for group in groups]
+    groups = [group.replace(member=None) for group in groups]
     words = {"training": _digest(key, plans, params, data, config)}
     first = 0
     files = None if checkpoint_dir is None else Checkpoints(checkpoint_dir, keep=2)
