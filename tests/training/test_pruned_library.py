@@ -1,5 +1,7 @@
 """Libraries of pruned networks: geometric steps, and what is cut, by hand."""
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,6 +13,7 @@ import jaxcompress as jc
 from jaxcompress.compress import compress
 from jaxcompress.config import LibraryConfig
 from jaxcompress.data import Dataset, Split
+from jaxcompress.search import Checkpoints
 from jaxcompress.training import pruned_library, tune
 from jaxcompress.training.library import shares_kept
 
@@ -81,6 +84,34 @@ def test_every_member_is_trained_at_its_own_share(prune: Any) -> None:
     else:
         assert dict(small.sparsity) == {"in": 0.5, "out": 0.5}
         assert dict(whole.sparsity) == {"in": 0.0, "out": 0.0}
+
+
+def test_from_a_checkpoint_pruning_ends_where_it_would_have(tmp_path: Path) -> None:
+    config = LibraryConfig(members=2, prune="channels", least=0.4, steps=3, epochs=1)
+
+    def run(key: int = 0, where: Path | None = tmp_path) -> tuple[jc.Plan, Any]:
+        return pruned_library(
+            jax.random.key(key), NETWORK, DATA, config, checkpoint_dir=where
+        )
+
+    plain = run(where=None)
+    for begun in ("at the start", "at the third step", "at the end"):
+        jax.tree.map(np.testing.assert_array_equal, run(), plain)
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["2", "3"]
+        if begun == "at the start":
+            shutil.rmtree(tmp_path / "3")
+    with pytest.raises(ValueError, match="is of another training"):
+        run(key=1)
+    # It is what lies there that it goes on with: weights of zero have no gradient.
+    with Checkpoints(tmp_path) as files:
+        saved = files.latest()
+    assert saved is not None
+    for name in ("2", "3"):
+        shutil.rmtree(tmp_path / name)
+    zeros = [0 * leaf if leaf.ndim == 2 else leaf for leaf in saved.leaves]
+    with Checkpoints(tmp_path) as files:
+        files.save(2, zeros, saved.words)
+    assert not any(leaf.any() for leaf in jax.tree.leaves(run()[1]))
 
 
 def test_each_plan_is_tuned_from_the_parameters_of_its_member() -> None:
