@@ -38,7 +38,7 @@ def fine_tuned(
     }
     stacked = np.concatenate(list(chosen.values()))
     plans = jax.device_get(jax.jit(jax.vmap(space.decode))(stacked))
-    taken, plans = plans.member, plans.replace(member=None)
+    taken = plans.member
 
     def compute() -> dict[str, Any]:
         job.say("fine-tuning the fronts")
@@ -53,7 +53,7 @@ def fine_tuned(
         if how.epochs and how.scales == "learned":
             fitted = scaled_plans(network, plans, shared)
         # Early stopping with a few stops: the validation split says which was the best.
-        stops = [(fitted, before)]
+        stops = [(fitted.replace(member=None), before)]
         if how.epochs:
             tuned = tune(
                 key,
@@ -90,7 +90,9 @@ def fine_tuned(
     found = job.place.kept("finetune", compute, config.search.generations)
     params = network.unflatten(found["params"])
     plans = plans.replace(
-        scales=found.get("scales", {}), activation_ranges=found.get("ranges", {})
+        member=None,
+        scales=found.get("scales", {}),
+        activation_ranges=found.get("ranges", {}),
     )
     macs = jax.jit(jax.vmap(lambda plan: Macs()(network, plan)))(plans)
     sizes = [

@@ -55,9 +55,17 @@ def given(config: Config, key: Key[Array, ""]) -> Given:
                 f"data.name = {chosen.name!r}: returned a {type(data).__name__}; it must "
                 "return a jaxcompress.data.Dataset"
             )
+        data = data.some(chosen.train_examples, chosen.validation_examples, chosen.seed)
+        data = data.streamed_above(chosen.stream_above)
     else:
-        data = datasets.load(chosen.name, data_dir=chosen.directory, seed=chosen.seed)
-    data = data.some(chosen.train_examples, chosen.validation_examples, chosen.seed)
+        data = datasets.load(
+            chosen.name,
+            data_dir=chosen.directory,
+            seed=chosen.seed,
+            train_examples=chosen.train_examples,
+            validation_examples=chosen.validation_examples,
+            stream_above=chosen.stream_above,
+        )
     loss = None if config.loss is None else user_function("loss", config.loss)
     if loss is None and data.num_classes is None:
         raise ValueError(

@@ -107,7 +107,10 @@ def _library(job: Job, network: Network) -> tuple[Plan, PyTree]:
     def compute() -> PyTree:
         job.say(f"pruning {config.members} networks in {config.steps} steps each")
         key, loss = job.keys["adapt"], job.given.loss
-        plans, params = pruned_library(key, network, job.given.data, config, loss)
+        # Of many processes each prunes all members; none of them has the files.
+        place = job.place.checkpoints("pruning") if jax.process_count() == 1 else None
+        data = job.given.data
+        plans, params = pruned_library(key, network, data, config, loss, place)
         pruned = {"sparsity": plans.sparsity, "channels": plans.channels}
         return {"plans": pruned, "params": network.leaves(params)}
 

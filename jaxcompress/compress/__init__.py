@@ -13,6 +13,7 @@ from jaxcompress.compress.counts import Counts, counts
 from jaxcompress.compress.factored_work import work
 from jaxcompress.compress.forward import compiled_forward, forward, masked
 from jaxcompress.compress.merge import merge
+from jaxcompress.compress.parts import leaves_of
 from jaxcompress.compress.work import (
     FLOAT_BITS,
     Numbers,
@@ -38,6 +39,7 @@ __all__ = [
     "compress",
     "counts",
     "forward",
+    "leaves_of",
     "masked",
     "merge",
     "normalisations",

@@ -123,11 +123,8 @@ class Config(Section):
                 f"merge = {self.merge!r}: is of the one codebook of a network; set "
                 "space.codebook, and space.codebook_scope to network"
             )
-        if library.members and (self.adapt.epochs or self.finetune.epochs):
-            raise ValueError(
-                "library.members are trained already; set adapt.epochs and "
-                "finetune.epochs to 0"
-            )
+        if library.members and self.adapt.epochs:
+            raise ValueError("library.members are trained already; set adapt.epochs to 0")
         if library.members and (self.first.kinds or self.search.initial == "surrogate"):
             raise ValueError(
                 "library.members: set first.kinds to [] and search.initial to ladder or "

@@ -4,6 +4,8 @@ from pydantic import Field
 
 from jaxcompress.config.section import Section
 
+STREAM_ABOVE = 4 << 30
+
 
 class DataConfig(Section):
     """Which images, and how they are split."""
@@ -23,4 +25,10 @@ class DataConfig(Section):
     )
     validation_examples: int | None = Field(
         default=None, ge=1, description="of the validation split, likewise"
+    )
+    stream_above: int = Field(
+        default=STREAM_ABOVE,
+        ge=0,
+        description="bytes; training images that take more are not held on the device, but "
+        "read while networks are trained (needs grain)",
     )

@@ -2,13 +2,17 @@
 
 import os
 
-from jaxcompress.data.dataset import Dataset, Split, Task, channel_statistics
+from jaxcompress.config.data import STREAM_ABOVE
+from jaxcompress.data.dataset import Dataset, Task, channel_statistics
 from jaxcompress.data.digits import digits
-from jaxcompress.data.split import stratified_split
+from jaxcompress.data.split import Split, stratified_split
+from jaxcompress.data.stream import Source, Stream
 
 __all__ = [
     "Dataset",
+    "Source",
     "Split",
+    "Stream",
     "Task",
     "channel_statistics",
     "digits",
@@ -26,6 +30,9 @@ def load(
     data_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
     validation_fraction: float | None = None,
+    train_examples: int | None = None,
+    validation_examples: int | None = None,
+    stream_above: int = STREAM_ABOVE,
 ) -> Dataset:
     """Loads a data set by its name.
 
@@ -37,6 +44,9 @@ def load(
         seed: chooses the validation images, and for digits the test images too.
         validation_fraction: in (0, 1), of the images that are not in the test split;
             None is 0.25 for digits and 0.1 for the others.
+        train_examples, validation_examples: at most so many, see `Dataset.some`.
+        stream_above: bytes; where training images take more they are not held, but
+            streamed: `Dataset.stream`, which needs grain.
 
     Returns:
         The data set.
@@ -59,14 +69,24 @@ def load(
     if validation_fraction is not None:
         chosen["validation_fraction"] = validation_fraction
     if name == "digits":
-        return digits(seed, **chosen)
-    if name in _TFDS_NAMES or name.startswith(_TFDS_PREFIX):
+        found = digits(seed, **chosen)
+    elif name in _TFDS_NAMES or name.startswith(_TFDS_PREFIX):
         # Imported here, for TFDS takes half a second that digits need not pay.
         from jaxcompress.data.tfds import tfds_dataset
 
         tfds_name = name.removeprefix(_TFDS_PREFIX)
-        return tfds_dataset(tfds_name, data_dir=data_dir, seed=seed, **chosen)
-    raise ValueError(
-        f"data set {name!r} is unknown: allowed are 'digits', 'mnist', 'cifar10' and "
-        "'tfds:NAME' for another image classification set of TensorFlow Datasets"
-    )
+        found = tfds_dataset(
+            tfds_name,
+            data_dir=data_dir,
+            seed=seed,
+            validation_examples=validation_examples,
+            stream_above=stream_above,
+            **chosen,
+        )
+    else:
+        raise ValueError(
+            f"data set {name!r} is unknown: allowed are 'digits', 'mnist', 'cifar10' and "
+            "'tfds:NAME' for another image classification set of TensorFlow Datasets"
+        )
+    fewer = found.some(train_examples, validation_examples, seed)
+    return fewer.streamed_above(stream_above)

@@ -6,71 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped, UInt8
 
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Inputs and what is wanted for them, on the host.
-
-    Attributes:
-        inputs: [N, ...], in the native dtype and unit (images uint8 0..255 [N, H, W, C]
-            for most, tokens int32 [N, T], measurements float32 [N, F]).
-        targets: [N, ...]: class labels int32 [N], or whatever the loss compares with.
-
-    Raises:
-        ValueError: if there are no examples, the lengths differ or a number is not
-            finite.
-
-    Example:
-        >>> Split(np.zeros((2, 8, 8, 1), np.uint8), np.array([0, 1], np.int32)).targets
-        array([0, 1], dtype=int32)
-    """
-
-    # Without shapes in the annotations: the checks below answer with a message that
-    # says how to mend it, and a run-time type checker would come before them.
-    inputs: np.ndarray
-    targets: np.ndarray
-
-    def __post_init__(self) -> None:
-        if self.inputs.ndim < 2 or self.inputs.size == 0:
-            raise ValueError(
-                f"inputs have shape {self.inputs.shape}: allowed is [N, ...] with two "
-                "axes or more, none of them empty; add one with inputs[:, None]"
-            )
-        if self.targets.shape[:1] != self.inputs.shape[:1]:
-            raise ValueError(
-                f"targets have shape {self.targets.shape} for {len(self.inputs)} "
-                "inputs: allowed are equal lengths; give one target per input"
-            )
-        for name, values in (("inputs", self.inputs), ("targets", self.targets)):
-            if np.issubdtype(values.dtype, np.floating):
-                bad = int(np.count_nonzero(~np.isfinite(values)))
-                if bad:
-                    raise ValueError(
-                        f"{name} hold {bad} values that are NaN or infinite: allowed are "
-                        "finite numbers; drop those examples or replace the values"
-                    )
-            elif not np.issubdtype(values.dtype, np.integer):
-                raise ValueError(
-                    f"{name} have dtype {values.dtype}: allowed are integers and floats; "
-                    "convert them with astype"
-                )
-
-    def __len__(self) -> int:
-        """Number of examples."""
-        return len(self.targets)
-
-    def some(self, count: int | None, seed: int) -> "Split":
-        """Returns at most so many examples, drawn at random, in their order.
-
-        Args:
-            count: how many; None, or more than there are: all.
-            seed: chooses them; the same on every machine.
-        """
-        if count is None or count >= len(self):
-            return self
-        # RandomState, for its stream is frozen (NEP 19).
-        rows = np.sort(np.random.RandomState(seed).permutation(len(self))[:count])
-        return Split(self.inputs[rows], self.targets[rows])
+from jaxcompress.data.split import Split
+from jaxcompress.data.stream import SAMPLE, Stream
 
 
 @dataclass(frozen=True)
@@ -92,7 +29,8 @@ class Dataset:
 
     Attributes:
         name: what messages and reports call it.
-        train: what weights are fitted to.
+        train: what weights are fitted to; of a streamed set those of these examples that
+            are held, for all that needs but a few.
         validation: what every choice is made by.
         test: read once, for the final numbers.
         num_classes: targets are class labels 0..num_classes-1, int32 (one an example, or
@@ -100,6 +38,7 @@ class Dataset:
         mean: of each channel (the last axis of the inputs), in their native unit, of the
             training split; (): inputs are taken as they are.
         std: likewise, positive.
+        stream: what weights are fitted to, where these examples are too many to be held.
 
     Raises:
         ValueError: if the splits, the labels, the mean or the std do not fit together.
@@ -117,18 +56,11 @@ class Dataset:
     num_classes: int | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    stream: Stream | None = None
 
     def __post_init__(self) -> None:
         for split_name in ("train", "validation", "test"):
-            split: Split = getattr(self, split_name)
-            if split.inputs.shape[1:] != self.input_shape:
-                raise ValueError(
-                    f"{self.name}: {split_name} inputs have shape "
-                    f"{split.inputs.shape[1:]} and train inputs {self.input_shape}: "
-                    "allowed is one shape; resize them first"
-                )
-            if self.num_classes is not None:
-                _check_labels(f"{self.name}: {split_name}", split, self.num_classes)
+            self.check(split_name, getattr(self, split_name))
         if not self.mean and not self.std:
             return
         channels = self.input_shape[-1]
@@ -145,6 +77,29 @@ class Dataset:
                 f"{self.name}: mean = {self.mean}, std = {self.std}: allowed are "
                 "finite means and positive finite stds; drop constant channels"
             )
+
+    def check(self, name: str, split: Split) -> None:
+        """Checks that examples are those of this data set, by shapes and labels.
+
+        Args:
+            name: of the split, for the message.
+
+        Raises:
+            ValueError: they are not.
+        """
+        if split.inputs.shape[1:] != self.input_shape:
+            raise ValueError(
+                f"{self.name}: {name} inputs have shape "
+                f"{split.inputs.shape[1:]} and train inputs {self.input_shape}: "
+                "allowed is one shape; resize them first"
+            )
+        if self.num_classes is not None:
+            _check_labels(f"{self.name}: {name}", split, self.num_classes)
+
+    @property
+    def fitted(self) -> Split | Stream:
+        """What weights are fitted to: the stream where there is one, else `train`."""
+        return self.train if self.stream is None else self.stream
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -174,11 +129,23 @@ class Dataset:
         """
         if train is None and validation is None:
             return self
-        return replace(
-            self,
-            train=self.train.some(train, seed),
-            validation=self.validation.some(validation, seed),
-        )
+        fewer = replace(self, validation=self.validation.some(validation, seed))
+        if self.stream is None or train is None:
+            return replace(fewer, train=self.train.some(train, seed))
+        stream = self.stream.some(train, seed)
+        return replace(fewer, stream=stream, train=stream.some(SAMPLE, seed).read())
+
+    def streamed_above(self, limit: int) -> "Dataset":
+        """Returns the data set streamed where its training inputs take more bytes.
+
+        Those of a streamed set that take less are read, and held.
+        """
+        large = self.fitted.nbytes > limit
+        if self.stream is not None and not large:
+            return replace(self, train=self.stream.read(), stream=None)
+        if self.stream is None and large:
+            return replace(self, stream=Stream.of(self.train))
+        return self
 
     def normalize(self, inputs: Shaped[Array | np.ndarray, "..."]) -> Shaped[Array, "..."]:
         """Maps inputs in the native unit to what networks take: `(x - mean) / std`.

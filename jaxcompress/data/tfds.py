@@ -1,15 +1,18 @@
 """Image classification sets of TensorFlow Datasets, read without TensorFlow."""
 
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from jaxtyping import Int32, UInt8
+from jaxtyping import Int32, Int64, UInt8
 from tensorflow_datasets.core import constants
 
-from jaxcompress.data.dataset import Dataset, Split, channel_statistics
-from jaxcompress.data.split import stratified_split
+from jaxcompress.data.dataset import Dataset, channel_statistics
+from jaxcompress.data.split import Split, stratified_split
+from jaxcompress.data.stream import SAMPLE, Stream
 
 # Records are decoded in chunks: all of CIFAR-10 as Python objects at once would need
 # several times the memory of the array they end up in.
@@ -22,6 +25,8 @@ def tfds_dataset(
     data_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
     validation_fraction: float = 0.1,
+    validation_examples: int | None = None,
+    stream_above: int | None = None,
 ) -> Dataset:
     """Loads an image classification set that TFDS has prepared as array_record.
 
@@ -38,31 +43,58 @@ def tfds_dataset(
             or TFDS' default where that is not set.
         seed: chooses the validation images.
         validation_fraction: in (0, 1), of the published training split.
+        validation_examples: at most so many of these, as `Dataset.some` draws them; all
+            if None.
+        stream_above: bytes; a published training split that takes more is streamed. Its
+            mean and std are those of the examples that are held.
 
     Returns:
         The data set; inputs uint8 [N, H, W, C], 0..255.
 
     Raises:
-        ValueError: if the set is not prepared there, or is not of that kind.
+        ValueError: if the set is not prepared there, or is not of that kind, or it is
+            streamed and its validation split takes more than `stream_above`.
 
     Example:
         >>> tfds_dataset("mnist", data_dir="data").train.inputs.shape  # doctest: +SKIP
         (54000, 28, 28, 1)
     """
     directory = _data_directory(data_dir)
-    inputs, targets, num_classes = read_split(name, "train", directory)
+    source, num_classes = _open(name, "train", directory)
+    fractions, stream = (1 - validation_fraction, validation_fraction), None
+    size = len(source) * source[0]["image"].nbytes
+    if stream_above is None or size <= stream_above:
+        inputs, targets, _ = read_split(name, "train", directory)
+        train, validation = (
+            Split(inputs[rows], targets[rows])
+            for rows in stratified_split(targets, fractions, seed)
+        )
+        validation = validation.some(validation_examples, seed)
+    else:
+        targets, order = _labels(name, directory)
+        stream, held = (
+            Stream(_Examples(source), order[rows])
+            for rows in stratified_split(targets, fractions, seed)
+        )
+        held = held.some(validation_examples, seed)
+        if held.nbytes > stream_above:
+            raise ValueError(
+                f"{name}: {len(held)} validation images take {held.nbytes:,} bytes, more "
+                f"than stream_above = {stream_above:,}, and they must be held; choose "
+                "fewer, with validation_examples"
+            )
+        train, validation = stream.some(SAMPLE, seed).read(), held.read()
     test_inputs, test_targets, _ = read_split(name, "test", directory)
-    fractions = (1 - validation_fraction, validation_fraction)
-    train, validation = stratified_split(targets, fractions, seed)
-    mean, std = channel_statistics(inputs[train])
+    mean, std = channel_statistics(train.inputs)
     return Dataset(
         name=name,
-        train=Split(inputs[train], targets[train]),
-        validation=Split(inputs[validation], targets[validation]),
+        train=train,
+        validation=validation,
         test=Split(test_inputs, test_targets),
         num_classes=num_classes,
         mean=mean,
         std=std,
+        stream=stream,
     )
 
 
@@ -94,9 +126,7 @@ def read_split(
     inputs: list[np.ndarray] = []
     targets: list[int] = []
     identities: list[bytes] = []
-    for start in range(0, len(source), CHUNK):
-        stop = min(start + CHUNK, len(source))
-        records = source.__getitems__(list(range(start, stop)))
+    for records in _chunks(source):
         shapes = {record["image"].shape for record in records}
         if len(shapes | {chunk.shape[1:] for chunk in inputs}) > 1:
             raise ValueError(
@@ -107,13 +137,57 @@ def read_split(
         inputs.append(np.stack([record["image"] for record in records]))
         targets.extend(int(record["label"]) for record in records)
         identities.extend(record.get("id", b"") for record in records)
-    # A stable sort keeps the records' position where they have no id.
-    order = np.argsort(np.array(identities), kind="stable")
+    order = _order(identities)
     labels = np.array(targets, np.int32)
     return np.concatenate(inputs)[order], labels[order], num_classes
 
 
-def _open(name: str, split: str, directory: str | os.PathLike[str]) -> tuple[Any, int]:
+@dataclass(frozen=True)
+class _Examples:
+    """Records of a published split as inputs and targets, for a `Stream`."""
+
+    records: Any
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.int32]:
+        record = self.records[index]
+        return record["image"], np.int32(record["label"])
+
+
+def _labels(
+    name: str, directory: str | os.PathLike[str]
+) -> tuple[Int32[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
+    """Reads the training labels as `read_split` does, and which record has each.
+
+    No image is decoded.
+    """
+    skip = {"image": tfds.decode.SkipDecoding()}
+    source, _ = _open(name, "train", directory, decoders=skip)
+    targets: list[int] = []
+    identities: list[bytes] = []
+    for records in _chunks(source):
+        targets.extend(int(record["label"]) for record in records)
+        identities.extend(record.get("id", b"") for record in records)
+    order = _order(identities)
+    return np.array(targets, np.int32)[order], order
+
+
+def _chunks(source: Any) -> Iterator[list[dict[str, Any]]]:
+    for start in range(0, len(source), CHUNK):
+        stop = min(start + CHUNK, len(source))
+        yield source.__getitems__(list(range(start, stop)))
+
+
+def _order(identities: list[bytes]) -> Int64[np.ndarray, " n"]:
+    # A stable sort keeps the records' position where they have no id.
+    return np.argsort(np.array(identities), kind="stable")
+
+
+def _open(
+    name: str, split: str, directory: str | os.PathLike[str], **options: Any
+) -> tuple[Any, int]:
     """Opens a published split for random access; returns it and the class count."""
     try:
         # With a version pattern TFDS trusts the files it finds, and not the version
@@ -122,6 +196,7 @@ def _open(name: str, split: str, directory: str | os.PathLike[str]) -> tuple[Any
             name if ":" in name else f"{name}:*.*.*",
             data_dir=directory,
             download=False,
+            **options,
         )
     except (ValueError, NotImplementedError, AssertionError, OSError) as error:
         raise ValueError(

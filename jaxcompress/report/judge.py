@@ -120,10 +120,14 @@ def _judged(
     }
     sizes = save(path, network, metadata, coding)
     loaded = load(path)
-    inputs = data.normalize(data.test.inputs)
+    test = data.test  # normalised batch by batch: it may be too large for the device
+
+    def run(x: Any) -> Any:
+        return loaded(data.normalize(x))
+
     return replace(
         member,
-        test_error=error_of(loaded, quality, inputs, data.test.targets),
+        test_error=error_of(run, quality, test.inputs, test.targets),
         size=float(sizes.parameters),
         macs=float(network.macs),
         bits=_mean_bits(network),

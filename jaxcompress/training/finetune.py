@@ -1,7 +1,7 @@
 """Fine-tuning of compressed networks: every member of a front, on the same batches."""
 
-import hashlib
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,10 +13,10 @@ from jaxtyping import Array, Bool, Int32, Key, PyTree
 from jaxcompress.config import TuneConfig
 from jaxcompress.data import Dataset
 from jaxcompress.network import Network
-from jaxcompress.search import POPULATION, Checkpoints
-from jaxcompress.search.checkpoint import Checkpoint
+from jaxcompress.search import POPULATION
 from jaxcompress.space import Plan
-from jaxcompress.training.member import Member, scaled
+from jaxcompress.training.member import scaled
+from jaxcompress.training.progress import Progress, training_digest
 from jaxcompress.training.train import Loss
 from jaxcompress.training.tuner import Tuner
 
@@ -26,7 +26,8 @@ class Tuned(NamedTuple):
 
     Attributes:
         params: uncoded parameters; give a member's slice to `forward` or `compact`.
-        plans: those given; with the scales and ranges that were learned.
+        plans: those given; with the scales and ranges that were learned, and without the
+            member of a library, for each has its own parameters now.
         steps: int32 [P], how many steps each took.
         stopped: bool [P], whether it stopped, for its loss or gradient was not finite.
     """
@@ -55,7 +56,8 @@ def finetune(
         plans: stacked plans, every leaf [P, ...], as from `jax.vmap(space.decode)`.
         data: its training split is used, and no other.
         config: how to train; the defaults of `TuneConfig` if None.
-        params: where every member starts; the network's own parameters if None.
+        params: where every member starts; the network's own parameters if None; those of
+            all members of a library, stacked, where plans name one of these.
         loss: (outputs, targets) -> scalar to minimise; if None, smoothed cross-entropy.
         mesh: devices along an axis "population", over which members are spread; one
             device if None.
@@ -122,12 +124,14 @@ def tune(
     tuner = Tuner(network, data, config, loss, mesh)
     groups = tuner.groups(plans)
     members = [tuner.start(group, params) for group in groups]
-    words = {"training": _digest(key, plans, params, data, config)}
-    first = 0
-    files = None if checkpoint_dir is None else Checkpoints(checkpoint_dir, keep=2)
-    try:
-        if files is not None and (saved := files.latest()) is not None:
-            first, members = saved.step, _restored(tuner, members[0], saved, words)
+    groups = [group.replace(member=None) for group in groups]
+    training = training_digest(key, (plans, params), data, config)
+    with Progress(checkpoint_dir, training) as progress:
+        first, leaves = progress.latest()
+        if leaves:
+            members = tuner.groups(
+                jax.tree.unflatten(jax.tree.structure(members[0]), leaves)
+            )
         # A loop of calls and no scan or vmap: inside a scan the CPU backend runs gradients
         # of convolutions without its fast kernels, and a vmap over weights groups them.
         for epoch in range(first, config.epochs):
@@ -136,12 +140,7 @@ def tune(
                     tuner.step(group, member, batch)
                     for group, member in zip(groups, members, strict=True)
                 ]
-            if files is not None:
-                leaves = jax.tree.leaves(_joined(members, count))
-                files.save(epoch + 1, leaves, words)
-    finally:
-        if files is not None:
-            files.__exit__(None, None, None)
+            progress.save(epoch + 1, partial(_joined, members, count))
     rows = _joined(members, count)
     warn_of_stopped(rows.stopped, rows.steps)
     results = [tuner.result(*pair) for pair in zip(groups, members, strict=True)]
@@ -161,28 +160,6 @@ def scaled_plans(network: Network, plans: Plan, params: PyTree) -> Plan:
     count = jax.tree.leaves(plans)[0].shape[0]
     rows = [one(jax.tree.map(lambda x, i=i: x[i], plans), params) for i in range(count)]
     return jax.tree.map(lambda *leaves: np.stack(jax.device_get(leaves)), *rows)
-
-
-def _digest(
-    key: Key[Array, ""], plans: Plan, params: PyTree, data: Dataset, config: TuneConfig
-) -> str:
-    """Returns what tells one training from another."""
-    digest = hashlib.sha256(config.model_dump_json().encode())
-    for leaf in jax.tree.leaves((jax.random.key_data(key), plans, params)):
-        digest.update(np.asarray(leaf).tobytes())
-    digest.update(f"{data.name} {len(data.train)}".encode())
-    return digest.hexdigest()
-
-
-def _restored(
-    tuner: Tuner, like: Member, saved: Checkpoint, words: dict[str, str]
-) -> list[Member]:
-    if saved.words != words:
-        raise ValueError(
-            "tune: what lies in checkpoint_dir is of another training (other plans, "
-            "parameters, key, data or configuration); remove it, or give another directory"
-        )
-    return tuner.groups(jax.tree.unflatten(jax.tree.structure(like), saved.leaves))
 
 
 def warn_of_stopped(

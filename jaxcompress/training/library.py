@@ -1,6 +1,8 @@
 """A library of pruned networks: each is pruned step by step, and trained between."""
 
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ from jaxcompress.data import Dataset
 from jaxcompress.network import Network
 from jaxcompress.space import Plan, importance
 from jaxcompress.training.finetune import warn_of_stopped
+from jaxcompress.training.progress import Progress, training_digest
 from jaxcompress.training.train import Loss
 from jaxcompress.training.tuner import Tuner
 
@@ -32,6 +35,7 @@ def pruned_library(
     data: Dataset,
     config: LibraryConfig,
     loss: Loss | None = None,
+    checkpoint_dir: str | Path | None = None,
 ) -> tuple[Plan, PyTree]:
     """Prunes a network to some shares, each in many steps with training after each.
 
@@ -46,10 +50,16 @@ def pruned_library(
         data: its training split is used, and no other.
         config: how many members and steps, and how each step trains.
         loss: what the steps minimise, see `finetune`.
+        checkpoint_dir: where the members are saved after every step; pruning goes on from
+            what lies there. None: nowhere.
 
     Returns:
         Plans and uncoded parameters, every leaf [L, ...], most pruned members first: what
         `genes.Library` and `Evaluator` take.
+
+    Raises:
+        ValueError: what lies in `checkpoint_dir` is of another library.
+        OSError: a checkpoint cannot be written.
 
     Example:
         >>> plans, params = pruned_library(key, network, dataset, config)  # doctest: +SKIP
@@ -59,29 +69,58 @@ def pruned_library(
     tuner = Tuner(network, data, config, loss)
     shares = shares_kept(config)
     plans, params = [Plan()] * config.members, [network.params] * config.members
-    for step in range(config.steps):
-        cut = _CUTS[config.prune]
-        plans = [
-            cut(network, float(share), plan, own)
-            for share, plan, own in zip(shares[:, step], plans, params, strict=True)
-        ]
-        rows = [jax.tree.map(lambda leaf: leaf[None], plan) for plan in plans]
-        states = [tuner.start(*pair) for pair in zip(rows, params, strict=True)]
-        for epoch in range(config.epochs):
-            for batch in tuner.batches(jax.random.fold_in(key, step), epoch):
-                states = [
-                    tuner.step(row, state, batch)
-                    for row, state in zip(rows, states, strict=True)
-                ]
-        stopped, steps = (
-            np.concatenate([np.asarray(getattr(state, name)) for state in states])
-            for name in ("stopped", "steps")
-        )
-        warn_of_stopped(stopped, steps)
-        results = [tuner.result(*pair) for pair in zip(rows, states, strict=True)]
-        params = [jax.tree.map(lambda leaf: leaf[0], own) for own, _ in results]
+    training = training_digest(key, network.params, data, config)
+    with Progress(checkpoint_dir, training) as progress:
+        first, leaves = progress.latest()
+        if leaves:
+            like = _cut(config, network, shares[:, 0], plans, params), params
+            plans, params = jax.tree.unflatten(jax.tree.structure(like), leaves)
+        for step in range(first, config.steps):
+            plans = _cut(config, network, shares[:, step], plans, params)
+            params = _trained(jax.random.fold_in(key, step), tuner, config, plans, params)
+            progress.save(step + 1, partial(jax.device_get, (plans, params)))
     every, own = (jax.tree.map(lambda *x: np.stack(x), *trees) for trees in (plans, params))
     return every, own
+
+
+def _cut(
+    config: LibraryConfig,
+    network: Network,
+    shares: Float[np.ndarray, " members"],
+    plans: list[Plan],
+    params: list[PyTree],
+) -> list[Plan]:
+    """Returns the members' plans after one more cut."""
+    cut = _CUTS[config.prune]
+    return [
+        cut(network, float(share), plan, own)
+        for share, plan, own in zip(shares, plans, params, strict=True)
+    ]
+
+
+def _trained(
+    key: Key[Array, ""],
+    tuner: Tuner,
+    config: LibraryConfig,
+    plans: list[Plan],
+    params: list[PyTree],
+) -> list[PyTree]:
+    """Returns the members' parameters after the training of one step."""
+    rows = [jax.tree.map(lambda leaf: leaf[None], plan) for plan in plans]
+    states = [tuner.start(*pair) for pair in zip(rows, params, strict=True)]
+    for epoch in range(config.epochs):
+        for batch in tuner.batches(key, epoch):
+            states = [
+                tuner.step(row, state, batch)
+                for row, state in zip(rows, states, strict=True)
+            ]
+    stopped, steps = (
+        np.concatenate([np.asarray(getattr(state, name)) for state in states])
+        for name in ("stopped", "steps")
+    )
+    warn_of_stopped(stopped, steps)
+    results = [tuner.result(*pair) for pair in zip(rows, states, strict=True)]
+    return [jax.tree.map(lambda leaf: leaf[0], own) for own, _ in results]
 
 
 def _weights(network: Network, share: float, plan: Plan, params: PyTree) -> Plan:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int32, PyTree
+from jaxtyping import Array, Bool, Float, Int32, PyTree, Shaped
 
 from jaxcompress.compress import code, normalisations
 from jaxcompress.network import Network
@@ -41,7 +41,8 @@ class Member(struct.PyTreeNode):
     Attributes:
         trained: what the last step left, see `Layout`.
         average: its exponential moving average.
-        statistics: by path, of batch normalisation, where they move with the batches.
+        others: by path, the parameters that no gradient moves; the statistics of batch
+            normalisation may follow the batches.
         moments: the optimizer's state.
         steps: int32 [], how many were taken.
         stopped: bool [], whether a loss or gradient was not finite; then nothing moves.
@@ -49,7 +50,7 @@ class Member(struct.PyTreeNode):
 
     trained: Float[Array, " n"]
     average: Float[Array, " n"]
-    statistics: dict[str, Float[Array, "..."]]
+    others: dict[str, Shaped[Array, "..."]]
     moments: Any
     steps: Int32[Array, ""]
     stopped: Bool[Array, ""]
@@ -95,16 +96,16 @@ class Layout:
     statistics: bool
     scales: bool
 
-    def moving(self) -> list[str]:
-        """Returns the paths of the statistics of batch normalisation, if they move."""
+    def others(self) -> list[str]:
+        """Returns the paths of the parameters that no gradient moves."""
         found = normalisations(self.network).values() if self.statistics else ()
-        return [path for each in found for path in (each.mean, each.var)]
+        moving = {path for each in found for path in (each.mean, each.var)}
+        return sorted(non_trainable(self.network) | moving)
 
     def trainable(self, plan: Plan, params: PyTree) -> Trainable:
         """Returns what moves, where it starts."""
-        fixed = non_trainable(self.network) | set(self.moving())
-        leaves = self.network.leaves(params)
-        own = {p: jnp.asarray(x) for p, x in leaves.items() if p not in fixed}
+        others, leaves = set(self.others()), self.network.leaves(params)
+        own = {p: jnp.asarray(x) for p, x in leaves.items() if p not in others}
         if not self.scales:
             return Trainable(own, {}, {})
         zeros = {path: jnp.zeros(np.shape(s)) for path, s in plan.scales.items()}
@@ -113,7 +114,7 @@ class Layout:
     def result(self, plan: Plan, member: Member) -> tuple[PyTree, Plan]:
         """Returns a member's uncoded parameters, and its plan with what was learned."""
         found = self.unravel(plan, member.average)
-        leaves = self.network.leaves() | member.statistics | found.params
+        leaves = member.others | found.params
         return self.network.unflatten(leaves), learned(plan, found)
 
     def unravel(self, plan: Plan, vector: Float[Array, " n"]) -> Trainable:

@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, PyTree, Shaped
 
-from jaxcompress.compress import compress, masked, with_batch_statistics
+from jaxcompress.compress import compress, leaves_of, masked, with_batch_statistics
 from jaxcompress.network import Network
 from jaxcompress.search import POPULATION
 from jaxcompress.space import Plan
@@ -47,7 +47,8 @@ class Steps(NamedTuple):
     All arrays of plans and members have a leading axis of as many rows.
 
     Attributes:
-        start: (plans, params) -> members.
+        start: (plans, params) -> members; plans that name members of a library begin with
+            theirs, and are without the name from then on.
         step: (plans, members, inputs, targets, teacher's outputs, rates) -> members.
         result: (plans, members) -> uncoded parameters, and plans with what was learned.
     """
@@ -121,12 +122,12 @@ def pure_steps(
     layout = Layout(network, statistics, scales)
 
     def start(plan: Plan, params: PyTree) -> Member:
-        found, _ = ravel_pytree(layout.trainable(plan, params))
-        leaves = network.leaves(params)
+        leaves = leaves_of(network, plan, params)
+        found, _ = ravel_pytree(layout.trainable(plan, network.unflatten(leaves)))
         return Member(
             trained=found,
             average=found,
-            statistics={path: jnp.asarray(leaves[path]) for path in layout.moving()},
+            others={path: jnp.asarray(leaves[path]) for path in layout.others()},
             moments=optimizer.init(found),
             steps=jnp.zeros((), jnp.int32),
             stopped=jnp.zeros((), bool),
@@ -143,7 +144,7 @@ def pure_steps(
         def loss(vector: Array) -> tuple[Float[Array, ""], dict[str, Array]]:
             trained = layout.unravel(plan, vector)
             own = learned(plan, trained)
-            leaves = network.leaves() | member.statistics | trained.params
+            leaves = member.others | trained.params
             coded = compress(network, own, network.unflatten(leaves))
             seen: dict[str, Array] = {}
             if statistics:
@@ -167,9 +168,10 @@ def pure_steps(
         after = member.replace(
             trained=now,
             average=rates.ema * member.average + (1.0 - rates.ema) * now,
-            statistics={
-                path: MOMENTUM * old + (1.0 - MOMENTUM) * seen[path]
-                for path, old in member.statistics.items()
+            others=member.others
+            | {
+                path: MOMENTUM * member.others[path] + (1.0 - MOMENTUM) * own
+                for path, own in seen.items()
             },
             moments=moments,
             steps=member.steps + 1,

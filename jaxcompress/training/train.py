@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Float32, Int32, Key, PyTree, Shaped
 from jaxcompress.config import TrainConfig
 from jaxcompress.data import Dataset
 from jaxcompress.training.augment import augment
+from jaxcompress.training.batches import AHEAD, Batch, Batches
 
 Module = TypeVar("Module", bound=nnx.Module)
 Loss = Callable[[Any, Any], Any]  # (outputs, targets) -> scalar, differentiable
@@ -51,7 +52,8 @@ def train(
     Args:
         key: decides order and augmentation; the same key gives the same result.
         module: maps normalised images [N, H, W, C] to logits [N, classes].
-        dataset: its training split is held on the device in the native dtype.
+        dataset: its training split is held on the device in the native dtype, or
+            streamed to it.
         config: how to train.
         loss: (outputs, targets) -> scalar to minimise; smoothed cross-entropy if None.
 
@@ -67,10 +69,10 @@ def train(
         >>> module = jaxcompress.models.create("digits_cnn", 0, dataset)
         >>> module, history = train(jax.random.key(0), module, dataset, TrainConfig())
     """
-    if config.batch_size > len(dataset.train):
+    if config.batch_size > len(dataset.fitted):
         raise ValueError(
             f"batch_size = {config.batch_size}: allowed is at most the "
-            f"{len(dataset.train)} training images of {dataset.name}; make it smaller"
+            f"{len(dataset.fitted)} training images of {dataset.name}; make it smaller"
         )
     training = nnx.view(
         module,
@@ -80,24 +82,21 @@ def train(
     )
     graph, params, others = nnx.split(training, nnx.Param, ...)
     params, others = nnx.to_pure_dict(params), nnx.to_pure_dict(others)
-    steps = len(dataset.train) // config.batch_size
-    optimizer = _optimizer(config, steps * config.epochs)
+    batches = Batches(dataset, config.batch_size)
+    optimizer = _optimizer(config, batches.steps * config.epochs)
     state = (params, others, optimizer.init(params))
-    shuffle = jax.jit(shuffled_batches, static_argnums=(1, 2))
     measure = loss or partial(smoothed_loss, smoothing=config.label_smoothing)
     step = jax.jit(partial(_step, graph, optimizer, dataset.normalize, config, measure))
-    inputs = jnp.asarray(dataset.train.inputs)
-    targets = jnp.asarray(dataset.train.targets)
     losses, seconds = [], []
     for epoch, epoch_key in enumerate(jax.random.split(key, config.epochs)):
         began = time.perf_counter()
-        batches = shuffle(epoch_key, len(dataset.train), config.batch_size)
         step_losses = []
         # A loop here and not lax.scan: inside a scan XLA's CPU backend runs the
         # gradients of convolutions without its fast kernels, five times slower.
-        for number in range(steps):
-            state, loss = step(epoch_key, number, state, batches, inputs, targets)
+        for number, batch in enumerate(batches.epoch(epoch_key)):
+            state, loss = step(epoch_key, number, state, batch)
             step_losses.append(loss)
+            jax.block_until_ready(step_losses[-AHEAD:][0])
         losses.append(np.mean(jax.device_get(step_losses)))
         seconds.append(time.perf_counter() - began)
         if not np.isfinite(losses[-1]):
@@ -198,23 +197,6 @@ def _optimizer(config: TrainConfig, steps: int) -> optax.GradientTransformation:
     )
 
 
-def shuffled_batches(
-    key: Key[Array, ""], examples: int, batch_size: int
-) -> Int32[Array, "steps b"]:
-    """Divides example indices into random batches; the rest is left out.
-
-    Args:
-        key: decides the order.
-        examples: how many there are; batch_size: how many a batch takes.
-
-    Returns:
-        int32 [examples // batch_size, batch_size].
-    """
-    steps = examples // batch_size
-    order = jax.random.permutation(key, examples)
-    return order[: steps * batch_size].reshape(steps, batch_size)
-
-
 def _step(
     graph: nnx.GraphDef,
     optimizer: optax.GradientTransformation,
@@ -224,21 +206,19 @@ def _step(
     key: Key[Array, ""],
     number: Int32[Array, ""],
     state: PyTree,
-    batches: Int32[Array, "steps b"],
-    inputs: Shaped[Array, "n ..."],
-    targets: Shaped[Array, "n ..."],
+    batch: Batch,
 ) -> tuple[PyTree, Float32[Array, ""]]:
     """One gradient step, on batch `number` of the epoch; returns its loss."""
     params, others, optimizer_state = state
-    indices = batches[number]
+    rows, inputs, targets = batch
     # The epoch's key has shuffled; its descendants augment.
     key = jax.random.fold_in(key, number)
-    changed = augment(key, inputs[indices], config.shift, config.flip, config.cutout)
+    changed = augment(key, inputs[rows], config.shift, config.flip, config.cutout)
 
     def loss(params: PyTree) -> tuple[Float32[Array, ""], PyTree]:
         module = nnx.merge(graph, params, others)
         logits = module(normalize(changed))
-        value = measure(logits, targets[indices])
+        value = measure(logits, targets[rows])
         _, _, updated = nnx.split(module, nnx.Param, ...)
         return value, nnx.to_pure_dict(updated)
 

@@ -1,9 +1,9 @@
 """Batches of training examples, each with the teacher's outputs, and steps on them."""
 
+from collections import deque
 from collections.abc import Iterator
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int32, Key, PyTree, Shaped
@@ -14,11 +14,12 @@ from jaxcompress.network import Network
 from jaxcompress.search import POPULATION
 from jaxcompress.space import Plan
 from jaxcompress.training.augment import augment
+from jaxcompress.training.batches import AHEAD, Batch, Batches
 from jaxcompress.training.member import Member
 from jaxcompress.training.step import Rates, compiled_steps
-from jaxcompress.training.train import Loss, shuffled_batches
+from jaxcompress.training.train import Loss
 
-Batch = tuple[PyTree, Shaped[Array, "b ..."], PyTree, Rates]
+Taught = tuple[PyTree, Shaped[Array, "b ..."], PyTree, Rates]
 
 
 class Tuner:
@@ -44,8 +45,8 @@ class Tuner:
             mesh: devices along an axis "population"; one device if None.
         """
         self._network, self._data, self._config = network, data, config
-        self._size = min(config.batch_size, len(data.train))
-        self._steps = len(data.train) // self._size * config.epochs
+        self._batches = Batches(data, config.batch_size)
+        self._steps = self._batches.steps * config.epochs
         self._mesh = mesh
         self.rows = 1 if mesh is None else mesh.size
         statistics, scales = config.batch_norm == "trained", config.scales == "learned"
@@ -54,10 +55,7 @@ class Tuner:
         if mesh is not None:
             self._everywhere = NamedSharding(mesh, PartitionSpec())
             self._spread = NamedSharding(mesh, PartitionSpec(POPULATION))
-        self._inputs = jnp.asarray(data.train.inputs)
-        self._targets = jnp.asarray(data.train.targets)
         self._teach = jax.jit(self._one_batch)
-        self._shuffle = jax.jit(shuffled_batches, static_argnums=(1, 2))
 
     def groups(self, tree: PyTree) -> list[PyTree]:
         """Returns plans or members [P, ...] in groups [rows, ...], where they are run.
@@ -76,7 +74,7 @@ class Tuner:
         """Returns members [rows, ...] that begin with these parameters."""
         return self._compiled.start(plans, params)
 
-    def step(self, plans: Plan, members: Member, batch: Batch) -> Member:
+    def step(self, plans: Plan, members: Member, batch: Taught) -> Member:
         """Returns members [rows, ...] after one step each."""
         return self._compiled.step(plans, members, *batch)
 
@@ -84,7 +82,7 @@ class Tuner:
         """Returns uncoded parameters [rows, ...], and plans with what was learned."""
         return self._compiled.result(plans, members)
 
-    def batches(self, key: Key[Array, ""], epoch: int) -> Iterator[Batch]:
+    def batches(self, key: Key[Array, ""], epoch: int) -> Iterator[Taught]:
         """Yields inputs, targets, the dense network's outputs and rates of one epoch.
 
         Args:
@@ -92,9 +90,9 @@ class Tuner:
         """
         config = self._config
         epoch_key = jax.random.fold_in(key, epoch)
-        batches = np.asarray(self._shuffle(epoch_key, len(self._data.train), self._size))
-        for number, rows in enumerate(batches):
-            count = epoch * len(batches) + number
+        waiting: deque[Array] = deque(maxlen=AHEAD)
+        for number, examples in enumerate(self._batches.epoch(epoch_key)):
+            count = epoch * self._batches.steps + number
             cosine = 0.5 * (1.0 + np.cos(np.pi * count / self._steps))
             rates = (
                 config.learning_rate * cosine,
@@ -105,7 +103,9 @@ class Tuner:
             )
             # One device, and copies of what it gives: were the batch spread over all, they
             # would have to wait for each other, and those of a CPU share its threads.
-            batch = self._teach(epoch_key, number, rows, self._inputs, self._targets)
+            batch = self._teach(epoch_key, number, examples)
+            waiting.append(batch[-1])
+            jax.block_until_ready(waiting[0])
             if self._everywhere is not None:
                 batch = jax.device_put(batch, self._everywhere)
             yield (*batch, jax.tree.map(np.float32, Rates(*rates)))  # type: ignore[arg-type]
@@ -114,11 +114,10 @@ class Tuner:
         self,
         key: Key[Array, ""],
         number: Int32[Array, ""],
-        rows: Int32[Array, " b"],
-        inputs: Array,
-        targets: Shaped[Array, "n ..."],
+        batch: Batch,
     ) -> tuple[Array, Shaped[Array, "b ..."], Float[Array, "b ..."]]:
         config, key = self._config, jax.random.fold_in(key, number)
+        rows, inputs, targets = batch
         changed = augment(key, inputs[rows], config.shift, config.flip, config.cutout)
         x = self._data.normalize(changed)
         return x, targets[rows], self._network.apply(self._network.params, x)

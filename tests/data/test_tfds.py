@@ -1,5 +1,6 @@
 """Prepared TFDS sets are read whole, in a fixed order, without TensorFlow."""
 
+import json
 import os
 import subprocess
 import sys
@@ -87,6 +88,44 @@ def test_a_published_validation_split_takes_the_place_of_a_test_split(tmp_path):
             (folder / path.name.replace("test", "validation")).symlink_to(path)
     found, expected = (read_split("mnist", "test", d)[1] for d in (tmp_path, DATA_DIR))
     np.testing.assert_array_equal(found, expected)
+
+
+def test_a_streamed_set_holds_the_images_that_the_other_would(tmp_path):
+    skip_where_missing("mnist")
+    pytest.importorskip("grain", reason='pip install -e ".[stream]"')
+    folder = few_of_mnist(tmp_path, 400)
+    held = load("mnist", data_dir=folder, validation_examples=30)
+    limit = held.train.nbytes - 1
+    streamed = load("mnist", data_dir=folder, validation_examples=30, stream_above=limit)
+    assert held.stream is None and streamed.stream is not None
+    read = streamed.stream.read()
+    for name, found in (("train", read), ("validation", streamed.validation)):
+        expected = getattr(held, name)
+        np.testing.assert_array_equal(found.inputs, expected.inputs)
+        np.testing.assert_array_equal(found.targets, expected.targets)
+    assert (held.mean, held.std) == (streamed.mean, streamed.std)  # of so few, all are held
+    (batch,) = streamed.stream.batches(seed=0, size=len(read))
+    assert np.bincount(batch.targets).tolist() == np.bincount(read.targets).tolist()
+    assert batch.inputs.dtype == np.uint8 and batch.targets.dtype == np.int32
+    with pytest.raises(ValueError, match=r"10 validation images take 7,840 bytes, more"):
+        load("mnist", data_dir=folder, validation_examples=10, stream_above=7839)
+
+
+def few_of_mnist(tmp_path: Path, count: int) -> Path:
+    """Prepares a set whose splits are the first records of MNIST's test split."""
+    (version,) = (DATA_DIR / "mnist").iterdir()
+    folder = tmp_path / "mnist" / version.name
+    folder.mkdir(parents=True)
+    (folder / "features.json").symlink_to(version / "features.json")
+    info = json.loads((version / "dataset_info.json").read_text())
+    (test,) = (split for split in info["splits"] if split["name"] == "test")
+    few = {**test, "shardLengths": [str(count)]}
+    info["splits"] = [{**few, "name": name} for name in ("train", "test")]
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+    (file,) = version.glob("mnist-test*")
+    for name in ("train", "test"):
+        (folder / file.name.replace("test", name)).symlink_to(file)
+    return tmp_path
 
 
 def test_missing_data_names_the_directory_and_the_command(tmp_path):

@@ -37,7 +37,7 @@ def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
         ("adapt: {epochs: 1, batch_norm: trained}", "set search.reestimate to some"),
         ("library: {members: 1}", "library: members must be 0, or 2 or more"),
         ("library: {members: 3, least: 0.9}", "2 or more with least below most"),
-        ("library: {members: 3}", "set adapt.epochs and finetune.epochs to 0"),
+        ("library: {members: 3}", "trained already; set adapt.epochs to 0"),
         ("merge: left_to_right", "set space.codebook, and space.codebook_scope"),
         ("search: {objectives: [error, values]}", "weights share none; set space.codebook"),
         ("space: {codebook: kmeans}", "weight_bits and space.codebook exclude each other"),

@@ -92,6 +92,15 @@ def test_an_own_network_with_own_data_and_loss(own: Path) -> None:
     assert found.quality.unit == ""
 
 
+def test_training_images_above_the_limit_are_streamed(own: Path) -> None:
+    pytest.importorskip("grain", reason='pip install -e ".[stream]"')
+    for limit, count, streamed in ((0, 3, True), (10_000, 8, True), (10_000, 3, False)):
+        named = {"name": "own_code:ten", "train_examples": count, "stream_above": limit}
+        tree: dict[str, Any] = {"data": named, "model": "own_code:network"}
+        data = given(Config(**tree), jax.random.key(0)).data
+        assert len(data.fitted) == count and (data.stream is not None) == streamed
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [

@@ -13,12 +13,8 @@ from jaxcompress.config import TrainConfig
 from jaxcompress.data import Dataset, Split, load
 from jaxcompress.models import as_function, create
 from jaxcompress.training.augment import random_shift
-from jaxcompress.training.train import (
-    accuracy,
-    shuffled_batches,
-    smoothed_loss,
-    train,
-)
+from jaxcompress.training.batches import shuffled_batches
+from jaxcompress.training.train import accuracy, smoothed_loss, train
 
 
 def normalised(dataset: Dataset, split: Split):
