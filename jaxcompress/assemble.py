@@ -328,8 +328,12 @@ def rates_of(config: Config, algorithm: Algorithm) -> Any:
     given = {name: getattr(config.search, name) for name in RATES}
     given = {n: jnp.float32(rate) for n, rate in given.items() if rate is not None}
     rates = algorithm.default_params
-    if not given:
+    nested = hasattr(rates, "variation")
+    own = rates.variation if nested else rates
+    if not hasattr(own, "mutation_rate"):
         return rates
-    if hasattr(rates, "variation"):
-        return rates.replace(variation=rates.variation.replace(**given))
-    return rates.replace(**given)
+    # By default one gene in a child mutates.
+    genes = config.search.mutated_genes
+    often = jnp.minimum(jnp.float32(genes) * own.mutation_rate, 1.0)
+    own = own.replace(**{"mutation_rate": often} | given)
+    return rates.replace(variation=own) if nested else own

@@ -95,6 +95,7 @@ def configured(name: str, seed: int, given: argparse.Namespace) -> Config:
         "population": given.population,
         "generations": given.evaluations,
         "evaluations": given.evaluations,
+        "racing": None,  # it spares images, of an evaluation that counts all the same
     }
     tree["report"] |= {
         "members": given.members,

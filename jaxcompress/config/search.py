@@ -95,7 +95,14 @@ class SearchConfig(Section):
         default=None, description="share of children that are mutated at all, 0..1; none: 1"
     )
     mutation_rate: Rate = Field(
-        default=None, description="share of genes that mutate, 0..1; none: one in a child"
+        default=None,
+        description="share of genes that mutate, 0..1; none: mutated_genes in a child",
+    )
+    mutated_genes: float = Field(
+        default=1.0,
+        gt=0,
+        description="how many genes of a child mutate on average, > 0, where mutation_rate "
+        "is none",
     )
     score: Literal["error", "saving"] = Field(
         default="error",
