@@ -50,6 +50,7 @@ class Task:
 
     Attributes:
         reference: validation error of the reference point.
+        first: the largest validation error of what is decided first.
         rate: learning rate of what trains compressed networks; shift, flip: its images.
     """
 
@@ -57,15 +58,19 @@ class Task:
     weights: str | None
     data: str
     reference: float
+    first: float
     rate: float
     shift: int
     flip: bool
 
 
 NETWORKS = {
-    "digits_cnn": Task("digits_cnn", None, "digits", 0.2, 3e-3, 0, False),
-    "resnet8": Task("mlperf_resnet8", "resnet8_cifar10", "cifar10", 0.4, 1e-3, 4, True),
-    "resnet20": Task("resnet20", "resnet20_cifar10", "cifar10", 0.4, 1e-3, 4, True),
+    "digits_cnn": Task("digits_cnn", None, "digits", 0.2, 0.1, 3e-3, 0, False),
+    # The first search may lose about three points, as the paper's: ResNet-8 has 13 % error.
+    "resnet8": Task(
+        "mlperf_resnet8", "resnet8_cifar10", "cifar10", 0.4, 0.16, 1e-3, 4, True
+    ),
+    "resnet20": Task("resnet20", "resnet20_cifar10", "cifar10", 0.4, 0.1, 1e-3, 4, True),
 }
 
 
@@ -90,7 +95,7 @@ def configured(name: str, seed: int, given: argparse.Namespace) -> Config:
         sizes = {"members": given.library_members, "steps": given.library_steps}
         tree["library"] |= sizes
     # The evaluations say where a search ends.
-    tree["first"]["generations"] = given.evaluations
+    tree["first"] |= {"generations": given.evaluations, "error_threshold": task.first}
     tree["search"] |= {
         "population": given.population,
         "generations": given.evaluations,
