@@ -39,7 +39,16 @@ from jaxcompress.objectives import (
     measure_latency,
 )
 from jaxcompress.run_directory import RunDirectory
-from jaxcompress.search import Evaluator, accepted, boundary, ladder, layerwise, probes
+from jaxcompress.search import (
+    Evaluator,
+    Measure,
+    accepted,
+    boundary,
+    descent,
+    ladder,
+    layerwise,
+    probes,
+)
 from jaxcompress.space import Plan, Space, genes, importance
 from jaxcompress.transforms import CODEBOOK_SIZES
 
@@ -75,8 +84,8 @@ def measured(
 
     Returns:
         "scores": by group, of its channels, float32 [n]; "keep": by group, how many of
-        them stay, int32; "ranges": by layer, of its inputs, float32 [2]; each only where
-        the configuration asks for it.
+        them stay, int32, and "evaluations", how many "keep" took; "ranges": by layer, of
+        its inputs, float32 [2]; each only where the configuration asks for it.
 
     Raises:
         ValueError: a choice does not fit the network.
@@ -85,7 +94,9 @@ def measured(
     if config.space.channels:
         found["scores"] = _scores(config, network, data, loss)
     if config.space.masks:
-        found["keep"] = _keep(config, network, data, found["scores"], quality or Error())
+        quality = quality or Error()
+        keep, evaluations = _keep(config, network, data, found["scores"], quality)
+        found |= {"keep": keep, "evaluations": {"keep": np.int32(evaluations)}}
     if config.space.activation_bits:
         inputs = data.train.some(CALIBRATION, config.data.seed).inputs
         found["ranges"] = calibrate(network, data.normalize(inputs))
@@ -162,8 +173,8 @@ def kinds_of(
 
 def _keep(
     config: Config, network: Network, data: Dataset, scores: Any, quality: Error
-) -> dict[str, np.ndarray]:
-    """Returns how few channels each group alone may keep, by its sensitivity."""
+) -> tuple[dict[str, np.ndarray], int]:
+    """Returns how few channels each group alone may keep, and how many evaluations."""
     chosen = config.space
     counts = genes.ChannelCount(scores, chosen.multiple_of, chosen.minimum)
     evaluate = Evaluator(
@@ -175,7 +186,8 @@ def _keep(
     )
     found = boundary(evaluate, chosen.tolerance, cost="macs", levels=LEVELS)
     kept = evaluate.space.decode(found).channels
-    return {name: np.asarray(np.sum(mask), np.int32) for name, mask in kept.items()}
+    keep = {name: np.asarray(np.sum(mask), np.int32) for name, mask in kept.items()}
+    return keep, len(probes(evaluate.space, LEVELS))
 
 
 def _scores(
@@ -235,6 +247,7 @@ def initial_of(config: Config, space: Space) -> Int[np.ndarray, "n genes"]:
 def start_of(
     config: Config,
     evaluate: Evaluator,
+    measure: Measure,
     data: Dataset,
     params: PyTree,
     loss: Loss,
@@ -243,6 +256,7 @@ def start_of(
     """Returns where the search begins, if not on the ladder of `initial_of`.
 
     Args:
+        measure: of the search, by which a descent is judged.
         data: its training split is used for masks; params: what is compressed.
         key: consumed.
 
@@ -251,6 +265,9 @@ def start_of(
         masks, by group (see `Layerwise`).
     """
     chosen, space, network = config.search, evaluate.space, evaluate.network
+    if chosen.initial == "descent":
+        rows, spent = descent(evaluate, measure, chosen.population)
+        return {"rows": rows, "evaluations": spent}
     if chosen.initial == "boundary":
         cost = "macs" if "macs" in evaluate.names else "size"
         limit = boundary(evaluate, config.space.tolerance, cost=cost, levels=LEVELS)
@@ -311,8 +328,12 @@ def rates_of(config: Config, algorithm: Algorithm) -> Any:
     given = {name: getattr(config.search, name) for name in RATES}
     given = {n: jnp.float32(rate) for n, rate in given.items() if rate is not None}
     rates = algorithm.default_params
-    if not given:
+    nested = hasattr(rates, "variation")
+    own = rates.variation if nested else rates
+    if not hasattr(own, "mutation_rate"):
         return rates
-    if hasattr(rates, "variation"):
-        return rates.replace(variation=rates.variation.replace(**given))
-    return rates.replace(**given)
+    # By default one gene in a child mutates.
+    genes = config.search.mutated_genes
+    often = jnp.minimum(jnp.float32(genes) * own.mutation_rate, 1.0)
+    own = own.replace(**{"mutation_rate": often} | given)
+    return rates.replace(variation=own) if nested else own

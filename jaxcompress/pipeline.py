@@ -20,6 +20,7 @@ from jaxtyping import PyTree
 from rich.console import Console
 
 from jaxcompress import models
+from jaxcompress.assemble import initial_of
 from jaxcompress.config import Config
 from jaxcompress.fine_tuned import fine_tuned, rows
 from jaxcompress.given import Given, given, traced
@@ -68,6 +69,8 @@ class Outcome:
         hypervolumes: by method, of its fine-tuned front.
         reference: the point of the hypervolume: validation error, log2 bytes.
         result: of the search, before fine-tuning.
+        evaluations: of different genotypes, by the search and all that came before it:
+            how sensitive groups are, what was decided first, where to begin.
     """
 
     directory: Path
@@ -77,6 +80,7 @@ class Outcome:
     hypervolumes: dict[str, float]
     reference: tuple[float, float]
     result: Result
+    evaluations: int
 
 
 def run(config: Config, out: Path | None, console: Console) -> Outcome:
@@ -133,12 +137,14 @@ def _run(job: Job) -> Outcome:
     network = _trained(job)
     reference = (job.config.report.reference_error, float(np.log2(4 * network.size)))
     judged = Measure((0, 1), reference, logged=(1,))
-    evaluate, shared, measure = prepared(job, network, judged)
-    initial, spent = starting_point(job, evaluate, shared, OURS, 2)
+    evaluate, shared, measure, before = prepared(job, network, judged)
+    initial, spent = starting_point(job, evaluate, shared, measure, OURS, 2)
     ours, chance = jax.random.split(job.keys["search"])
-    results = {OURS: searched(job, evaluate, measure, initial, ours)}
+    results = {OURS: searched(job, evaluate, measure, initial, ours, before + spent)}
     if job.config.report.baselines:
         count = len(results[OURS].archive) + spent
+        if job.config.search.initial == "descent":  # chance does not know it
+            initial = initial_of(job.config, evaluate.space)
         results |= _baselines(job, evaluate, measure, initial, chance, count)
     plans, params, members = fine_tuned(job, evaluate, shared, measure, results)
     members = _with_energy(job, network, plans, members)
@@ -157,7 +163,16 @@ def _run(job: Job) -> Outcome:
     )
     job.place.kept("report", dict, job.config.search.generations)  # the run is finished
     path, ours = job.place.path, results[OURS]
-    return Outcome(path, dense, tuple(members), tuple(front), volumes, reference, ours)
+    return Outcome(
+        directory=path,
+        dense=dense,
+        members=tuple(members),
+        front=tuple(front),
+        hypervolumes=volumes,
+        reference=reference,
+        result=ours,
+        evaluations=before + counts[OURS],
+    )
 
 
 def _trained(job: Job) -> Network:

@@ -24,18 +24,20 @@ FIRST_ALONE = ("generations", "mutation", "error_threshold")  # not those of the
 
 def prepared(
     job: Job, network: Network, judged: Measure
-) -> tuple[Evaluator, PyTree, Measure]:
+) -> tuple[Evaluator, PyTree, Measure, int]:
     """Makes the space, trains the shared weights, and says how both are evaluated.
 
     Args:
         judged: how fronts of files are measured.
 
     Returns:
-        The evaluator, the weights, and how the search is measured.
+        The evaluator, the weights, how the search is measured, and how many evaluations
+        there were so far.
     """
     config, place, data = job.config, job.place, job.given.data
     quality, loss = job.given.quality, job.given.loss
     known = place.kept("space", lambda: measured(config, network, data, loss, quality))
+    spent = sum(int(count) for count in known.get("evaluations", {}).values())
     if config.library.members:
         plans, shared = _library(job, network)
         space = space_of(config, network, known, library=plans)
@@ -51,9 +53,9 @@ def prepared(
     evaluate = evaluator_of(job, network, space, shared)
     measure = measure_of(evaluate, judged)
     if config.first.kinds:
-        space, shared = _decided(job, network, known, shared, measure)
-        evaluate = evaluator_of(job, network, space, shared)
-    return evaluate, shared, measure
+        space, shared, own = _decided(job, network, known, shared, measure)
+        evaluate, spent = evaluator_of(job, network, space, shared), spent + own
+    return evaluate, shared, measure, spent
 
 
 def _decided(
@@ -62,14 +64,17 @@ def _decided(
     known: dict[str, dict[str, np.ndarray]],
     shared: PyTree,
     measure: Measure,
-) -> tuple[Space, PyTree]:
+) -> tuple[Space, PyTree, int]:
     """Searches the kinds that come first, and fine-tunes what they chose.
 
     Returns:
-        The space in which these are fixed, and the fine-tuned parameters.
+        The space in which these are fixed, the fine-tuned parameters, and how many
+        evaluations it took.
     """
     config, chosen = job.config, job.config.first
     own = {name: getattr(chosen, name) for name in FIRST_ALONE}
+    if config.search.evaluations is not None:
+        own["evaluations"] = config.search.evaluations // 2
     search = config.search.model_copy(update=own)
     alone = replace(job, config=config.model_copy(update={"search": search}))
     kinds = kinds_of(config, network, known)
@@ -79,9 +84,9 @@ def _decided(
     )
 
     def compute() -> dict[str, PyTree]:
-        initial, _ = starting_point(alone, evaluate, shared, FIRST, 3)
+        initial, spent = starting_point(alone, evaluate, shared, measure, FIRST, 3)
         key = jax.random.fold_in(job.keys["search"], 1)
-        result = searched(alone, evaluate, measure, initial, key, "first_search")
+        result = searched(alone, evaluate, measure, initial, key, spent, "first_search")
         found = cheapest(
             result.genotypes, result.objectives, result.names, chosen.error_threshold
         )
@@ -91,13 +96,18 @@ def _decided(
         # Learned scales would be of a plan that is not the last.
         how = config.finetune.model_copy(update={"scales": "fitted"})
         tuned = finetune(key, network, plan, data, how, shared, job.given.loss)
-        return {"genotype": found, "params": network.leaves(rows(tuned, 0))}
+        return {
+            "genotype": found,
+            "params": network.leaves(rows(tuned, 0)),
+            "evaluations": np.int32(spent + len(result.archive)),
+        }
 
     found = job.place.kept(FIRST, compute)
     parts = dict(zip(kinds, evaluate.space.kinds, strict=True))
     fixed = {name: found["genotype"][parts[name]] for name in chosen.kinds}
     leaves = jax.tree.map(jnp.asarray, found["params"])
-    return space_of(config, network, known, fixed), network.unflatten(leaves)
+    space = space_of(config, network, known, fixed)
+    return space, network.unflatten(leaves), int(found["evaluations"])
 
 
 def _library(job: Job, network: Network) -> tuple[Plan, PyTree]:

@@ -20,17 +20,25 @@ def searched(
     measure: Measure,
     initial: np.ndarray,
     key: jax.Array,
+    spent: int,
     name: str = OURS,
 ) -> Result:
-    """Runs a search, from its last checkpoint on if it has one."""
+    """Runs a search, from its last checkpoint on if it has one.
+
+    Args:
+        spent: evaluations before it; those of a population each are left for the rest.
+    """
     config, width = job.config.search, len(evaluate.objectives)
-    racing = config.racing
+    racing, generations = config.racing, config.generations
+    if config.evaluations is not None:
+        left = (config.evaluations - spent) // config.population
+        generations = min(generations, max(left, 1))
     way = evaluate if racing is None else Racing(evaluate, racing)
     algorithm = algorithm_of(job.config, evaluate.space, width, initial, evaluate)
     log_name = "metrics.jsonl" if name == OURS else f"metrics_{name}.jsonl"
     with (
         job.place.log(log_name) as log,
-        SearchProgress(job.console, name, config.generations) as progress,
+        SearchProgress(job.console, name, generations) as progress,
     ):
 
         def on_generation(generation: Generation) -> None:
@@ -42,7 +50,7 @@ def searched(
             key,
             algorithm,
             way,
-            generations=config.generations,
+            generations=generations,
             measure=measure,
             params=rates_of(job.config, algorithm),
             on_generation=on_generation,

@@ -8,16 +8,22 @@ from jaxtyping import PyTree
 
 from jaxcompress.assemble import initial_of, start_of
 from jaxcompress.job import Job
-from jaxcompress.search import Evaluator
+from jaxcompress.search import Evaluator, Measure
 
 
 def starting_point(
-    job: Job, evaluate: Evaluator, shared: PyTree, stage: str, number: int
+    job: Job,
+    evaluate: Evaluator,
+    shared: PyTree,
+    measure: Measure,
+    stage: str,
+    number: int,
 ) -> tuple[np.ndarray, int]:
     """Returns the genotypes with which a search begins, and what they cost.
 
     Args:
         shared: the parameters that are compressed.
+        measure: of the search.
         stage: under which name it is kept; number: of its random key, its own.
 
     Returns:
@@ -29,7 +35,7 @@ def starting_point(
     key = jax.random.fold_in(job.keys["search"], number)
     found = job.place.kept(
         f"{stage}_initial",
-        lambda: start_of(config, evaluate, given.data, shared, given.loss, key),
+        lambda: start_of(config, evaluate, measure, given.data, shared, given.loss, key),
     )
     spent = int(found["evaluations"])
     correlation = {name: float(c) for name, c in found.get("correlation", {}).items()}

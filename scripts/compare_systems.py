@@ -1,24 +1,28 @@
 """Systems of the literature and ours: one network, one budget, one table and one picture.
 
-python scripts/compare_systems.py [--systems genecai emomc ga_channels weight_sharing joint]
-    [--network digits_cnn] [--preset small] [--seeds 0] [--population 40] [--generations 12]
-    [--train-examples N] [--validation-examples N] [--train-epochs 60] [--members 10]
-    [--losses 1 5] [--runs runs/systems] [--json docs/results/systems.json]
-    [--table docs/results/systems.md] [--picture docs/results/systems.png]
+python scripts/compare_systems.py [--systems genecai genecai:ours emomc emomc:ours ...]
+    [--network digits_cnn] [--seeds 0] [--population 40] [--evaluations 480]
+    [--train-examples N] [--validation-examples N] [--train-epochs 60] [--tune-epochs 3]
+    [--library-members 6] [--library-steps 8] [--members 8] [--losses 1 5]
+    [--runs runs/systems] [--json docs/results/systems.json]
+python scripts/compare_systems.py --merge ONE.json OTHER.json ... --json ALL.json
 
-Every system is a bundled configuration or a file, run as it is but for what all share: the
-network and its weights, the images and their split, population and generations, the seed,
-the number of members that are saved, and the reference point. The preset is taken of those
-that have it. Results are written after each run; one that stands in the JSON file with the
-same setting is not run again, and one that was stopped goes on. Data: see CONTRIBUTING.md.
+Every system is a bundled configuration or a file, SYSTEM or SYSTEM:PRESET, run as it is but
+for what all share: the network and its weights, the images and their split, population and
+evaluations (what it takes to find where to begin counts; generations end there), the seed,
+how long and with which augmentation they train where they train at all, the members that
+are saved, and the reference point. Results are written after each run, as JSON and beside
+it as a page and a picture; one that stands in the JSON file with the same setting is not
+run again, and one that was stopped goes on. Many processes, each with some systems and a
+file of its own, do it together: --merge makes one page of their files. Data: see
+CONTRIBUTING.md.
 """
 
 import argparse
 import hashlib
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,48 +30,82 @@ import jax
 import numpy as np
 from published_networks import RESULTS, command, versions
 from rich.console import Console
+from systems_page import SIZES, page, picture, training
 
 import jaxcompress as jc
 from jaxcompress import pipeline
 from jaxcompress.config import Config, TrainConfig
-from jaxcompress.config_file import bundled, find, presets, read
+from jaxcompress.config_file import find, read
 from jaxcompress.inspect import described
-from jaxcompress.report import Member, plot_fronts
+from jaxcompress.report import Member
 from jaxcompress.whole_file import write_whole
 
-SYSTEMS = ("genecai", "emomc", "ga_channels", "weight_sharing", "joint")
-NETWORKS = {  # model, weights, data, error of the reference point
-    "digits_cnn": ("digits_cnn", None, "digits", 0.2),
-    "resnet8": ("mlperf_resnet8", "resnet8_cifar10", "cifar10", 0.4),
-    "resnet20": ("resnet20", "resnet20_cifar10", "cifar10", 0.4),
-}
-SIZES = ("packed", "entropy coded", "parameters", "file")
-# What the papers report, each on networks and training of its own.
-PAPERS = {
-    "emomc": "VGG-16 on CIFAR-10, 0.3 % of accuracy lost: size 6.1x (all weights stored), "
-    "7.4x (CSR), energy 8.9x to 14.0x by dataflow (Wang et al. 2021, tables II and III)",
-    "weight_sharing": "CIFAR-10: 13.72x to 14.98x (Khosrowshahli et al. 2025, abstract)",
+PUBLISHED = ("genecai", "emomc", "ga_channels", "weight_sharing")
+SYSTEMS = (*(each for name in PUBLISHED for each in (name, f"{name}:ours")), "joint")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all systems compress.
+
+    Attributes:
+        reference: validation error of the reference point.
+        first: the largest validation error of what is decided first.
+        rate: learning rate of what trains compressed networks; shift, flip: its images.
+    """
+
+    model: str
+    weights: str | None
+    data: str
+    reference: float
+    first: float
+    rate: float
+    shift: int
+    flip: bool
+
+
+NETWORKS = {
+    "digits_cnn": Task("digits_cnn", None, "digits", 0.2, 0.1, 3e-3, 0, False),
+    # The first search may lose about three points, as the paper's: ResNet-8 has 13 % error.
+    "resnet8": Task(
+        "mlperf_resnet8", "resnet8_cifar10", "cifar10", 0.4, 0.16, 1e-3, 4, True
+    ),
+    "resnet20": Task("resnet20", "resnet20_cifar10", "cifar10", 0.4, 0.1, 1e-3, 4, True),
 }
 
 
 def configured(name: str, seed: int, given: argparse.Namespace) -> Config:
     """Returns a system's configuration with what all systems share."""
-    path = find(name)
-    preset = given.preset if given.preset in presets(path) else None
-    tree = read(path, preset=preset).model_dump()
-    model, weights, data, reference = NETWORKS[given.network]
-    tree |= {"model": model, "weights": weights, "seed": seed}
+    system, _, preset = name.partition(":")
+    tree = read(find(system), preset=preset or None).model_dump()
+    task = NETWORKS[given.network]
+    tree |= {"model": task.model, "weights": task.weights, "seed": seed}
     tree["data"] |= {
-        "name": data,
+        "name": task.data,
         "train_examples": given.train_examples,
         "validation_examples": given.validation_examples,
     }
     tree["train"] = TrainConfig(epochs=given.train_epochs).model_dump()
-    tree["search"] |= {"population": given.population, "generations": given.generations}
+    augmented = {"learning_rate": task.rate, "shift": task.shift, "flip": task.flip}
+    for section in ("library", "adapt", "finetune"):
+        tree[section] |= augmented
+        if section != "library" and tree[section]["epochs"]:
+            tree[section]["epochs"] = given.tune_epochs
+    if tree["library"]["members"]:
+        sizes = {"members": given.library_members, "steps": given.library_steps}
+        tree["library"] |= sizes
+    # The evaluations say where a search ends.
+    tree["first"] |= {"generations": given.evaluations, "error_threshold": task.first}
+    tree["search"] |= {
+        "population": given.population,
+        "generations": given.evaluations,
+        "evaluations": given.evaluations,
+        "racing": None,  # it spares images, of an evaluation that counts all the same
+    }
     tree["report"] |= {
         "members": given.members,
         "baselines": False,
-        "reference_error": reference,
+        "reference_error": task.reference,
     }
     return Config(**tree)
 
@@ -93,10 +131,10 @@ def entry(name: str, config: Config, place: Path) -> dict[str, Any]:
         "system": name,
         "seed": config.seed,
         "config": config.model_dump(mode="json"),
+        "training": training(config),
         "checkpoint": digest.hexdigest()[:16],
-        "hypervolume": outcome.hypervolumes[pipeline.OURS],
         "reference": list(outcome.reference),
-        "evaluations": len(outcome.result.archive),
+        "evaluations": outcome.evaluations,
         "seconds": time.perf_counter() - wall,
         "cpu_seconds": time.process_time() - cpu,
         "dense": row(outcome.dense),
@@ -104,148 +142,69 @@ def entry(name: str, config: Config, place: Path) -> dict[str, Any]:
     }
 
 
-def smallest(entry: dict[str, Any], points: float) -> dict[str, Any] | None:
-    """Returns the smallest file of a front within a loss of validation accuracy."""
-    most = entry["dense"]["validation_error"] + points / 100 + 1e-9
-    near = [row for row in entry["front"] if row["validation_error"] <= most]
-    return min(near, key=lambda row: row["size"], default=None)
+def write(results: dict[str, Any], path: Path) -> None:
+    """Writes what is known so far: JSON, page and picture.
 
-
-def page(results: dict[str, Any]) -> str:
-    """Returns the Markdown page."""
-    setting, entries = results["setting"], results["entries"]
-    dense, reference = entries[0]["dense"], entries[0]["reference"]
-    names = list(dict.fromkeys(each["system"] for each in entries))
-    lines = [
-        "# Systems of the literature and ours",
-        "",
-        f"`{setting['command']}`, on {setting['device']}.",
-        "",
-        "Each system is the configuration of its name (its header says what differs from",
-        "the paper), on the same weights, images and split, with the same population,",
-        "generations and seeds. Hypervolume of (validation error, log2 bytes of the file's",
-        f"parameter part), reference point ({reference[0]}, {reference[1]:.2f});",
-        "*evaluations* are of different genotypes. *Packed*: codes at their bits; *entropy",
-        "coded*: by a range coder; *bytes*: the parameter part of the file in the system's",
-        "own coding; *file*: with the program. Energy by the table and dataflow of the",
-        "system's configuration. Test images are read once, by the saved files. Seconds",
-        "are of the whole run: making what is searched, search, training after it, saving.",
-        "",
-        f"Dense: {100 * (1 - dense['validation_error']):.2f} % of validation and "
-        f"{100 * (1 - dense['test_error']):.2f} % of test images, {dense['macs']:,.0f} "
-        f"MACs, {dense['parameters']:,} bytes.",
-        "",
-        *_row("system", "hypervolume", "seeds", "evaluations", "seconds", "CPU seconds"),
-        "|---" * 6 + "|",
-    ]
-    for name in names:
-        own = [each for each in entries if each["system"] == name]
-        volumes = np.asarray([each["hypervolume"] for each in own])
-        spread = f" ± {volumes.std(ddof=1):.4f}" if len(own) > 1 else ""
-        means = [
-            np.mean([each[key] for each in own])
-            for key in ("evaluations", "seconds", "cpu_seconds")
-        ]
-        text = (f"{mean:,.0f}" for mean in means)
-        lines += _row(name, f"{volumes.mean():.4f}{spread}", str(len(own)), *text)
-    heads = ("system", "seed", "loss allowed", "valid., %", "test, %", "MACs", "energy, mJ")
-    heads += ("packed", "entropy coded", "bytes", "ratio", "file")
-    lines += [
-        "",
-        "The smallest file of each front within a loss of validation accuracy, in points:",
-        "",
-        *_row(*heads),
-        "|---" * len(heads) + "|",
-    ]
-    for each in entries:
-        for points in setting["losses"]:
-            row = smallest(each, points)
-            first = (each["system"], str(each["seed"]), f"{points:g}")
-            if row is None:
-                lines += _row(*first, *("-" for _ in heads[3:]))
-                continue
-            lines += _row(
-                *first,
-                f"{100 * (1 - row['validation_error']):.2f}",
-                f"{100 * (1 - row['test_error']):.2f}",
-                f"{row['macs']:,.0f}",
-                f"{row['energy']:.4g}",
-                *(f"{row[size]:,}" for size in SIZES[:3]),
-                f"{each['dense']['parameters'] / row['parameters']:.2f}x",
-                f"{row['file']:,}",
-            )
-    if known := [name for name in names if name in PAPERS]:
-        lines += [
-            "",
-            "The papers' own figures, by other networks, training and counting:",
-            "",
-        ]
-        lines += [f"- {name}: {PAPERS[name]}" for name in known]
-    text = ", ".join(f"{name} {number}" for name, number in setting["versions"].items())
-    return (
-        "\n".join([*lines, "", f"![fronts]({setting['picture']})", "", f"{text}."]) + "\n"
-    )
-
-
-def _row(*cells: str) -> list[str]:
-    return [f"| {' | '.join(cells)} |"]
-
-
-def picture(path: Path, entries: Sequence[dict[str, Any]]) -> None:
-    """Draws the front of every system's first seed."""
-
-    def member(row: dict[str, Any], method: str) -> Member:
-        known: dict[str, Any] = {field.name: row[field.name] for field in fields(Member)}
-        return Member(**{**known, "method": method})
-
-    first: dict[str, dict[str, Any]] = {}
-    for each in entries:
-        first.setdefault(each["system"], each)
-    members = [member(row, name) for name, e in first.items() for row in e["front"]]
-    dense = member(entries[0]["dense"], "dense")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    plot_fronts(path, members, dense, "fronts of the saved files", "share")
-
-
-def write(results: dict[str, Any], given: argparse.Namespace) -> None:
-    """Writes what is known so far: JSON, page and picture."""
+    Raises:
+        ValueError: the entries are of other networks, or other reference points.
+    """
     entries = results["entries"]
-    if (
-        len({each["checkpoint"] for each in entries if each["seed"] == entries[0]["seed"]})
-        > 1
-    ):
+    # Of one seed all begin with the same weights.
+    starts = {(each["seed"], each["checkpoint"]) for each in entries}
+    if len(starts) > len({each["seed"] for each in entries}):
         raise ValueError("the systems began with other weights; give all the same network")
-    for path in (given.json, given.table):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(given.json, (json.dumps(results, indent=1) + "\n").encode())
-    picture(given.picture, entries)
-    write_whole(given.table, page(results).encode())
+    if len({tuple(each["reference"]) for each in entries}) > 1:
+        raise ValueError("the systems have other reference points; compare like with like")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, (json.dumps(results, indent=1) + "\n").encode())
+    image = path.with_suffix(".png")
+    picture(image, entries)
+    write_whole(path.with_suffix(".md"), page(results, image.name).encode())
+
+
+def merged(paths: list[Path]) -> dict[str, Any]:
+    """Returns the results of many files as those of one, each system and seed once."""
+    every = [json.loads(path.read_text()) for path in paths]
+    rank = {name: place for place, name in enumerate(SYSTEMS)}
+    entries = {
+        (rank.get(each["system"], len(rank)), each["system"], each["seed"]): each
+        for results in every
+        for each in results["entries"]
+    }
+    setting = every[0]["setting"]
+    commands = {each["setting"]["command"]: None for each in every}
+    return {
+        "setting": setting | {"command": "; ".join(commands)},
+        "entries": [entries[key] for key in sorted(entries)],
+    }
 
 
 def main() -> None:
-    known = [name for name in SYSTEMS if name in bundled("configs")]
     parser = argparse.ArgumentParser(description="Systems on one network and budget.")
-    parser.add_argument("--systems", nargs="+", default=known)
+    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS))
     parser.add_argument("--network", choices=NETWORKS, default="digits_cnn")
-    parser.add_argument("--preset", default="small", help="of the systems that have it")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--population", type=int, default=40)
-    parser.add_argument("--generations", type=int, default=12)
+    parser.add_argument("--evaluations", type=int, default=480, help="of every system")
     parser.add_argument("--train-examples", type=int, help="all if not given")
     parser.add_argument("--validation-examples", type=int, help="all if not given")
     parser.add_argument("--train-epochs", type=int, default=60, help="of digits_cnn")
-    parser.add_argument("--members", type=int, default=10, help="of a front")
+    parser.add_argument("--tune-epochs", type=int, default=3, help="where one trains")
+    parser.add_argument("--library-members", type=int, default=6, help="of emomc")
+    parser.add_argument("--library-steps", type=int, default=8, help="of emomc")
+    parser.add_argument("--members", type=int, default=8, help="of a front")
     parser.add_argument("--losses", type=float, nargs="+", default=[1.0, 5.0])
     parser.add_argument("--runs", type=Path, default=Path("runs/systems"))
     parser.add_argument("--json", type=Path, default=RESULTS / "systems.json")
-    parser.add_argument("--table", type=Path, default=RESULTS / "systems.md")
-    parser.add_argument("--picture", type=Path, default=RESULTS / "systems.png")
+    parser.add_argument("--merge", type=Path, nargs="+", help="of these files; run none")
     given = parser.parse_args()
+    if given.merge:
+        write(merged(given.merge), given.json)
+        return
     setting = {
         "command": command("compare_systems"),
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "losses": given.losses,
-        "picture": given.picture.name,
         "versions": versions(),
     }
     before = json.loads(given.json.read_text())["entries"] if given.json.exists() else []
@@ -253,13 +212,13 @@ def main() -> None:
     for seed in given.seeds:
         for name in given.systems:
             config = configured(name, seed, given)
-            tree, label = config.model_dump(mode="json"), Path(name).stem
+            tree, label = config.model_dump(mode="json"), Path(name).name
             same = [each for each in before if each["config"] == tree]
             if not same:
-                place = given.runs / f"{given.network}-{label}-{seed}"
-                same = [entry(label, config, place)]
+                folder = f"{given.network}-{label.replace(':', '-')}-{seed}"
+                same = [entry(label, config, given.runs / folder)]
             entries.append(same[0])
-            write({"setting": setting, "entries": entries}, given)
+            write({"setting": setting, "entries": entries}, given.json)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,14 @@ class SearchConfig(Section):
         default=None, description="share of children that are mutated at all, 0..1; none: 1"
     )
     mutation_rate: Rate = Field(
-        default=None, description="share of genes that mutate, 0..1; none: one in a child"
+        default=None,
+        description="share of genes that mutate, 0..1; none: mutated_genes in a child",
+    )
+    mutated_genes: float = Field(
+        default=1.0,
+        gt=0,
+        description="how many genes of a child mutate on average, > 0, where mutation_rate "
+        "is none",
     )
     score: Literal["error", "saving"] = Field(
         default="error",
@@ -111,11 +118,19 @@ class SearchConfig(Section):
         description="of genetic: how many of the old may stay, 0..population; none: all "
         "compete",
     )
-    initial: Literal["ladder", "boundary", "surrogate"] = Field(
+    evaluations: int | None = Field(
+        default=None,
+        ge=1,
+        description="of different genotypes in all, at most: the search ends after fewer "
+        "generations, but not before one; what it takes to find where it begins counts, "
+        "and what is decided first, which ends at half of it; none: no limit",
+    )
+    initial: Literal["ladder", "descent", "boundary", "surrogate"] = Field(
         default="ladder",
-        description="where the search begins: ladder (uniform in each kind), boundary "
-        "(between dense and what space.tolerance allows each gene alone), surrogate "
-        "(space.masks by a genetic algorithm for each group, on a quadratic form)",
+        description="where the search begins: ladder (uniform in each kind), descent (best "
+        "of a greedy descent by sensitivity and of a ladder), boundary (between dense and "
+        "what space.tolerance allows each gene alone), surrogate (space.masks by a genetic "
+        "algorithm for each group, on a quadratic form)",
     )
     surrogate_generations: int = Field(
         default=40, ge=1, description="of initial surrogate, for each group, >= 1"

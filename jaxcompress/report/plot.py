@@ -1,6 +1,7 @@
 """The fronts as a picture."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -9,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 from jaxcompress.report.member import Member
 from jaxcompress.report.table import SHARE
 
-MARKERS = "osD^v"
+MARKERS = "osD^vP<>X"
 
 
 def plot_fronts(
@@ -28,7 +29,7 @@ def plot_fronts(
     axes = figure.add_subplot()
     axes.set_xscale("log", base=2)
     methods = list(dict.fromkeys(member.method for member in members))
-    for marker, method in zip(MARKERS, methods, strict=False):
+    for marker, method in zip(cycle(MARKERS), methods, strict=False):
         points = sorted(
             (m.size, scale * m.validation_error) for m in members if m.method == method
         )

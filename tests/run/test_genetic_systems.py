@@ -14,7 +14,7 @@ from rich.console import Console
 import jaxcompress as jc
 from jaxcompress.assemble import algorithm_of, kinds_of, rates_of, space_of
 from jaxcompress.config import Config
-from jaxcompress.config_file import find
+from jaxcompress.config_file import find, read
 from jaxcompress.pipeline import Outcome, run
 from jaxcompress.run_directory import RunDirectory
 
@@ -22,7 +22,7 @@ NETWORK = jc.trace(*ZOO["mlp"](jax.random.key(0))[:3])
 TINY: dict[str, Any] = {
     "train": {"epochs": 3},
     "first": {"generations": 2},
-    "search": {"population": 8},
+    "search": {"population": 8, "evaluations": 400},
     "finetune": {"epochs": 1},
     "report": {"members": 1, "baselines": False},
 }
@@ -75,6 +75,18 @@ def test_the_rates_of_genecai_reach_the_algorithm(algorithm: str) -> None:
         assert (found.selection, found.elites) == ("roulette", 0)  # type: ignore[attr-defined]
 
 
+def test_our_ways_mutate_three_genes_of_a_child() -> None:
+    for name in ("genecai", "emomc", "ga_channels", "weight_sharing"):
+        config = read(find(name), preset="ours")
+        assert (config.search.algorithm, config.search.initial) == ("nsga2", "descent")
+        assert config.adapt.epochs and config.finetune.epochs
+    space = space_of(config, NETWORK, {})
+    found = algorithm_of(config, space, 2, np.asarray(space.dense)[None])
+    rates: Any = rates_of(config, found)
+    assert len(space) > 1
+    assert np.allclose(rates.mutation_rate, min(1.0, 3 / len(space)))
+
+
 @pytest.mark.parametrize("first", [["sparsity"], ["channels", "ranks"]])
 def test_what_comes_first_must_be_a_part_of_the_space(first: list[str]) -> None:
     config = config_of("genecai", {"first": {"kinds": first}})
@@ -108,6 +120,11 @@ def test_genecai_decides_ranks_then_channels(tmp_path: Path) -> None:
     # The sweep of 24, 24 and 16 counts at 21 levels, and the draws of 8.
     drawn = int(kept(place, "search_initial")["evaluations"]) - (1 + 20 + 20 + 15)
     assert drawn >= 8 and drawn % 8 == 0
+    # All counts, and ends where another population would be too many.
+    parts = [kept(place, stage)["evaluations"] for stage in ("first", "search_initial")]
+    assert outcome.evaluations == sum(map(int, parts)) + len(rows) <= 400
+    before = kept(place, "first_initial")["evaluations"]
+    assert int(parts[0]) - int(before) in range(9, 17)  # two generations
     assert len((place.path / "metrics_first_search.jsonl").read_text().splitlines()) == 2
     assert outcome.front[0].macs < outcome.dense.macs
 

@@ -275,7 +275,8 @@ def test_the_test_split_is_not_read_before_the_files_are_there(
         "adapt": {"epochs": 1},
         "search": {
             "population": 4,
-            "generations": 2,
+            "generations": 9,
+            "evaluations": 11,  # two whole populations
             "objectives": OBJECTIVES,
             "energy_table": "tpu",
         },
@@ -284,7 +285,10 @@ def test_the_test_split_is_not_read_before_the_files_are_there(
     }
     outcome = pipeline.run(Config(**tree), tmp_path / "run", Console(file=io.StringIO()))
     assert all(member.test_error is not None for member in [outcome.dense, *outcome.front])
-    metrics = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert len(lines) == 2
+    assert outcome.evaluations == len(outcome.result.archive) == 8
+    metrics = json.loads(lines[-1])
     assert tuple(metrics["best"]) == OBJECTIVES and all(metrics["best"].values())
     latency = json.loads((tmp_path / "run" / "latency.json").read_text())
     assert latency["batch_size"] == 1 and latency["layers"]

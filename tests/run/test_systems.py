@@ -95,6 +95,21 @@ def test_weight_sharing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_joint(tmp_path: Path) -> None:
-    outcome = run("joint", tmp_path, adapt={"epochs": 1}, finetune={"epochs": 1})
+    outcome = run(
+        "joint",
+        tmp_path,
+        adapt={"epochs": 1},
+        finetune={"epochs": 1},
+        search={"population": 8, "generations": 20, "evaluations": 120},
+    )
     judged(outcome)
     assert outcome.result.names == ("error", "size")
+    # A block, three groups, zeros and bits of five layers: each gene at two other heights
+    # but the block at one, then lowered one after the other, and a grid of 2 x 2 x 2 x 2
+    # or less: what genes without effect make equal is run once.
+    spent = outcome.evaluations - len(outcome.result.archive)
+    assert 28 + 16 < spent <= 28 + 27 + 16
+    generations = (120 - spent) // 8
+    assert len((outcome.directory / "metrics.jsonl").read_text().splitlines()) == (
+        generations
+    )

@@ -16,7 +16,9 @@ from jaxcompress.compress import masked
 from jaxcompress.search import (
     Archive,
     Measure,
+    descent,
     greedy,
+    grid_steps,
     ladder,
     non_dominated,
     random_search,
@@ -222,6 +224,22 @@ def test_baselines_evaluate_what_they_say() -> None:
     assert any((row == 0).all() for row in lowered.archive.genotypes)  # walks to the end
     best = run(0, generations=30).hypervolume
     assert max(grid.hypervolume, chance.hypervolume, lowered.hypervolume) <= best
+
+
+def test_a_descent_keeps_the_best_of_both_ways() -> None:
+    ways = [
+        greedy(EVALUATE, MEASURE, levels=3),
+        uniform_grid(EVALUATE, grid_steps(SPACE, 16), MEASURE),
+    ]
+    both = np.concatenate([way.objectives for way in ways])
+    rows, spent = descent(EVALUATE, MEASURE, 16, levels=3)
+    assert spent == sum(len(way.archive) for way in ways)
+    assert len(rows) < 16  # so that nothing was left out
+    volume = MEASURE(np.asarray(EVALUATE(rows).objectives))
+    assert volume == pytest.approx(MEASURE(both))
+    assert volume >= max(way.hypervolume for way in ways) > 0
+    few, _ = descent(EVALUATE, MEASURE, 2, levels=3)
+    assert len(few) == 2
 
 
 def test_representatives_hold_the_most_volume() -> None:
