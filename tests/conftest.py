@@ -7,8 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+# Most of the time goes into compiling programs that run for milliseconds: the emitters of
+# fusions, code generated in many parts and late optimisations cost more than they save.
 os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+    os.environ.get("XLA_FLAGS", "")
+    + " --xla_force_host_platform_device_count=4 --xla_cpu_use_fusion_emitters=false"
+    + " --xla_cpu_parallel_codegen_split_count=1 --xla_backend_optimization_level=1"
 )
 # What one test, worker or process has compiled the others load. The environment of the
 # process that began it all is inherited by workers, and by what the tests start.

@@ -150,7 +150,7 @@ def compare(directory: Path, loader: str, packages: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", start, loader, str(WHERE[loader])],
         cwd=directory,
-        env=os.environ | {"XLA_FLAGS": QUICK_FLAGS},
+        env=os.environ | {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {QUICK_FLAGS}"},
         capture_output=True,
         text=True,
     )

@@ -46,13 +46,16 @@ def used(module: nnx.Module, x) -> nnx.Module:
 
 
 @pytest.mark.parametrize(
-    ("module", "shape"),
-    [(create("digits_cnn", 0, TASK), (6, 8, 8, 1)), (Everything(nnx.Rngs(0)), (6, 5))],
+    ("make", "shape"),
+    [
+        (lambda: create("digits_cnn", 0, TASK), (6, 8, 8, 1)),
+        (lambda: Everything(nnx.Rngs(0)), (6, 5)),
+    ],
     ids=["digits_cnn", "everything"],
 )
-def test_as_function_is_the_module_in_evaluation(module, shape):
+def test_as_function_is_the_module_in_evaluation(make, shape):
     x = jax.random.normal(jax.random.key(1), shape) * 3 + 1
-    module = used(module, x)
+    module = used(make(), x)
     before = leaves(module)
     apply, params = as_function(module)
     outputs = apply(params, x)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,9 @@ def same(a: jc.Result, b: jc.Result) -> None:
     assert seconds == sorted(seconds)
 
 
-WHOLE = run(None)
+@cache
+def whole() -> jc.Result:
+    return run(None)
 
 
 def steps(directory: Path) -> list[int]:
@@ -97,7 +100,7 @@ def steps(directory: Path) -> list[int]:
 def test_a_resumed_search_ends_where_an_uninterrupted_one_ends(
     tmp_path: Path, algorithm: Any
 ) -> None:
-    whole = WHOLE if algorithm is ALGORITHM else run(None, algorithm=algorithm)
+    wanted = whole() if algorithm is ALGORITHM else run(None, algorithm=algorithm)
     stopped(tmp_path, after=3, algorithm=algorithm)
     stopped(tmp_path, after=7, algorithm=algorithm)
     assert steps(tmp_path)[-1] == 6
@@ -111,7 +114,7 @@ def test_a_resumed_search_ends_where_an_uninterrupted_one_ends(
         checkpoint_dir=tmp_path,
         checkpoint_every=4,
     )
-    same(whole, resumed)
+    same(wanted, resumed)
     assert seen == list(range(1, 10))
     assert steps(tmp_path) == [6, 8, 9]  # the last three
 
@@ -165,7 +168,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     stopped(tmp_path)
     damage(tmp_path / "6", how, what)
     with caplog.at_level(logging.WARNING, "jaxcompress"):
-        same(WHOLE, run(tmp_path))
+        same(whole(), run(tmp_path))
     (said,) = [r.getMessage() for r in caplog.records if r.name == "jaxcompress"]
     assert f"{tmp_path / '6'} is damaged" in said and "\n" not in said
 
@@ -174,14 +177,14 @@ def test_a_search_without_a_whole_checkpoint_begins_anew(tmp_path: Path) -> None
     stopped(tmp_path)
     for step in steps(tmp_path):
         damage(tmp_path / str(step), truncate, "")
-    same(WHOLE, run(tmp_path))
+    same(whole(), run(tmp_path))
 
 
 def test_what_a_killed_process_left_half_written_is_cleared_away(tmp_path: Path) -> None:
     stopped(tmp_path)
     half = tmp_path / "8.orbax-checkpoint-tmp"
     shutil.copytree(tmp_path / "6", half)
-    same(WHOLE, run(tmp_path))
+    same(whole(), run(tmp_path))
     assert not half.exists()
 
 
@@ -239,7 +242,7 @@ def test_a_full_disk_stops_the_search_and_old_checkpoints_stay(tmp_path: Path) -
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert steps(tmp_path)[-1] == 6
-    same(WHOLE, run(tmp_path))
+    same(whole(), run(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -307,7 +310,7 @@ def test_sigint_saves_the_last_generation_and_interrupts(tmp_path: Path) -> None
     finally:
         signal.signal(signal.SIGINT, outer)
     assert steps(tmp_path) == [3]
-    same(WHOLE, run(tmp_path))
+    same(whole(), run(tmp_path))
 
 
 def test_an_inner_listener_acts_before_an_outer_one_and_locks_end_with_a_process(
