@@ -3,7 +3,7 @@
 python scripts/compare_systems.py [--systems genecai genecai:ours emomc emomc:ours ...]
     [--network digits_cnn] [--seeds 0] [--population 40] [--evaluations 480]
     [--train-examples N] [--validation-examples N] [--train-epochs 60] [--tune-epochs 3]
-    [--library-members 6] [--library-steps 8] [--members 8] [--losses 1 5]
+    [--batch 64] [--library-members 6] [--library-steps 8] [--members 8] [--losses 1 5]
     [--runs runs/systems] [--json docs/results/systems.json]
 python scripts/compare_systems.py --merge ONE.json OTHER.json ... --json ALL.json
 
@@ -87,6 +87,7 @@ def configured(name: str, seed: int, given: argparse.Namespace) -> Config:
     }
     tree["train"] = TrainConfig(epochs=given.train_epochs).model_dump()
     augmented = {"learning_rate": task.rate, "shift": task.shift, "flip": task.flip}
+    augmented["batch_size"] = given.batch
     for section in ("library", "adapt", "finetune"):
         tree[section] |= augmented
         if section != "library" and tree[section]["epochs"]:
@@ -190,6 +191,7 @@ def main() -> None:
     parser.add_argument("--validation-examples", type=int, help="all if not given")
     parser.add_argument("--train-epochs", type=int, default=60, help="of digits_cnn")
     parser.add_argument("--tune-epochs", type=int, default=3, help="where one trains")
+    parser.add_argument("--batch", type=int, default=64, help="images a step, likewise")
     parser.add_argument("--library-members", type=int, default=6, help="of emomc")
     parser.add_argument("--library-steps", type=int, default=8, help="of emomc")
     parser.add_argument("--members", type=int, default=8, help="of a front")
