@@ -9,6 +9,10 @@ from jaxcompress.annotations import Array, Float
 from jaxcompress.network.primitives.contraction import dot_axes
 from jaxcompress.network.primitives.rule import Use
 
+# A weight is made of its factors, and its factors of it, in full float32 on every device:
+# it is what is stored, and what is run at a lower precision begins with it.
+EXACT = lax.Precision.HIGHEST
+
 
 class Matrix(NamedTuple):
     """A weight as left times right.
@@ -94,10 +98,10 @@ def multiplied(
     """
     if isinstance(factors, Tucker):
         (into,), (out,) = in_axes, out_axes
-        half = jnp.tensordot(factors.core, factors.inputs, ((into,), (1,)))
+        half = jnp.tensordot(factors.core, factors.inputs, ((into,), (1,)), precision=EXACT)
         half = jnp.moveaxis(half, -1, into)
-        whole = jnp.tensordot(half, factors.outputs, ((out,), (0,)))
+        whole = jnp.tensordot(half, factors.outputs, ((out,), (0,)), precision=EXACT)
         return jnp.moveaxis(whole, -1, out)
-    whole = jnp.tensordot(factors.left, factors.right, 1)
+    whole = jnp.tensordot(factors.left, factors.right, 1, precision=EXACT)
     others = [d for d in range(whole.ndim) if d not in out_axes]
     return jnp.moveaxis(whole, range(whole.ndim), [*others, *out_axes])

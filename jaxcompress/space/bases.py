@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcompress.network import Layer, Matrix, Network, Tucker
-from jaxcompress.network.factored import Factors, multiplied
+from jaxcompress.network.factored import EXACT, Factors, multiplied
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +50,16 @@ class Basis:
             shape = [layer.shape[d] for d in layer.out_axes]
             right = right.reshape(*shape, -1)
             along = tuple(range(len(shape)))
-            left = jnp.tensordot(weight, right, (layer.out_axes, along))
+            left = jnp.tensordot(weight, right, (layer.out_axes, along), precision=EXACT)
             return Matrix(left, jnp.moveaxis(right, -1, 0))
         (into,), (out,) = layer.in_axes, layer.out_axes
         left = jnp.asarray(self.inputs)
-        core = jnp.moveaxis(jnp.tensordot(weight, left, ((into,), (0,))), -1, into)
-        core = jnp.moveaxis(jnp.tensordot(core, right, ((out,), (0,))), -1, out)
+        core = jnp.moveaxis(
+            jnp.tensordot(weight, left, ((into,), (0,)), precision=EXACT), -1, into
+        )
+        core = jnp.moveaxis(
+            jnp.tensordot(core, right, ((out,), (0,)), precision=EXACT), -1, out
+        )
         return Tucker(left, core, right.T)
 
     def weight(self, factors: Factors) -> Float[Array, "..."]:
