@@ -136,9 +136,11 @@ def _run(job: Job) -> Outcome:
     evaluate, shared, measure = prepared(job, network, judged)
     initial, spent = starting_point(job, evaluate, shared, OURS, 2)
     ours, chance = jax.random.split(job.keys["search"])
-    results = {OURS: searched(job, evaluate, measure, initial, ours)}
+    found, shared = searched(job, evaluate, shared, measure, initial, ours)
+    evaluate = evaluate.under(shared)  # those of the end for all that it is compared with
+    results = {OURS: found}
     if job.config.report.baselines:
-        count = len(results[OURS].archive) + spent
+        count = found.evaluations + spent
         results |= _baselines(job, evaluate, measure, initial, chance, count)
     plans, params, members = fine_tuned(job, evaluate, shared, measure, results)
     members = _with_energy(job, network, plans, members)
@@ -147,7 +149,7 @@ def _run(job: Job) -> Outcome:
         method: judged(_points([m for m in members if m.method == method]))
         for method in results
     }
-    counts = {method: len(result.archive) for method, result in results.items()}
+    counts = {method: result.evaluations for method, result in results.items()}
     counts[OURS] += spent
     job.console.print(front_table(front, dense, job.given.quality.unit))
     job.console.print(comparison_table(volumes, counts))

@@ -71,7 +71,9 @@ def _decided(
     config, chosen = job.config, job.config.first
     own = {name: getattr(chosen, name) for name in FIRST_ALONE}
     search = config.search.model_copy(update=own)
-    alone = replace(job, config=config.model_copy(update={"search": search}))
+    adapt_once = config.adapt.model_copy(update={"every": 0})  # fine-tuned after it
+    other = config.model_copy(update={"search": search, "adapt": adapt_once})
+    alone = replace(job, config=other)
     kinds = kinds_of(config, network, known)
     others = {name: None for name in kinds if name not in chosen.kinds}
     evaluate = evaluator_of(
@@ -81,7 +83,7 @@ def _decided(
     def compute() -> dict[str, PyTree]:
         initial, _ = starting_point(alone, evaluate, shared, FIRST, 3)
         key = jax.random.fold_in(job.keys["search"], 1)
-        result = searched(alone, evaluate, measure, initial, key, "first_search")
+        result, _ = searched(alone, evaluate, shared, measure, initial, key, "first_search")
         found = cheapest(
             result.genotypes, result.objectives, result.names, chosen.error_threshold
         )

@@ -1,4 +1,4 @@
-"""Of a configuration: training from scratch, of compressed networks, of a library."""
+"""Of a configuration: training from scratch, of shared weights, members, a library."""
 
 from typing import Literal
 
@@ -62,6 +62,25 @@ class TuneConfig(Section):
     cutout: int = Field(
         default=0, ge=0, description="side of a random square of zeros, pixels, >= 0"
     )
+
+
+class AdaptConfig(TuneConfig):
+    """How shared weights are trained before the search, and perhaps within it."""
+
+    every: int = Field(
+        default=0,
+        ge=0,
+        description="generations after which the search pauses, the weights are trained on "
+        "under the plans of its front, and this is evaluated anew; 0: never",
+    )
+    again: int = Field(
+        default=1, ge=1, description="of `every`: epochs of each such training, >= 1"
+    )
+
+    @property
+    def within(self) -> TuneConfig:
+        """How they are trained within the search."""
+        return self.model_copy(update={"epochs": self.again})
 
 
 class LibraryConfig(TuneConfig):

@@ -118,6 +118,7 @@ def settings_of(
     evaluate: Evaluator | Racing,
     measure: Measure | None,
     params: Any,
+    first: Any = None,
 ) -> dict[str, Any]:
     """Returns what must not change between a stop and a resume, as JSON by name."""
     simple = (bool, int, float, str)
@@ -134,6 +135,7 @@ def settings_of(
         "cardinality": np.asarray(space.cardinality).tolist(),
         "network": _digest(network.leaves()),
         "measure": None if measure is None else repr(measure),
+        "first": None if first is None else _digest(first),
     }
 
 

@@ -26,8 +26,8 @@ from jaxcompress.search import locked
 # No values: weights with bits share none.
 OBJECTIVES = tuple(name for name in get_args(Objective) if name != "values")
 SMALL = (
-    "--train.epochs 3 --adapt.epochs 1 --search.population 8 --search.generations 3 "
-    "--search.racing 0.9 --finetune.epochs 1 --report.members 3"
+    "--train.epochs 3 --adapt.epochs 1 --adapt.every 1 --search.population 8 "
+    "--search.generations 3 --search.racing 0.9 --finetune.epochs 1 --report.members 3"
 ).split()
 
 
