@@ -115,8 +115,9 @@ def search(
         The front, the hypervolume and the history.
 
     Raises:
-        ValueError: `generations` is below 1 or less than were done; every evaluation
-            failed; the checkpoints are of another search, or in use.
+        ValueError: `generations` is below 1 or less than were done; `first` is no
+            genotypes; every evaluation failed; the checkpoints are of another search, or
+            in use.
         OSError: a checkpoint cannot be written; those before it stay whole.
     """
     if generations < 1:

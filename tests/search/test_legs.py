@@ -172,7 +172,7 @@ def test_a_leg_begins_with_the_front_and_what_comes_next(
     found = carried(archive, size)[:, 0]
     assert len(set(found)) == len(found) and set(found) <= set(usable)
 
-    def rank(row: int, among: list[int]) -> int:
+    def rank(row: Any, among: list[Any]) -> int:
         """By definition: 0 on the front, else one more than the best that dominates it."""
         above = [i for i in among if (values[i] < values[row]).all()]
         return 1 + max((rank(i, above) for i in above), default=-1)
