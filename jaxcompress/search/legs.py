@@ -67,8 +67,8 @@ def search_in_legs(
             genotypes are a front's, int32 [n, D], from its smallest first objective to
             its largest.
         generations: of all legs together.
-        every: generations of a leg; the last may have fewer. 0: one leg, which is
-            `search` itself, bit for bit.
+        every: generations of a leg, at least 2, for the first only evaluates anew; the
+            last leg may have fewer. 0: one leg, which is `search` itself, bit for bit.
         checkpoint_dir: of this search alone; nothing is written if None.
 
     Returns:
@@ -76,8 +76,8 @@ def search_in_legs(
         weights under which it was found.
 
     Raises:
-        ValueError: as `search`; a leg ends without anything feasible; `every` is negative;
-            or nothing is measured on outputs, so that no weights would matter.
+        ValueError: as `search`; a leg ends without anything feasible; `every` is 1 or
+            negative; or nothing is measured on outputs, so that no weights would matter.
 
     Example:
         >>> train = jc.Adapter(network, space, dataset)  # doctest: +SKIP
@@ -86,8 +86,11 @@ def search_in_legs(
         ...     key, algorithm, evaluate, shared, train, generations=30, every=10
         ... )
     """
-    if every < 0:
-        raise ValueError(f"search_in_legs: every is {every}; allowed: 0 or more")
+    if every < 0 or every == 1:
+        raise ValueError(
+            f"search_in_legs: every is {every}; allowed: 0, or 2 or more, for the first "
+            "generation of a leg only evaluates anew"
+        )
     if every and not evaluate.examples:
         raise ValueError(
             f"search_in_legs: every is {every}, and the objectives {list(evaluate.names)} "

@@ -62,6 +62,7 @@ def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
             "{adapt: {every: 2}, finetune: {batch_norm: trained}, first: {kinds: [ranks]}}",
             "set finetune.batch_norm to fixed, or adapt.every to 0",
         ),
+        ("adapt: {every: 1}", "adapt: every = 1: must be 0, or 2 or more"),
         (
             "{adapt: {every: 2}, search: {score: saving}}",
             "which adapt.every changes within the search; leave one out",

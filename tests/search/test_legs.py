@@ -91,10 +91,12 @@ def test_all_that_is_compared_was_measured_under_the_same_weights() -> None:
 
     jax.monitoring.register_event_duration_secs_listener(heard)
     try:
-        result, weights = run(train, on_generation=lambda _: heard_at.append(compiled[0]))
+        result, weights = run(
+            train, 8, on_generation=lambda _: heard_at.append(compiled[0])
+        )
     finally:
         jax.monitoring.unregister_event_duration_listener(heard)
-    assert heard_at[5] == heard_at[6]  # the third leg compiles nothing
+    assert heard_at[5] == heard_at[7]  # the third leg compiles nothing
     assert EVALUATE.compilations == 1
 
     archive, moved, forward = result.archive, 0, compiled_forward(NETWORK)
@@ -111,7 +113,7 @@ def test_all_that_is_compared_was_measured_under_the_same_weights() -> None:
     known = {row.tobytes() for row in archive.genotypes}
     assert len(train.fronts) == 2
     assert {row.tobytes() for row in train.fronts[-1]} <= known
-    assert [g.generation for g in result.history] == [*range(1, 8)]
+    assert [g.generation for g in result.history] == [*range(1, 9)]
     last = result.history[-1]
     assert result.evaluations == last.evaluations > len(archive)
     assert last.forwards == last.evaluations * len(INPUTS)
@@ -187,8 +189,9 @@ def test_a_leg_begins_with_the_front_and_what_comes_next(
 
 def test_bad_use_is_refused() -> None:
     costs = jc.Evaluator(NETWORK, SPACE, (objectives.Macs(), objectives.Size("dense")))
-    with pytest.raises(ValueError, match=r"every is -1; allowed: 0 or more"):
-        run(Shaken(), every=-1)
+    for every in (-1, 1):
+        with pytest.raises(ValueError, match=f"every is {every}; allowed: 0, or 2 or more"):
+            run(Shaken(), every=every)
     with pytest.raises(
         ValueError, match=r"\['macs', 'size'\] measure no outputs: there is"
     ):
