@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from search.test_search import INPUTS, NETWORK, SPACE, TARGETS
+from search.test_racing import evaluator
+from search.test_search import EVALUATE, INPUTS, NETWORK, SPACE, TARGETS
 
 import jaxcompress as jc
 from jaxcompress import objectives
@@ -15,12 +16,8 @@ from jaxcompress.compress import compiled_forward
 from jaxcompress.search import Archive, Generation
 from jaxcompress.search.legs import carried
 
-SIZE = 8
-GOALS = (objectives.Error(), objectives.Size("dense"))
-EVALUATE = jc.Evaluator(
-    NETWORK, SPACE, GOALS, inputs=INPUTS, targets=TARGETS, chunk=8, splits=4
-)
-ALGORITHM = jc.NSGA2(SIZE, SPACE, 2)
+# Programs that other tests of this folder compile too.
+ALGORITHM = jc.NSGA2(16, SPACE, 3)
 
 
 class Stop(Exception):
@@ -124,8 +121,11 @@ def test_all_that_is_compared_was_measured_under_the_same_weights() -> None:
 
 @pytest.mark.parametrize("racing", [False, True])
 def test_stopped_anywhere_it_ends_where_it_would_have(tmp_path: Path, racing: bool) -> None:
+    plain = evaluator() if racing else EVALUATE
+
     def search(train: Any, **options: Any) -> Any:
-        return run(train, evaluate=jc.Racing(EVALUATE) if racing else EVALUATE, **options)
+        evaluate = jc.Racing(plain) if racing else plain
+        return run(train, evaluate=evaluate, **options)
 
     def at(number: int) -> Any:
         def on_generation(generation: Generation) -> None:
