@@ -12,12 +12,14 @@ import numpy as np
 from jaxtyping import Int, PRNGKeyArray, PyTree
 
 from jaxcompress.evolution import Algorithm
+from jaxcompress.network import Network
 from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.loop import Result, search
 from jaxcompress.search.measure import Measure
 from jaxcompress.search.once import once
 from jaxcompress.search.racing import Racing
+from jaxcompress.search.resume import digest
 from jaxcompress.search.state import Generation
 
 Train = Callable[[PRNGKeyArray, PyTree, np.ndarray], PyTree]
@@ -77,7 +79,8 @@ def search_in_legs(
 
     Raises:
         ValueError: as `search`; a leg ends without anything feasible; `every` is 1 or
-            negative; or nothing is measured on outputs, so that no weights would matter.
+            negative; nothing is measured on outputs, so that no weights would matter; or
+            the weights in `checkpoint_dir` are of another search.
 
     Example:
         >>> train = jc.Adapter(network, space, dataset)  # doctest: +SKIP
@@ -128,16 +131,35 @@ def search_in_legs(
         measure, number = result.measure, number + 1
         # `search` splits its key in two, which are its numbers 0 and 1 of `fold_in` too.
         own, draw = jax.random.split(jax.random.fold_in(key, 1 + number))
-
-        def compute(
-            draw: PRNGKeyArray = draw, weights: PyTree = weights, result: Result = result
-        ) -> dict[str, Any]:
-            return network.leaves(train(draw, weights, result.genotypes))
-
-        found = compute() if place is None else once(place / f"weights-{number}", compute)
-        weights = network.unflatten({p: jnp.asarray(leaf) for p, leaf in found.items()})
+        folder = None if place is None else place / f"weights-{number}"
+        weights = _trained(folder, network, train, draw, weights, result.genotypes)
         evaluate = evaluate.under(weights)
         first = carried(result.archive, algorithm.population_size)
+
+
+def _trained(
+    folder: Path | None,
+    network: Network,
+    train: Train,
+    key: PRNGKeyArray,
+    weights: PyTree,
+    genotypes: np.ndarray,
+) -> PyTree:
+    """Returns what `train` gives; with a folder it is called once, and that is kept."""
+    given = bytes.fromhex(digest((jax.random.key_data(key), weights, genotypes)))
+    begin = np.frombuffer(given, np.uint8)
+
+    def compute() -> dict[str, Any]:
+        return {"begin": begin, "end": network.leaves(train(key, weights, genotypes))}
+
+    found = compute() if folder is None else once(folder, compute)
+    if not np.array_equal(found["begin"], begin):
+        raise ValueError(
+            f"search_in_legs: {folder} has weights of another search; give the same again, "
+            "or another checkpoint_dir"
+        )
+    leaves = {path: jnp.asarray(leaf) for path, leaf in found["end"].items()}
+    return network.unflatten(leaves)
 
 
 def carried(archive: Archive, size: int) -> Int[np.ndarray, "n genes"]:

@@ -47,7 +47,7 @@ def run(train: Any, generations: int = 7, every: int = 3, **options: Any) -> Any
         jax.random.key(0),
         ALGORITHM,
         evaluate,
-        NETWORK.params,
+        options.pop("weights", NETWORK.params),
         train,
         generations=generations,
         every=every,
@@ -144,6 +144,9 @@ def test_stopped_anywhere_it_ends_where_it_would_have(tmp_path: Path, racing: bo
     ):
         with pytest.raises(Stop):
             search(checkpoint_dir=tmp_path, **options)
+    with pytest.raises(ValueError, match="weights-1 has weights of another search"):
+        others = jax.tree.map(lambda leaf: 2 * leaf, NETWORK.params)
+        search(Shaken(), weights=others, checkpoint_dir=tmp_path)
     train = Shaken()
     resumed = search(
         train,
