@@ -27,9 +27,16 @@ try:
         evolve,
     )
     from jaxcompress.network import Network, trace
-    from jaxcompress.search import Evaluator, Measure, Racing, Result, search
+    from jaxcompress.search import (
+        Evaluator,
+        Measure,
+        Racing,
+        Result,
+        search,
+        search_in_legs,
+    )
     from jaxcompress.space import Plan, Space, genes, importance
-    from jaxcompress.training import adapt, finetune, tune
+    from jaxcompress.training import Adapter, adapt, finetune, tune
 except ModuleNotFoundError as error:  # jax, numpy and flatbuffers are enough for `load`
     if str(error.name).startswith("jaxcompress"):
         raise
@@ -47,6 +54,7 @@ __all__ = [
     "MOEAD",
     "NSGA2",
     "NSGA3",
+    "Adapter",
     "Artifact",
     "ArtifactError",
     "Decomposed",
@@ -79,6 +87,7 @@ __all__ = [
     "reestimate",
     "save",
     "search",
+    "search_in_legs",
     "trace",
     "tune",
 ]

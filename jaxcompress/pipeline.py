@@ -140,9 +140,11 @@ def _run(job: Job) -> Outcome:
     evaluate, shared, measure, before = prepared(job, network, judged)
     initial, spent = starting_point(job, evaluate, shared, measure, OURS, 2)
     ours, chance = jax.random.split(job.keys["search"])
-    results = {OURS: searched(job, evaluate, measure, initial, ours, before + spent)}
+    found, shared = searched(job, evaluate, shared, measure, initial, ours, before + spent)
+    evaluate = evaluate.under(shared)  # those of the end for all that it is compared with
+    results = {OURS: found}
     if job.config.report.baselines:
-        count = len(results[OURS].archive) + spent
+        count = found.evaluations + spent
         if job.config.search.initial == "descent":  # chance does not know it
             initial = initial_of(job.config, evaluate.space)
         results |= _baselines(job, evaluate, measure, initial, chance, count)
@@ -153,7 +155,7 @@ def _run(job: Job) -> Outcome:
         method: judged(_points([m for m in members if m.method == method]))
         for method in results
     }
-    counts = {method: len(result.archive) for method, result in results.items()}
+    counts = {method: result.evaluations for method, result in results.items()}
     counts[OURS] += spent
     job.console.print(front_table(front, dense, job.given.quality.unit))
     job.console.print(comparison_table(volumes, counts))

@@ -76,7 +76,9 @@ def _decided(
     if config.search.evaluations is not None:
         own["evaluations"] = config.search.evaluations // 2
     search = config.search.model_copy(update=own)
-    alone = replace(job, config=config.model_copy(update={"search": search}))
+    adapt_once = config.adapt.model_copy(update={"every": 0})  # fine-tuned after it
+    other = config.model_copy(update={"search": search, "adapt": adapt_once})
+    alone = replace(job, config=other)
     kinds = kinds_of(config, network, known)
     others = {name: None for name in kinds if name not in chosen.kinds}
     evaluate = evaluator_of(
@@ -86,7 +88,9 @@ def _decided(
     def compute() -> dict[str, PyTree]:
         initial, spent = starting_point(alone, evaluate, shared, measure, FIRST, 3)
         key = jax.random.fold_in(job.keys["search"], 1)
-        result = searched(alone, evaluate, measure, initial, key, spent, "first_search")
+        result, _ = searched(
+            alone, evaluate, shared, measure, initial, key, spent, "first_search"
+        )
         found = cheapest(
             result.genotypes, result.objectives, result.names, chosen.error_threshold
         )

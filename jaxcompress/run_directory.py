@@ -11,14 +11,10 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-import jax
-import jax.tree_util as jtu
-import numpy as np
-
 from jaxcompress.config import Config
 from jaxcompress.config_file import read, write
 from jaxcompress.processes import from_first, is_first
-from jaxcompress.search import Checkpoints, locked
+from jaxcompress.search import locked, once
 from jaxcompress.whole_file import write_whole
 
 CHECKPOINTS = "checkpoints"
@@ -54,29 +50,7 @@ class RunDirectory:
         Returns:
             What `compute` gave, on the host.
         """
-        with ExitStack() as stack:
-            held: list[Checkpoints] = []  # in the first process alone
-
-            def read() -> dict[str, Any] | None:
-                files = Checkpoints(self.checkpoints(stage), keep=1)
-                held.append(stack.enter_context(files))
-                found = files.latest()
-                if found is None or found.step != generations:
-                    return None
-                return _nested(found.words, found.leaves)
-
-            def saved() -> dict[str, Any]:
-                pairs, _ = jtu.tree_flatten_with_path(tree)
-                paths = [[entry.key for entry in path] for path, _ in pairs]
-                leaves = [np.asarray(leaf) for _, leaf in pairs]
-                held[0].save(generations, leaves, paths)
-                return tree
-
-            before = from_first(read)
-            if before is not None:
-                return before
-            tree = jax.device_get(dict(compute()))
-            return from_first(saved)
+        return once(self.checkpoints(stage), compute, generations)
 
     def text(self, name: str, compute: Callable[[], str]) -> str:
         """Returns what is in a file; the first process computes it if it is not there."""
@@ -213,13 +187,3 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def _nested(paths: list[list[Any]], leaves: list[np.ndarray]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for path, leaf in zip(paths, leaves, strict=True):
-        inner = tree
-        for key in path[:-1]:
-            inner = inner.setdefault(key, {})
-        inner[path[-1]] = leaf
-    return tree

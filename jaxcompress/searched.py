@@ -2,14 +2,25 @@
 
 import json
 from dataclasses import asdict
+from functools import cache
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from jaxcompress.assemble import algorithm_of, rates_of
 from jaxcompress.job import Job
 from jaxcompress.report import SearchProgress
-from jaxcompress.search import Evaluator, Generation, Measure, Racing, Result, search
+from jaxcompress.search import (
+    Evaluator,
+    Generation,
+    Measure,
+    Racing,
+    Result,
+    Train,
+    search_in_legs,
+)
+from jaxcompress.training import Adapter
 
 OURS = "search"
 
@@ -17,16 +28,22 @@ OURS = "search"
 def searched(
     job: Job,
     evaluate: Evaluator,
+    shared: PyTree,
     measure: Measure,
     initial: np.ndarray,
     key: jax.Array,
     spent: int,
     name: str = OURS,
-) -> Result:
+) -> tuple[Result, PyTree]:
     """Runs a search, from its last checkpoint on if it has one.
 
     Args:
+        shared: the weights of `evaluate`.
         spent: evaluations before it; those of a population each are left for the rest.
+
+    Returns:
+        What it found, and under which weights: those given, unless `adapt.every` trains
+        them within the search.
     """
     config, width = job.config.search, len(evaluate.objectives)
     racing, generations = config.racing, config.generations
@@ -46,11 +63,14 @@ def searched(
             log.flush()
             progress.update(generation)
 
-        return search(
+        return search_in_legs(
             key,
             algorithm,
             way,
+            shared,
+            _trainer(job, evaluate, name),
             generations=generations,
+            every=job.config.adapt.every,
             measure=measure,
             params=rates_of(job.config, algorithm),
             on_generation=on_generation,
@@ -58,3 +78,20 @@ def searched(
             checkpoint_every=config.checkpoint_every,
             checkpoints_kept=config.checkpoints_kept,
         )
+
+
+def _trainer(job: Job, evaluate: Evaluator, name: str) -> Train:
+    """Returns what trains the weights within a search; nothing is compiled before that."""
+
+    @cache
+    def adapter() -> Adapter:
+        how, given = job.config.adapt.within, job.given
+        return Adapter(evaluate.network, evaluate.space, given.data, how, given.loss)
+
+    def train(key: jax.Array, weights: PyTree, genotypes: np.ndarray) -> PyTree:
+        job.say(
+            f"{name}: training the weights under the {len(genotypes)} plans of the front"
+        )
+        return adapter()(key, weights, genotypes)
+
+    return train

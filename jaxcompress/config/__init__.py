@@ -4,10 +4,16 @@ from jaxcompress.config.config import Config, ReportConfig
 from jaxcompress.config.data import DataConfig
 from jaxcompress.config.search import RATES, FirstConfig, Objective, SearchConfig
 from jaxcompress.config.space import SpaceConfig
-from jaxcompress.config.training import LibraryConfig, TrainConfig, TuneConfig
+from jaxcompress.config.training import (
+    AdaptConfig,
+    LibraryConfig,
+    TrainConfig,
+    TuneConfig,
+)
 
 __all__ = [
     "RATES",
+    "AdaptConfig",
     "Config",
     "DataConfig",
     "FirstConfig",

@@ -8,7 +8,12 @@ from jaxcompress.config.data import DataConfig
 from jaxcompress.config.search import FirstConfig, SearchConfig
 from jaxcompress.config.section import Section
 from jaxcompress.config.space import SpaceConfig
-from jaxcompress.config.training import LibraryConfig, TrainConfig, TuneConfig
+from jaxcompress.config.training import (
+    AdaptConfig,
+    LibraryConfig,
+    TrainConfig,
+    TuneConfig,
+)
 from jaxcompress.user_code import is_function
 
 QUALITIES = ("top1", "cross_entropy")
@@ -65,9 +70,10 @@ class Config(Section):
         default=LibraryConfig(epochs=1, learning_rate=1e-3),
         description="members of a library of pruned networks, made before the search",
     )
-    adapt: TuneConfig = Field(
-        default=TuneConfig(epochs=16, learning_rate=5e-3),
-        description="training of shared weights under random plans, before the search",
+    adapt: AdaptConfig = Field(
+        default=AdaptConfig(epochs=16, learning_rate=5e-3),
+        description="training of shared weights under random plans, before the search, and "
+        "every few generations within it",
     )
     first: FirstConfig = FirstConfig()
     search: SearchConfig = SearchConfig()
@@ -123,8 +129,20 @@ class Config(Section):
                 f"merge = {self.merge!r}: is of the one codebook of a network; set "
                 "space.codebook, and space.codebook_scope to network"
             )
-        if library.members and self.adapt.epochs:
-            raise ValueError("library.members are trained already; set adapt.epochs to 0")
+        if library.members and (self.adapt.epochs or self.adapt.every):
+            raise ValueError(
+                "library.members are trained already; set adapt.epochs and adapt.every to 0"
+            )
+        if self.adapt.every >= self.search.generations:
+            raise ValueError(
+                f"adapt.every = {self.adapt.every}: the search is over after "
+                f"search.generations = {self.search.generations}; allowed is less, or 0"
+            )
+        if self.adapt.every and self.search.score == "saving":
+            raise ValueError(
+                "search.score = 'saving': counts from the dense network's error, which "
+                "adapt.every changes within the search; leave one out"
+            )
         if library.members and (self.first.kinds or self.search.initial == "surrogate"):
             raise ValueError(
                 "library.members: set first.kinds to [] and search.initial to ladder or "

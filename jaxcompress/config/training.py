@@ -1,8 +1,8 @@
-"""Of a configuration: training from scratch, of compressed networks, of a library."""
+"""Of a configuration: training from scratch, of shared weights, members, a library."""
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from jaxcompress.config.section import Section
 
@@ -62,6 +62,36 @@ class TuneConfig(Section):
     cutout: int = Field(
         default=0, ge=0, description="side of a random square of zeros, pixels, >= 0"
     )
+
+
+class AdaptConfig(TuneConfig):
+    """How shared weights are trained before the search, and perhaps within it."""
+
+    every: int = Field(
+        default=0,
+        ge=0,
+        description="generations, >= 2, after which the search pauses, the weights are "
+        "trained on under the plans of its front, and this is evaluated anew in the next "
+        "generation; 0: never",
+    )
+    again: int = Field(
+        default=1, ge=1, description="of `every`: epochs of each such training, >= 1"
+    )
+
+    @field_validator("every")
+    @classmethod
+    def _more_than_one(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError(
+                "must be 0, or 2 or more: the first generation after a training only "
+                "evaluates anew"
+            )
+        return value
+
+    @property
+    def within(self) -> TuneConfig:
+        """How they are trained within the search."""
+        return self.model_copy(update={"epochs": self.again})
 
 
 class LibraryConfig(TuneConfig):

@@ -8,9 +8,11 @@ from jaxcompress.search.descent import descent
 from jaxcompress.search.devices import POPULATION, cores_as_devices, mesh_for
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.layerwise import Layerwise, best_masks, layerwise
+from jaxcompress.search.legs import Train, search_in_legs
 from jaxcompress.search.lock import locked
 from jaxcompress.search.loop import Result, archive_of, result_of, search
 from jaxcompress.search.measure import Measure
+from jaxcompress.search.once import once
 from jaxcompress.search.racing import Racing
 from jaxcompress.search.seeding import (
     accepted,
@@ -36,6 +38,7 @@ __all__ = [
     "Measure",
     "Racing",
     "Result",
+    "Train",
     "accepted",
     "archive_of",
     "best_masks",
@@ -52,11 +55,13 @@ __all__ = [
     "locked",
     "mesh_for",
     "non_dominated",
+    "once",
     "probes",
     "random_search",
     "representatives",
     "result_of",
     "search",
+    "search_in_legs",
     "uniform_grid",
     "up_to",
 ]

@@ -1,6 +1,7 @@
 """All objectives of a population, in one compiled program."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -180,6 +181,22 @@ class Evaluator:
         self.forwards += len(genotypes) * (last - first)
         told = Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
         return told, parts
+
+    def under(self, params: Any) -> "Evaluator":
+        """Returns an evaluator of other parameters, with the same compiled program.
+
+        Costs stay as they are: `Size(params=...)` counts the codes of its own.
+
+        Args:
+            params: what is compressed, like those of this one.
+        """
+        other = copy(self)
+        other.forwards = 0
+        if self.examples:
+            inputs, (targets, _, calibration) = self._data
+            _, placed = self._devices.placed((), params)
+            other._data = (inputs, (targets, placed, calibration))
+        return other
 
     def reorder(self, order: Int[np.ndarray, " n"]) -> None:
         """Takes the examples in another order from now on; nothing is compiled."""

@@ -43,6 +43,11 @@ class Result:
     measure: Measure
     archive: Archive
 
+    @property
+    def evaluations(self) -> int:
+        """How many it took, those of earlier legs included (see `search_in_legs`)."""
+        return self.history[-1].evaluations if self.history else len(self.archive)
+
     def best(self, **limits: float) -> Int[np.ndarray, " genes"]:
         """Returns the genotype with the smallest first objective within limits.
 
@@ -71,6 +76,7 @@ def search(
     generations: int,
     measure: Measure | None = None,
     params: Any = None,
+    first: Int[np.ndarray, "n genes"] | None = None,
     on_generation: Callable[[Generation], None] | None = None,
     checkpoint_dir: str | Path | None = None,
     checkpoint_every: int = 5,
@@ -98,6 +104,8 @@ def search(
         measure: for the hypervolume; all objectives against the worst of the first
             generation in which something is feasible if None.
         params: the algorithm's rates; its `default_params` if None.
+        first: int32 [n, D], any n: evaluated in the first generation. The algorithm is
+            told of as many as it has members, in the place of those it asked for.
         on_generation: called after each generation, and for each that a checkpoint knows.
         checkpoint_dir: of this search alone; nothing is written if None.
         checkpoint_every: generations from one checkpoint to the next, at least 1.
@@ -107,21 +115,28 @@ def search(
         The front, the hypervolume and the history.
 
     Raises:
-        ValueError: `generations` is below 1 or less than were done; every evaluation
-            failed; the checkpoints are of another search, or in use.
+        ValueError: `generations` is below 1 or less than were done; `first` is no
+            genotypes; every evaluation failed; the checkpoints are of another search, or
+            in use.
         OSError: a checkpoint cannot be written; those before it stay whole.
     """
     if generations < 1:
         raise ValueError(f"search: generations is {generations}; allowed: 1 or more")
+    if first is not None and np.shape(first)[1:] != (len(evaluate.space),):
+        raise ValueError(
+            f"search: first has shape {np.shape(first)}; wanted genotypes, (any, "
+            f"{len(evaluate.space)})"
+        )
     params = algorithm.default_params if params is None else params
     state = _first(key, algorithm, evaluate, measure, params)
     tell_all = on_generation or (lambda _: None)
     with ExitStack() as stack:
         keeper = None
         if many():
-            check_agreement(settings_of(key, algorithm, evaluate, measure, params))
+            settings = settings_of(key, algorithm, evaluate, measure, params, first)
+            check_agreement(settings)
         if checkpoint_dir is not None:
-            settings = settings_of(key, algorithm, evaluate, measure, params)
+            settings = settings_of(key, algorithm, evaluate, measure, params, first)
             every, keep = checkpoint_every, checkpoints_kept
             files = kept(checkpoint_dir, settings, state, every, keep)
             keeper = stack.enter_context(files)
@@ -135,12 +150,13 @@ def search(
         for generation in state.history:
             tell_all(generation)
         archive = archive_of(evaluate, state.genotypes, state.objectives, state.violation)
-        if done and isinstance(evaluate, Racing):
-            first = archive.genotypes[: state.history[0].evaluations]
-            evaluate.recall(first, archive.genotypes[archive.front()])
+        if 0 < done < generations and isinstance(evaluate, Racing):
+            known = archive.genotypes[: state.history[0].evaluations]
+            evaluate.recall(known, archive.genotypes[archive.front()])
         began = time.perf_counter() - (state.history[-1].seconds if done else 0.0)
         for number in range(done + 1, generations + 1):
-            state = _next(state, archive, algorithm, evaluate, params, began)
+            begin = first if number == 1 else None
+            state = _next(state, archive, algorithm, evaluate, params, began, begin)
             if keeper is not None:
                 keeper.saw(state, last=number == generations)
             tell_all(state.history[-1])
@@ -174,12 +190,14 @@ def _next(
     evaluate: Evaluator | Racing,
     params: Any,
     began: float,
+    first: Int[np.ndarray, "n genes"] | None,
 ) -> SearchState:
     """Returns the state one generation later; the archive takes in what is new.
 
     Args:
         archive: everything in `state`, ready to be asked.
         began: when the search began, by `time.perf_counter`.
+        first: see `search`; None: only what the algorithm asks for.
     """
     _, ask, tell = algorithm.compiled
     tick, before, measure = time.perf_counter(), len(archive), state.measure
@@ -187,8 +205,11 @@ def _next(
     key, ask_key, tell_key = jax.random.split(state.key, 3)
     genotypes, asked = ask(ask_key, state.algorithm, params)
     rows = np.asarray(genotypes)
+    if first is not None:
+        rows = np.concatenate([first, rows[len(first) :]]).astype(np.int32)
+        genotypes = rows[: algorithm.population_size]
     evaluated(archive, evaluate, rows)
-    objectives, violation = archive.lookup(rows)
+    objectives, violation = archive.lookup(np.asarray(genotypes))
     evaluation = Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
     told, metrics = tell(tell_key, genotypes, evaluation, asked, params)
     if measure is None and archive.front().size:

@@ -3,7 +3,7 @@
 from copy import copy
 
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 from scipy.stats import nbinom
 
 from jaxcompress.evolution import Evaluation
@@ -75,7 +75,7 @@ class Racing:
                 "Racing: the examples are one batch; give the Evaluator splits=16"
             )
         # A copy with the same compiled program: the examples will be reordered.
-        self.evaluate, self.confidence = copy(evaluate), confidence
+        self._given, self.evaluate, self.confidence = evaluate, copy(evaluate), confidence
         halves = [evaluate.batches]
         while halves[0] > 1:
             halves.insert(0, halves[0] // 2)
@@ -121,6 +121,10 @@ class Racing:
     def examples(self) -> int:
         """How many examples there are."""
         return self.evaluate.examples
+
+    def under(self, params: PyTree) -> "Racing":
+        """Returns a race of other parameters, which has learned nothing yet."""
+        return Racing(self._given.under(params), self.confidence)
 
     def __call__(self, genotypes: Int[Array | np.ndarray, "p genes"]) -> Evaluation:
         """Evaluates genotypes int32 [P, D], each as far as it may still be of use.

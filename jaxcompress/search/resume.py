@@ -118,6 +118,7 @@ def settings_of(
     evaluate: Evaluator | Racing,
     measure: Measure | None,
     params: Any,
+    first: Any = None,
 ) -> dict[str, Any]:
     """Returns what must not change between a stop and a resume, as JSON by name."""
     simple = (bool, int, float, str)
@@ -127,13 +128,14 @@ def settings_of(
         "key": jax.random.key_data(key).tolist(),
         "algorithm": type(algorithm).__name__,
         **{name.strip("_"): value for name, value in own.items()},
-        "rates": _digest(params),
+        "rates": digest(params),
         "racing": evaluate.confidence if isinstance(evaluate, Racing) else None,
         "objectives": list(evaluate.names),
         "constraints": {c.objective.name: c.limit for c in evaluate.constraints},
         "cardinality": np.asarray(space.cardinality).tolist(),
-        "network": _digest(network.leaves()),
+        "network": digest(network.leaves()),
         "measure": None if measure is None else repr(measure),
+        "first": None if first is None else digest(first),
     }
 
 
@@ -152,8 +154,9 @@ def differing(before: dict[str, Any], now: dict[str, Any]) -> str:
     return ", ".join(f"{k} = {before.get(k)!r:.60} (now {now.get(k)!r:.60})" for k in keys)
 
 
-def _digest(tree: Any) -> str:
-    digest = hashlib.sha256()
+def digest(tree: Any) -> str:
+    """Returns what tells arrays from others of the same tree."""
+    found = hashlib.sha256()
     for leaf in jax.tree.leaves(tree):
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    return digest.hexdigest()[:16]
+        found.update(np.ascontiguousarray(leaf).tobytes())
+    return found.hexdigest()[:16]

@@ -1,11 +1,12 @@
 """Training: from scratch, of shared weights before a search, of a front after it."""
 
-from jaxcompress.training.adapt import adapt
+from jaxcompress.training.adapt import Adapter, adapt
 from jaxcompress.training.finetune import Tuned, finetune, members_mesh, scaled_plans, tune
 from jaxcompress.training.library import pruned_library
 from jaxcompress.training.train import History, accuracy, train
 
 __all__ = [
+    "Adapter",
     "History",
     "Tuned",
     "accuracy",

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, Int, Key, PyTree
 
 from jaxcompress.config import TuneConfig
 from jaxcompress.data import Dataset
@@ -23,12 +23,7 @@ def adapt(
     config: TuneConfig | None = None,
     loss: Loss | None = None,
 ) -> PyTree:
-    """Trains shared weights under the plans of a space.
-
-    On every batch a step is taken under the least compressing plan, the most
-    compressing one and two random ones (the sandwich rule: Yu & Huang 2019, Universally
-    Slimmable Networks). Weights that were trained for no compression lose all accuracy
-    under most plans, however good those would be after fine-tuning; these do not.
+    """Trains shared weights under the plans of a space; see `Adapter`.
 
     Args:
         key: decides order, augmentation and plans.
@@ -47,32 +42,97 @@ def adapt(
         >>> params = adapt(key, network, space, dataset)  # doctest: +SKIP
         >>> evaluate = Evaluator(network, space, ..., params=params)  # doctest: +SKIP
     """
-    config = TuneConfig() if config is None else config
-    if config.scales == "learned":
-        raise ValueError(
-            "adapt: one set of weights serves all plans, and each has scales of its own; "
-            "set scales to 'fitted'"
-        )
-    if not config.epochs:
-        return network.params
-    tuner = Tuner(network, data, config, loss)
-    order, draw = jax.random.split(key)
-    ends = [jnp.asarray(space.dense), jnp.zeros(len(space), jnp.int32)]
+    return Adapter(network, space, data, config, loss)(key)
 
-    @jax.jit
-    def plan_of(genotype: np.ndarray | Array) -> Plan:
-        return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], space.decode(genotype))
 
-    fixed = [plan_of(genotype) for genotype in ends]
-    sample = jax.jit(lambda number: space.sample(jax.random.fold_in(draw, number), RANDOM))
-    state = tuner.start(fixed[0], network.params)
-    going, number = jnp.zeros(1, bool), 0
-    for epoch in range(config.epochs):
-        for batch in tuner.batches(order, epoch):
-            drawn = [plan_of(genotype) for genotype in np.asarray(sample(number))]
-            for plan in [fixed[0], *drawn, fixed[1]]:
-                # A plan under which a step is not finite is passed over.
-                state = tuner.step(plan, state, batch).replace(stopped=going)
-            number += 1
-    params, _ = tuner.result(fixed[0], state)
-    return jax.tree.map(lambda leaf: leaf[0], params)
+class Adapter:
+    """Trains shared weights under plans; called again it compiles nothing new.
+
+    On every batch a step is taken under the least compressing plan, the most
+    compressing one and two random ones (the sandwich rule: Yu & Huang 2019, Universally
+    Slimmable Networks). Weights that were trained for no compression lose all accuracy
+    under most plans, however good those would be after fine-tuning; these do not.
+
+    Example:
+        >>> train = Adapter(network, space, dataset)  # doctest: +SKIP
+        >>> params = train(key)  # doctest: +SKIP
+        >>> params = train(key, params, result.genotypes)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        space: Space,
+        data: Dataset,
+        config: TuneConfig | None = None,
+        loss: Loss | None = None,
+    ) -> None:
+        """Trains nothing yet; see `adapt` for the arguments.
+
+        Raises:
+            ValueError: the configuration is for one plan alone.
+        """
+        config = TuneConfig() if config is None else config
+        if config.scales == "learned":
+            raise ValueError(
+                "adapt: one set of weights serves all plans, and each has scales of its "
+                "own; set scales to 'fitted'"
+            )
+        self._network, self._space, self._epochs = network, space, config.epochs
+        self._tuner = Tuner(network, data, config, loss) if config.epochs else None
+        self._plan = jax.jit(self._decoded)
+        self._sample = jax.jit(self._of_space)
+        self._rows = jax.jit(self._places)
+
+    def __call__(
+        self,
+        key: Key[Array, ""],
+        params: PyTree = None,
+        genotypes: Int[Array | np.ndarray, "n genes"] | None = None,
+    ) -> PyTree:
+        """Returns parameters that were trained for all epochs.
+
+        Args:
+            key: decides order, augmentation and plans.
+            params: where training starts; the network's own if None.
+            genotypes: int32 [n, D], n >= 1, from the least to the most compressing: the
+                plans under which to train, the first and last on every batch, in the
+                place of the whole space. Of a space almost all is far from any front,
+                and steps under it pull the weights away from what a front needs.
+        """
+        params = self._network.params if params is None else params
+        if self._tuner is None:
+            return params
+        tuner = self._tuner
+        order, draw = jax.random.split(key)
+        rows = None if genotypes is None else np.asarray(genotypes, np.int32)
+        if rows is None:
+            ends = [np.asarray(self._space.dense), np.zeros(len(self._space), np.int32)]
+        else:
+            ends = [rows[0], rows[-1]]
+        least, most = [self._plan(genotype) for genotype in ends]
+        state = tuner.start(least, params)
+        going, number = jnp.zeros(1, bool), 0
+        for epoch in range(self._epochs):
+            for batch in tuner.batches(order, epoch):
+                if rows is None:
+                    chosen = np.asarray(self._sample(draw, number))
+                else:
+                    chosen = rows[np.asarray(self._rows(draw, number, len(rows)))]
+                drawn = [self._plan(genotype) for genotype in chosen]
+                for plan in [least, *drawn, most]:
+                    # A plan under which a step is not finite is passed over.
+                    state = tuner.step(plan, state, batch).replace(stopped=going)
+                number += 1
+        found, _ = tuner.result(least, state)
+        return jax.tree.map(lambda leaf: leaf[0], found)
+
+    def _decoded(self, genotype: Int[Array, " genes"]) -> Plan:
+        plan = self._space.decode(genotype)
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], plan)
+
+    def _of_space(self, draw: Key[Array, ""], number: Array) -> Int[Array, "r genes"]:
+        return self._space.sample(jax.random.fold_in(draw, number), RANDOM)
+
+    def _places(self, draw: Key[Array, ""], number: Array, count: Array) -> Array:
+        return jax.random.randint(jax.random.fold_in(draw, number), (RANDOM,), 0, count)

@@ -37,7 +37,7 @@ def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
         ("adapt: {epochs: 1, batch_norm: trained}", "set search.reestimate to some"),
         ("library: {members: 1}", "library: members must be 0, or 2 or more"),
         ("library: {members: 3, least: 0.9}", "2 or more with least below most"),
-        ("library: {members: 3}", "trained already; set adapt.epochs to 0"),
+        ("library: {members: 3}", "set adapt.epochs and adapt.every to 0"),
         ("merge: left_to_right", "set space.codebook, and space.codebook_scope"),
         ("search: {objectives: [error, values]}", "weights share none; set space.codebook"),
         ("space: {codebook: kmeans}", "weight_bits and space.codebook exclude each other"),
@@ -56,6 +56,19 @@ def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
         ("search: {score: saving, objectives: [error, size]}", "needs macs"),
         ("{search: {score: saving}, quality: cross_entropy}", "counts points of accuracy"),
         ("first: {kinds: [ranks, ranks]}", "must name none twice"),
+        (
+            "{adapt: {every: 9}, search: {generations: 9}}",
+            "adapt.every = 9: the search is over after search.generations = 9",
+        ),
+        ("adapt: {every: 1}", "adapt: every = 1: must be 0, or 2 or more"),
+        (
+            "{adapt: {every: 2}, search: {score: saving}}",
+            "which adapt.every changes within the search; leave one out",
+        ),
+        (
+            "{library: {members: 3}, adapt: {epochs: 0, every: 2}, finetune: {epochs: 0}}",
+            "are trained already; set adapt.epochs and adapt.every to 0",
+        ),
         ("seed: -1", "seed = -1"),
         ("- a\n- b", "must hold a mapping"),
         ("a: [", "is no YAML"),

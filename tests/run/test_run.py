@@ -26,8 +26,8 @@ from jaxcompress.search import locked
 # No values: weights with bits share none.
 OBJECTIVES = tuple(name for name in get_args(Objective) if name != "values")
 SMALL = (
-    "--train.epochs 3 --adapt.epochs 1 --search.population 8 --search.generations 3 "
-    "--search.racing 0.9 --finetune.epochs 1 --report.members 3"
+    "--train.epochs 3 --adapt.epochs 1 --adapt.every 2 --search.population 8 "
+    "--search.generations 3 --search.racing 0.9 --finetune.epochs 1 --report.members 3"
 ).split()
 
 
@@ -149,7 +149,10 @@ def test_a_finished_run_is_left_as_it_is(
     ("arguments", "words"),
     [
         (["--seed", "3", "--search.generations", "9"], "seed = 0 and not 3; leave"),
-        (["--search.generations", "2"], "search.generations = 3 and not 2; leave"),
+        (
+            ["--search.generations", "2", "--adapt.every", "0"],
+            "search.generations = 3 and not 2; leave",
+        ),
         (["--config", "digits"], "train.epochs = 3 and not 60, "),
         (["--out", "there"], "a run stays in its directory"),
     ],

@@ -1,0 +1,43 @@
+"""Shared weights are trained under the plans that were asked for, and compile once."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from training.test_tune import assert_same, config, data, network
+
+import jaxcompress as jc
+from jaxcompress.training.tuner import Tuner
+
+__all__ = ["data", "network"]  # fixtures
+
+
+def test_steps_are_taken_under_the_given_plans_alone(network, data):
+    space = jc.Space(network, (jc.genes.ChannelCount(), jc.genes.WeightBits((1, 4))))
+    train = jc.Adapter(network, space, data, config())
+    key, rows = jax.random.key(0), np.ones((1, len(space)), np.int32)
+    begun = jax.tree.map(lambda leaf: 0.9 * leaf, network.params)
+    compiled = [0]
+
+    def heard(event: str, *_: object, **__: object) -> None:
+        compiled[0] += event == "/jax/core/compile/backend_compile_duration"
+
+    jax.monitoring.register_event_duration_secs_listener(heard)
+    try:
+        found = train(key, begun, rows)
+        before = compiled[0]
+        again = train(key, found, np.concatenate([rows, 0 * rows]))
+    finally:
+        jax.monitoring.unregister_event_duration_listener(heard)
+    assert compiled[0] == before > 0
+    assert not np.allclose(again["a"], found["a"])
+
+    plan = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], space.decode(rows[0]))
+    tuner = Tuner(network, data, config())
+    state = tuner.start(plan, begun)
+    order, _ = jax.random.split(key)
+    for epoch in range(2):
+        for batch in tuner.batches(order, epoch):
+            for _ in range(4):  # both ends and two drawn
+                state = tuner.step(plan, state, batch)
+    params, _ = tuner.result(plan, state)
+    assert_same(found, jax.tree.map(lambda leaf: leaf[0], params))
