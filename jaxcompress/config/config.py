@@ -158,6 +158,12 @@ class Config(Section):
                 "adapt.batch_norm = 'trained': its averages are of no plan; set "
                 "search.reestimate to some hundred, or adapt.batch_norm to fixed"
             )
+        fixed = self.finetune.epochs and self.finetune.batch_norm == "fixed"
+        if self.adapt.batch_norm == "trained" and fixed:
+            raise ValueError(
+                "adapt.batch_norm = 'trained': its averages are of no plan; set "
+                "finetune.batch_norm to trained, too"
+            )
         costs = {"macs", "size"} & set(self.search.objectives)
         if not costs and (self.first.kinds or self.search.initial == "boundary"):
             raise ValueError(

@@ -34,7 +34,11 @@ def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
         ("space: {weight_bits: [4, 40]}", "weight_bits.1 = 40"),
         ("space: {codebook_sizes: [4, 4]}", "none twice"),
         ("adapt: {epochs: 1, scales: learned}", "each has scales of its own"),
-        ("adapt: {epochs: 1, batch_norm: trained}", "set search.reestimate to some"),
+        ("adapt: {batch_norm: trained}", "set search.reestimate to some"),
+        (
+            "{adapt: {batch_norm: trained}, search: {reestimate: 9}}",
+            "set finetune.batch_norm to trained, too",
+        ),
         ("library: {members: 1}", "library: members must be 0, or 2 or more"),
         ("library: {members: 3, least: 0.9}", "2 or more with least below most"),
         ("library: {members: 3}", "set adapt.epochs and adapt.every to 0"),
