@@ -28,7 +28,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from published_networks import RESULTS, command, versions
+from published_networks import RESULTS, versions
 from rich.console import Console
 from systems_page import SIZES, page, picture, training
 
@@ -133,6 +133,8 @@ def entry(name: str, config: Config, place: Path) -> dict[str, Any]:
         "seed": config.seed,
         "config": config.model_dump(mode="json"),
         "training": training(config),
+        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "versions": versions(),
         "checkpoint": digest.hexdigest()[:16],
         "reference": list(outcome.reference),
         "evaluations": outcome.evaluations,
@@ -172,12 +174,23 @@ def merged(paths: list[Path]) -> dict[str, Any]:
         for results in every
         for each in results["entries"]
     }
-    setting = every[0]["setting"]
     commands = {each["setting"]["command"]: None for each in every}
     return {
-        "setting": setting | {"command": "; ".join(commands)},
+        "setting": every[0]["setting"] | {"command": "; ".join(commands)},
         "entries": [entries[key] for key in sorted(entries)],
     }
+
+
+def shared_command(parser: argparse.ArgumentParser, given: argparse.Namespace) -> str:
+    """Returns a command line with what all systems share: not which, nor where to."""
+    own = ("systems", "runs", "json", "merge")
+    words = ["python scripts/compare_systems.py"]
+    for name, value in vars(given).items():
+        if name in own or value == parser.get_default(name):
+            continue
+        values = value if isinstance(value, list) else [value]
+        words += [f"--{name.replace('_', '-')}", *map(str, values)]
+    return " ".join(words)
 
 
 def main() -> None:
@@ -203,12 +216,7 @@ def main() -> None:
     if given.merge:
         write(merged(given.merge), given.json)
         return
-    setting = {
-        "command": command("compare_systems"),
-        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-        "losses": given.losses,
-        "versions": versions(),
-    }
+    setting = {"command": shared_command(parser, given), "losses": given.losses}
     before = json.loads(given.json.read_text())["entries"] if given.json.exists() else []
     entries: list[dict[str, Any]] = []
     for seed in given.seeds:

@@ -71,7 +71,7 @@ def page(results: dict[str, Any], image: str) -> str:
     lines = [
         "# Systems of the literature and ours",
         "",
-        f"`{setting['command']}`, on {setting['device']}.",
+        f"`{setting['command']}`.",
         "",
         NOTES.format(reference=point),
         *([SEEN] if entries[0]["config"]["weights"] else []),
@@ -80,8 +80,8 @@ def page(results: dict[str, Any], image: str) -> str:
         f"{100 * (1 - dense['test_error']):.2f} % of test images, {dense['macs']:,.0f} "
         f"MACs, {dense['parameters']:,} bytes.",
         "",
-        *_row(*heads, "seeds", "evaluations", "training", "seconds", "CPU seconds"),
-        "|---" * 10 + "|",
+        *_row(*heads, "seeds", "evaluations", "training", "seconds", "CPU seconds", "on"),
+        "|---" * 11 + "|",
     ]
     best = {each["seed"]: each["front"] for each in entries if each["system"] == OURS}
     for name in names:
@@ -101,6 +101,7 @@ def page(results: dict[str, Any], image: str) -> str:
             own[0]["training"],
             means["seconds"],
             means["cpu_seconds"],
+            own[0]["device"],
         )
     heads = ("system", "seed", "loss allowed", "valid., %", "test, %", "MACs", "energy, mJ")
     heads += ("packed", "entropy coded", "bytes", "ratio", "file")
@@ -131,8 +132,11 @@ def page(results: dict[str, Any], image: str) -> str:
     if known := [name for name in names if name in PAPERS]:
         lines += ["", "The papers' own figures, by other networks and training:", ""]
         lines += [f"- {name}: {PAPERS[name]}" for name in known]
-    text = ", ".join(f"{name} {number}" for name, number in setting["versions"].items())
-    return "\n".join([*lines, "", f"![fronts]({image})", "", f"{text}."]) + "\n"
+    texts = (
+        f"{each['device']}: {', '.join(f'{k} {v}' for k, v in each['versions'].items())}."
+        for each in entries
+    )
+    return "\n".join([*lines, "", f"![fronts]({image})", "", *dict.fromkeys(texts)]) + "\n"
 
 
 def smallest(entry: dict[str, Any], points: float) -> dict[str, Any] | None:
