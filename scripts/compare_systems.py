@@ -74,6 +74,18 @@ NETWORKS = {
 }
 
 
+SHARED = {
+    "data": ("name", "seed", "train_examples", "validation_examples"),
+    "search": ("population", "evaluations"),
+    "report": ("members", "reference_error"),
+}
+
+
+def shared(entry: dict[str, Any]) -> list[Any]:
+    """Returns the settings of an entry that must be the same for all."""
+    return [entry["config"][part][key] for part, keys in SHARED.items() for key in keys]
+
+
 def configured(name: str, seed: int, given: argparse.Namespace) -> Config:
     """Returns a system's configuration with what all systems share."""
     system, _, preset = name.partition(":")
@@ -114,11 +126,12 @@ def configured(name: str, seed: int, given: argparse.Namespace) -> Config:
 def entry(name: str, config: Config, place: Path) -> dict[str, Any]:
     """Runs a system, or goes on with it, and returns what it found."""
     wall, cpu = time.perf_counter(), time.process_time()
-    console = Console(width=160)
+    console, whole = Console(width=160), True
     if (place / "config.yaml").exists():
         outcome = pipeline.resume(config, place, console)
         if outcome is None:
             raise ValueError(f"{place} is finished, and not in the results; remove it")
+        whole = False  # what it took before it was stopped is not known
     else:
         outcome = pipeline.run(config, place, console)
 
@@ -138,8 +151,8 @@ def entry(name: str, config: Config, place: Path) -> dict[str, Any]:
         "checkpoint": digest.hexdigest()[:16],
         "reference": list(outcome.reference),
         "evaluations": outcome.evaluations,
-        "seconds": time.perf_counter() - wall,
-        "cpu_seconds": time.process_time() - cpu,
+        "seconds": time.perf_counter() - wall if whole else None,
+        "cpu_seconds": time.process_time() - cpu if whole else None,
         "dense": row(outcome.dense),
         "front": [row(member) for member in outcome.front],
     }
@@ -156,8 +169,8 @@ def write(results: dict[str, Any], path: Path) -> None:
     starts = {(each["seed"], each["checkpoint"]) for each in entries}
     if len(starts) > len({each["seed"] for each in entries}):
         raise ValueError("the systems began with other weights; give all the same network")
-    if len({tuple(each["reference"]) for each in entries}) > 1:
-        raise ValueError("the systems have other reference points; compare like with like")
+    if any(shared(each) != shared(entries[0]) for each in entries):
+        raise ValueError(f"the settings differ in {SHARED}; compare like with like")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, (json.dumps(results, indent=1) + "\n").encode())
     image = path.with_suffix(".png")
@@ -223,12 +236,16 @@ def main() -> None:
         for name in given.systems:
             config = configured(name, seed, given)
             tree, label = config.model_dump(mode="json"), Path(name).name
-            same = [each for each in before if each["config"] == tree]
+            same = [e for e in before if e["config"] == tree and e["system"] == label]
             if not same:
                 folder = f"{given.network}-{label.replace(':', '-')}-{seed}"
                 same = [entry(label, config, given.runs / folder)]
             entries.append(same[0])
-            write({"setting": setting, "entries": entries}, given.json)
+            # Those of other systems stay, where they are of the same settings.
+            done = {(each["system"], each["seed"]) for each in entries}
+            rest = [e for e in before if (e["system"], e["seed"]) not in done]
+            rest = [each for each in rest if shared(each) == shared(entries[0])]
+            write({"setting": setting, "entries": entries + rest}, given.json)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ from jaxcompress.given import Given, given, traced
 
 DEVIATION = 0.2  # of a gene's share of its way from dense to 0 around that of its plan
 RESAMPLED = 4000
+# How a search sees weights that were trained under these averages of batch norm.
+SEEN = {"fixed": "as they are", "trained": "re-estimated"}
 
 
 def configuration(arguments: argparse.Namespace) -> Config:
@@ -182,7 +184,7 @@ def entry(arguments: argparse.Namespace) -> dict[str, Any]:
     result, within = jc.search_in_legs(
         keys["search"],
         jc.NSGA2(config.search.population, space, len(goals), initial=initial),
-        plain.under(shared),
+        evaluates[SEEN[config.adapt.batch_norm]].under(shared),
         shared,
         jc.Adapter(network, space, data, config.adapt.within, loss),
         generations=config.search.generations,
@@ -215,7 +217,7 @@ def entry(arguments: argparse.Namespace) -> dict[str, Any]:
         **machine(),
         "cores": len(os.sched_getaffinity(0)),
         "seed": config.seed,
-        "train_examples": len(data.train),
+        "train_examples": len(data.fitted),
         "validation_examples": len(data.validation),
         "calibration": arguments.calibration,
         "heaviest": arguments.heaviest,
@@ -225,6 +227,7 @@ def entry(arguments: argparse.Namespace) -> dict[str, Any]:
         "generations": config.search.generations,
         "every": config.adapt.every,
         "again": config.adapt.again,
+        "adapt": config.adapt.model_dump(mode="json"),
         "finetune": config.finetune.model_dump(mode="json"),
         "size": costs[:, 0].tolist(),
         "macs": costs[:, 1].tolist(),
@@ -266,7 +269,8 @@ def page(results: dict[str, Any]) -> str:
             f"plans {100 * np.mean(found['tuned']):.1f} % after "
             f"{found['finetune']['epochs']} epochs; a search of {found['generations']} "
             f"generations of {found['population']}, {found['again']} epochs after every "
-            f"{found['every']}; seed {found['seed']}; {found['seconds']:.0f} s "
+            f"{found['every']}, under {found['adapt']['batch_norm']} averages of batch "
+            f"norm; seed {found['seed']}; {found['seconds']:.0f} s "
             f"({found['cpu_seconds']:.0f} CPU seconds) on {found['cores']} cores, "
             f"{machine_of(found)}",
             "",

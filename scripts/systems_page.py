@@ -31,7 +31,8 @@ same weights, images and split, with the same population, seeds and budget. *Eva
 are of different genotypes on all validation images: of the search, of what finds where it
 begins (sweeps, what is drawn and rejected, a descent) and of what is decided first. Not
 counted: training (the column says which), products with the Hessian, trials of merges,
-and the final front. Seconds are of the whole run with all of these. *Hypervolume* is of
+and the final front. Seconds are of the whole run with all of these, and not known of one
+that was stopped and went on. *Hypervolume* is of
 (validation error, log2 bytes) with the reference point {reference}: of the parameter part
 of the file in the system's own coding, *entropy coded* of the same members by one range
 coder, and *by test error*, with the bytes of the first. *Covered*: members that a member
@@ -87,8 +88,9 @@ def page(results: dict[str, Any], image: str) -> str:
     for name in names:
         own = [each for each in entries if each["system"] == name]
         means = {
-            key: f"{np.mean([each[key] for each in own]):,.0f}"
+            key: "-" if None in known else f"{np.mean(known):,.0f}"
             for key in ("evaluations", "seconds", "cpu_seconds")
+            for known in [[each[key] for each in own]]
         }
         lines += _row(
             name,

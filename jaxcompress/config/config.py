@@ -133,6 +133,11 @@ class Config(Section):
             raise ValueError(
                 "library.members are trained already; set adapt.epochs and adapt.every to 0"
             )
+        if self.adapt.every and self.search.evaluations is not None:
+            raise ValueError(
+                "adapt.every and search.evaluations exclude each other: a pause evaluates "
+                "the front anew, whatever its size; leave one out"
+            )
         if self.adapt.every >= self.search.generations:
             raise ValueError(
                 f"adapt.every = {self.adapt.every}: the search is over after "
@@ -145,24 +150,33 @@ class Config(Section):
             )
         if library.members and (self.first.kinds or self.search.initial == "surrogate"):
             raise ValueError(
-                "library.members: set first.kinds to [] and search.initial to ladder or "
-                "boundary; there is no one network to decide about first"
+                "library.members: set first.kinds to [] and search.initial to ladder, "
+                "descent or boundary; there is no one network to decide about first"
             )
         if self.adapt.scales == "learned":
             raise ValueError(
                 "adapt.scales = 'learned': one set of weights serves all plans, and each "
                 "has scales of its own; set it to fitted"
             )
-        if self.adapt.batch_norm == "trained" and not self.search.reestimate:
+        adapted = self.adapt.batch_norm == "trained" and (
+            self.adapt.epochs or self.adapt.every
+        )
+        if adapted and not self.search.reestimate:
             raise ValueError(
                 "adapt.batch_norm = 'trained': its averages are of no plan; set "
                 "search.reestimate to some hundred, or adapt.batch_norm to fixed"
             )
         fixed = self.finetune.epochs and self.finetune.batch_norm == "fixed"
-        if self.adapt.batch_norm == "trained" and fixed:
+        if adapted and fixed:
             raise ValueError(
                 "adapt.batch_norm = 'trained': its averages are of no plan; set "
                 "finetune.batch_norm to trained, too"
+            )
+        if adapted and self.search.initial == "surrogate":
+            raise ValueError(
+                "adapt.batch_norm = 'trained': its averages are of no plan, and "
+                "search.initial = 'surrogate' runs the weights as they are; set "
+                "adapt.batch_norm to fixed"
             )
         costs = {"macs", "size"} & set(self.search.objectives)
         if not costs and (self.first.kinds or self.search.initial == "boundary"):

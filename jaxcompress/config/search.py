@@ -157,6 +157,11 @@ class SearchConfig(Section):
 
     @model_validator(mode="after")
     def _of_genetic(self) -> "SearchConfig":
+        if self.evaluations is not None and self.evaluations < self.population:
+            raise ValueError(
+                f"evaluations = {self.evaluations}: allowed is population = "
+                f"{self.population} or more"
+            )
         if self.elites is not None and self.elites > self.population:
             raise ValueError(
                 f"elites = {self.elites}: allowed is 0 to population = {self.population}"

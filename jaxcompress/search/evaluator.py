@@ -35,7 +35,8 @@ class Evaluator:
         constraints: upper bounds on objectives, which need not be minimised too.
         batches: into how many batches the examples are cut; 0 if there are none.
         examples: how many there are; 0 if nothing is measured on outputs.
-        forwards: how many examples were run so far, over all individuals.
+        forwards: how many examples were run so far, over all individuals; without those
+            of `calibration`, which every call runs anew.
 
     Raises:
         ValueError: inputs, targets and network do not fit each other.

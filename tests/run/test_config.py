@@ -34,6 +34,16 @@ def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
         ("space: {weight_bits: [4, 40]}", "weight_bits.1 = 40"),
         ("space: {codebook_sizes: [4, 4]}", "none twice"),
         ("adapt: {epochs: 1, scales: learned}", "each has scales of its own"),
+        (
+            "{adapt: {every: 2}, search: {evaluations: 500}}",
+            "adapt.every and search.evaluations exclude each other",
+        ),
+        ("search: {evaluations: 9}", "evaluations = 9: allowed is population = 48 or more"),
+        (
+            "{adapt: {batch_norm: trained}, finetune: {batch_norm: trained}, "
+            "space: {masks: true}, search: {reestimate: 9, initial: surrogate}}",
+            "runs the weights as they are; set adapt.batch_norm to fixed",
+        ),
         ("adapt: {batch_norm: trained}", "set search.reestimate to some"),
         (
             "{adapt: {batch_norm: trained}, search: {reestimate: 9}}",

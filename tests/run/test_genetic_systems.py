@@ -80,11 +80,14 @@ def test_our_ways_mutate_three_genes_of_a_child() -> None:
         config = read(find(name), preset="ours")
         assert (config.search.algorithm, config.search.initial) == ("nsga2", "descent")
         assert config.adapt.epochs and config.finetune.epochs
+        assert config.search.mutated_genes == 3
+    alone = {"channels": False, "blocks": False}  # bits and zeros of each layer
+    config = config_of("joint", {"space": alone, "search": {"mutated_genes": 1.5}})
     space = space_of(config, NETWORK, {})
     found = algorithm_of(config, space, 2, np.asarray(space.dense)[None])
     rates: Any = rates_of(config, found)
-    assert len(space) > 1
-    assert np.allclose(rates.mutation_rate, min(1.0, 3 / len(space)))
+    assert len(space) > 2
+    assert np.allclose(rates.mutation_rate, 1.5 / len(space))
 
 
 @pytest.mark.parametrize("first", [["sparsity"], ["channels", "ranks"]])
