@@ -31,12 +31,12 @@ def alphabet(bits: Int[Array, "*n"]) -> Int[Array, "*n"]:
 
 
 def symbols_of(
-    found: Float[Array, " bins"], end: Float[Array, ""], bits: Int[Array, ""]
+    below: Float[Array, " edges"], end: Float[Array, ""], bits: Int[Array, ""]
 ) -> Float[Array, " WIDTH"]:
     """Returns how often each symbol occurs.
 
     Args:
-        found: how many values are in each bin, the negative ones first.
+        below: how many values are below each edge of the bins.
         end: the magnitude at the end of the grid.
     """
     steps = jnp.asarray(STEPS)[jnp.minimum(bits, 16)]
@@ -46,19 +46,17 @@ def symbols_of(
     edges = jnp.where(bits == 1, 0.0, (code - 0.5) * (end / jnp.maximum(steps, 1.0)))
     edges = jnp.where(index == 0, -1.0, edges)
     last = (jnp.asarray(ALPHABET)[bits] - 1) >> jnp.asarray(_SHIFT)[bits]
-    below = _below(found, jnp.where(index > last, 1.0, edges))
-    return jnp.maximum(jnp.diff(below), 0.0)
+    found = at(below, place(jnp.where(index > last, 1.0, edges)))
+    return jnp.maximum(jnp.diff(found), 0.0)
 
 
-def within(value: Float[Array, ""]) -> Float[Array, " bins"]:
-    """Returns the share of each bin whose magnitudes are smaller than a value."""
-    bins = jnp.arange(2 * BINS)
-    inside = jnp.clip(_bin(value) - bins, 0.0, 1.0)
-    return inside - jnp.clip(_bin(-value) - bins, 0.0, 1.0)
+def zero_symbol(bits: Int[Array, "*n"]) -> Int[Array, "*n"]:
+    """Returns which symbol the zero of a grid is, or shares."""
+    return jnp.asarray(_HALF >> _SHIFT)[bits]
 
 
 def grid_end(
-    found: Float[Array, " bins"],
+    below: Float[Array, " edges"],
     top: Float[Array, ""],
     bits: Int[Array, ""],
     scale_by: str,
@@ -67,11 +65,12 @@ def grid_end(
     """Returns the magnitude at the end of the grid, as `quantize` finds it.
 
     Args:
-        found: as for `symbols_of`.
+        below: as for `symbols_of`.
         top: the largest magnitude.
         smooth: whether this is the mean of many grids that are found one by one; a
             single one has one of the ranges that `quantize` tries.
     """
+    found = jnp.diff(below)
     sizes = found[BINS:] + found[:BINS][::-1]
     if scale_by == "percentile":
         ends = jnp.cumsum(sizes)
@@ -107,15 +106,14 @@ def _losses(
     return each.sum(axis=1) * jnp.asarray(SHRINKS) ** 3
 
 
-def _below(found: Float[Array, " bins"], values: Float[Array, " n"]) -> Float[Array, " n"]:
-    """Returns how many entries are below some values."""
-    ends = jnp.concatenate([jnp.zeros(1), jnp.cumsum(found)])
-    place = _bin(values)
-    first = jnp.minimum(place.astype(jnp.int32), 2 * BINS - 1)
-    return ends[first] + (place - first) * found[first]
+def at(below: Float[Array, " edges"], places: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Returns how many entries are below some places."""
+    first = jnp.clip(places.astype(jnp.int32), 0, 2 * BINS - 1)
+    lower, upper = below[first], below[first + 1]
+    return lower + (places - first) * (upper - lower)
 
 
-def _bin(values: Float[Array, "*n"]) -> Float[Array, "*n"]:
+def place(values: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """Returns the bin of each value, and how far in it, 0..2 BINS."""
     root = jnp.sqrt(jnp.minimum(jnp.abs(values), 1.0))
     return BINS * (1.0 + jnp.sign(values) * root)
