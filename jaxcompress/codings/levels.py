@@ -7,12 +7,13 @@ many zeros as this has bits beyond k + 1.
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from jaxcompress.annotations import Array, Float, Int
-from jaxcompress.codings.counts import bit_length
 from jaxcompress.codings.stream import Bits, Reader, code_bits, number_bits
 
 _ORDERS = np.arange(8)
+_COLUMNS = 32
 _LONGEST = 72  # bits of a code that is not damaged, by far
 
 
@@ -57,10 +58,14 @@ def levels_size(levels: Int[Array, " n"], count: Int[Array, ""]) -> Float[Array,
     """Returns the number of bits of `levels_bits` for the first `count` levels."""
     steps = jnp.diff(levels, prepend=0)
     folded = jnp.where(steps < 0, -2 * steps - 1, 2 * steps)
-    orders = jnp.asarray(_ORDERS)[:, None]
-    lengths = 2 * bit_length(folded + (1 << orders)) - 1 - orders
-    lengths = jnp.where(jnp.arange(levels.size) < count, lengths, 0)
-    return (3 + lengths.sum(axis=1).min()).astype(jnp.float32)
+    # Of many at once: the exponents of floats, and sums over columns before one of a line.
+    folded = jnp.where(jnp.arange(levels.size) < count, folded, -1)
+    folded = jnp.pad(folded, (0, -levels.size % _COLUMNS), constant_values=-1)
+    folded, orders = folded.reshape(-1, _COLUMNS), jnp.asarray(_ORDERS)[:, None, None]
+    plus = jnp.float32(folded + (1 << orders))
+    bits = (lax.bitcast_convert_type(plus, jnp.int32) >> 23) - 126
+    lengths = jnp.where(folded < 0, 0, 2 * bits - 1 - orders)
+    return (3 + lengths.sum(axis=1).sum(axis=1).min()).astype(jnp.float32)
 
 
 def _lengths(folded: Int[np.ndarray, " n"], order: int) -> Int[np.ndarray, " n"]:

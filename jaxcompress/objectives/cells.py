@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from jaxcompress.objectives.factors import coded, factors, no_factors
 from jaxcompress.objectives.grids import BINS
 
-CLASSES = 16
+_CHANNELS, _OTHERS = 8, 16  # classes
 _LISTED = 4096  # of the largest entries, of all scales together
 _LEAST_LISTED = 32  # of those of one scale
 
@@ -46,9 +46,9 @@ class Cells:
 
     channel_axes: tuple[int, ...]
     other_axes: tuple[int, ...]
-    below: Float[np.ndarray, "classes classes edges"]
+    below: Float[np.ndarray, "classes kinds edges"]
     channels: Float[np.ndarray, "channels classes"]
-    others: Float[np.ndarray, "others classes"]
+    others: Float[np.ndarray, "others kinds"]
     units: Float[np.ndarray, " classes"]
     largest: Float[np.ndarray, "scales listed"]
     largest_channels: Int[np.ndarray, "scales listed"]
@@ -85,26 +85,27 @@ def cells(
     peak = np.abs(values).max(initial=0.0) or np.float32(1.0)
     values, units = values / peak, units[:, 0] * peak
     power = np.square(values)
-    channel_class = _classes(units if own else power.mean(axis=1))
-    other_class = _classes(power.mean(axis=0))
+    channel_class = _classes(units if own else power.mean(axis=1), _CHANNELS)
+    other_class = _classes(power.mean(axis=0), _OTHERS)
     root = np.minimum((np.sqrt(np.abs(values)) * BINS).astype(np.int32), BINS - 1)
     bins = np.where(values < 0.0, BINS - 1 - root, BINS + root)
     del root, power
-    cell = CLASSES * channel_class[:, None] + other_class
-    below = _below(2 * BINS * cell + bins, CLASSES**2).reshape(CLASSES, CLASSES, -1)
-    channels = np.eye(CLASSES, dtype=np.float32)[channel_class]
+    cell = _OTHERS * channel_class[:, None] + other_class
+    below = _below(2 * BINS * cell + bins, _CHANNELS * _OTHERS)
+    below = below.reshape(_CHANNELS, _OTHERS, -1)
+    channels = np.eye(_CHANNELS, dtype=np.float32)[channel_class]
     means = np.log(units) @ channels / np.maximum(channels.sum(axis=0), 1.0)
     means = np.exp(means).astype(np.float32)
 
     def sample(rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, "classes edges"]:
-        return _below(2 * BINS * channel_class[rows, None] + bins[rows], CLASSES)
+        return _below(2 * BINS * channel_class[rows, None] + bins[rows], _CHANNELS)
 
     return Cells(
         out_axes,
         others,
         below,
         channels,
-        np.eye(CLASSES, dtype=np.float32)[other_class],
+        np.eye(_OTHERS, dtype=np.float32)[other_class],
         means,
         *_largest(values, own),
         own,
@@ -125,10 +126,10 @@ def _scale(
     return np.where(there, scale, scale.min(where=there, initial=1.0))
 
 
-def _classes(size: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+def _classes(size: Float[np.ndarray, " n"], most: int) -> Int[np.ndarray, " n"]:
     """Returns classes of equally many, by rank."""
     classes = np.empty(size.size, np.int64)
-    number = min(size.size, CLASSES)
+    number = min(size.size, most)
     classes[np.argsort(size, kind="stable")] = np.arange(size.size) * number // size.size
     return classes
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxcompress.transforms.quantize import PERCENTILE, SHRINKS, STEPS
 
-BINS = 256
+BINS = 128
 WIDTH = 1024  # symbols of a histogram; of larger alphabets the low bits are left out
 # By bits: half a grid, the low bits that an entropy coder leaves out, the whole grid.
 _HALF = np.asarray([0, 0] + [2 ** (b - 1) - 1 for b in range(2, 17)] + [0] * 16, np.int32)
@@ -46,8 +46,7 @@ def symbols_of(
     edges = jnp.where(bits == 1, 0.0, (code - 0.5) * (end / jnp.maximum(steps, 1.0)))
     edges = jnp.where(index == 0, -1.0, edges)
     last = (jnp.asarray(ALPHABET)[bits] - 1) >> jnp.asarray(_SHIFT)[bits]
-    found = at(below, place(jnp.where(index > last, 1.0, edges)))
-    return jnp.maximum(jnp.diff(found), 0.0)
+    return between(below, jnp.where(index > last, 1.0, edges))
 
 
 def zero_symbol(bits: Int[Array, "*n"]) -> Int[Array, "*n"]:
@@ -102,8 +101,18 @@ def _losses(
     codes = jnp.minimum(jnp.round(edges), steps)
     # Its integral from 0 to each edge, in units of a step: 1/12 for a whole one.
     upto = codes / 12.0 + (edges - codes) ** 3 / 3.0
-    each = jnp.diff(upto, axis=1) * (sizes / jnp.asarray(np.diff(_EDGES)))
-    return each.sum(axis=1) * jnp.asarray(SHRINKS) ** 3
+    # Summed by parts: how much denser values are below each edge than above it.
+    falls = -jnp.diff(sizes / jnp.asarray(np.diff(_EDGES)), prepend=0.0, append=0.0)
+    return (upto * falls).sum(axis=1) * jnp.asarray(SHRINKS) ** 3
+
+
+def between(
+    below: Float[Array, " edges"], values: Float[Array, " n1"]
+) -> Float[Array, " n"]:
+    """Returns how many entries are between values that follow each other."""
+    places = place(values)
+    # Not the difference of one array, which compiles to a slow loop on a CPU.
+    return jnp.maximum(at(below, places[1:]) - at(below, places[:-1]), 0.0)
 
 
 def at(below: Float[Array, " edges"], places: Float[Array, "*n"]) -> Float[Array, "*n"]:

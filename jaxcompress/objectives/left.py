@@ -22,7 +22,15 @@ from jaxcompress.compress.parts import Part, grid
 from jaxcompress.network import Network
 from jaxcompress.objectives.cells import Cells
 from jaxcompress.objectives.factors import factor_of
-from jaxcompress.objectives.grids import BINS, WIDTH, at, grid_end, place, symbols_of
+from jaxcompress.objectives.grids import (
+    BINS,
+    WIDTH,
+    at,
+    between,
+    grid_end,
+    place,
+    symbols_of,
+)
 from jaxcompress.objectives.zeros import threshold, without_zeros
 from jaxcompress.transforms.quantize import STEPS
 
@@ -47,7 +55,7 @@ class Left:
     below: Float[Array, "tensors edges"]
     inside: Float[Array, "tensors classes"]
     channels: Float[Array, "tensors classes"]
-    others: Float[Array, "tensors classes"]
+    others: Float[Array, "tensors kinds"]
     top: Float[Array, " tensors"]
     least: Float[Array, " tensors"]
     largest: Float[Array, " tensors"]
@@ -190,14 +198,14 @@ def _uniform(
     index = jnp.arange(WIDTH + 1)
     edges = least + (largest - least) * (index / jnp.maximum(steps, 1))
     edges = jnp.where(index == 0, -1.0, jnp.where(index >= steps, 1.0, edges))
-    return jnp.maximum(jnp.diff(at(below, place(edges))), 0.0)
+    return between(below, edges)
 
 
 def _left(
-    below: Float[Array, "classes classes edges"],
+    below: Float[Array, "classes kinds edges"],
     units: Float[Array, " classes"],
     channels: Float[Array, " classes"],
-    others: Float[Array, " classes"],
+    others: Float[Array, " kinds"],
     entries: Float[Array, ""],
     nonzero: Float[Array, ""],
     zeros: bool,
@@ -216,9 +224,9 @@ def _left(
 
 
 def _escapes(
-    below: Float[Array, "classes classes edges"],
+    below: Float[Array, "classes kinds edges"],
     channels: Float[Array, " classes"],
-    others: Float[Array, " classes"],
+    others: Float[Array, " kinds"],
     inside: Float[Array, " classes"],
     entries: Float[Array, ""],
     across: Bool[Array, ""],
