@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from jaxcompress.objectives.factors import coded, factors, no_factors
 from jaxcompress.objectives.grids import BINS
 
-_CHANNELS, _OTHERS = 8, 16  # classes
+_CLASSES = 16
 _LISTED = 4096  # of the largest entries, of all scales together
 _LEAST_LISTED = 32  # of those of one scale
 
@@ -46,9 +46,9 @@ class Cells:
 
     channel_axes: tuple[int, ...]
     other_axes: tuple[int, ...]
-    below: Float[np.ndarray, "classes kinds edges"]
+    below: Float[np.ndarray, "classes classes edges"]
     channels: Float[np.ndarray, "channels classes"]
-    others: Float[np.ndarray, "others kinds"]
+    others: Float[np.ndarray, "others classes"]
     units: Float[np.ndarray, " classes"]
     largest: Float[np.ndarray, "scales listed"]
     largest_channels: Int[np.ndarray, "scales listed"]
@@ -85,27 +85,28 @@ def cells(
     peak = np.abs(values).max(initial=0.0) or np.float32(1.0)
     values, units = values / peak, units[:, 0] * peak
     power = np.square(values)
-    channel_class = _classes(units if own else power.mean(axis=1), _CHANNELS)
-    other_class = _classes(power.mean(axis=0), _OTHERS)
+    channel_class = _classes(units if own else power.mean(axis=1), _CLASSES)
+    other_class = _classes(power.mean(axis=0), _CLASSES)
     root = np.minimum((np.sqrt(np.abs(values)) * BINS).astype(np.int32), BINS - 1)
     bins = np.where(values < 0.0, BINS - 1 - root, BINS + root)
     del root, power
-    cell = _OTHERS * channel_class[:, None] + other_class
-    below = _below(2 * BINS * cell + bins, _CHANNELS * _OTHERS)
-    below = below.reshape(_CHANNELS, _OTHERS, -1)
-    channels = np.eye(_CHANNELS, dtype=np.float32)[channel_class]
-    means = np.log(units) @ channels / np.maximum(channels.sum(axis=0), 1.0)
-    means = np.exp(means).astype(np.float32)
+    cell = _CLASSES * channel_class[:, None] + other_class
+    below = _below(2 * BINS * cell + bins, _CLASSES**2)
+    below = below.reshape(_CLASSES, _CLASSES, -1)
+    channels = np.eye(_CLASSES, dtype=np.float32)[channel_class]
+    number = channels.sum(axis=0)
+    means = np.where(number > 0.0, units @ channels / np.maximum(number, 1.0), peak)
+    means = means.astype(np.float32)
 
     def sample(rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, "classes edges"]:
-        return _below(2 * BINS * channel_class[rows, None] + bins[rows], _CHANNELS)
+        return _below(2 * BINS * channel_class[rows, None] + bins[rows], _CLASSES)
 
     return Cells(
         out_axes,
         others,
         below,
         channels,
-        np.eye(_OTHERS, dtype=np.float32)[other_class],
+        np.eye(_CLASSES, dtype=np.float32)[other_class],
         means,
         *_largest(values, own),
         own,

@@ -14,14 +14,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxcompress.objectives.grids import (
-    BINS,
     WIDTH,
     grid_end,
     symbol,
     symbols_of,
     zero_symbol,
 )
-from jaxcompress.objectives.zeros import without_zeros
+from jaxcompress.objectives.zeros import threshold, without_zeros
 from jaxcompress.transforms import quantize
 from jaxcompress.transforms.quantize import ALLOWED_BITS
 
@@ -75,12 +74,11 @@ def factors(
             lost = round((1.0 - 0.5**halvings) * every.size)
             least = every[lost - 1] if lost else np.float32(-1.0)
             kept = sizes > least
-            inside = BINS * np.sqrt(np.clip(least, 0.0, means) / means)
             for bits in map(jnp.int32, ALLOWED_BITS):
                 if 1 < bits < 32:
                     _, symbols = coded(weights, bits, kept, (0,), scale_by)
                     counted = np.bincount(np.asarray(symbols)[kept], minlength=WIDTH)
-                    given = map(jnp.asarray, (counted.astype(np.float32), below, inside))
+                    given = map(jnp.asarray, (counted.astype(np.float32), below, means))
                     found[row, bits] = _factor(*given, top, bits, scale_by)
     if not zeros:
         found[1:] = found[0]
@@ -100,22 +98,21 @@ def coded(
 def _factor(
     counted: Float[Array, " WIDTH"],
     below: Float[Array, "classes edges"],
-    inside: Float[Array, " classes"],
+    means: Float[Array, " classes"],
     top: Float[Array, ""],
     bits: Int[Array, ""],
     scale_by: str,
 ) -> Float[Array, ""]:
     """Returns which of `_TRIED` gives a histogram the entropy of counted codes."""
-    left = without_zeros(below, inside).sum(axis=0)
+    zeros = below[:, -1].sum() - counted.sum()
+    left = without_zeros(below, threshold(below, means, zeros)).sum(axis=0)
+    left = left * (counted.sum() / jnp.maximum(left[-1], 1.0))
     end = grid_end(left, top, bits, scale_by, smooth=True)
-    zeros = below[:, -1].sum()
     every = (jnp.arange(WIDTH) == zero_symbol(bits)).astype(jnp.float32)
     each = jax.vmap(
-        lambda factor: _entropy(
-            symbols_of(left, factor * end, bits) + every * (zeros - left[-1])
-        )
+        lambda factor: _entropy(symbols_of(left, factor * end, bits) + every * zeros)
     )
-    wanted = _entropy(counted + every * (zeros - counted.sum()))
+    wanted = _entropy(counted + every * zeros)
     # Where the end makes no difference it stays.
     off = jnp.abs(each(jnp.asarray(_TRIED)) - wanted) + 1e-4 * np.abs(np.log(_TRIED))
     return jnp.asarray(_TRIED)[jnp.argmin(off)]

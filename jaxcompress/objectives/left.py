@@ -55,7 +55,7 @@ class Left:
     below: Float[Array, "tensors edges"]
     inside: Float[Array, "tensors classes"]
     channels: Float[Array, "tensors classes"]
-    others: Float[Array, "tensors kinds"]
+    others: Float[Array, "tensors classes"]
     top: Float[Array, " tensors"]
     least: Float[Array, " tensors"]
     largest: Float[Array, " tensors"]
@@ -202,10 +202,10 @@ def _uniform(
 
 
 def _left(
-    below: Float[Array, "classes kinds edges"],
+    below: Float[Array, "classes classes edges"],
     units: Float[Array, " classes"],
     channels: Float[Array, " classes"],
-    others: Float[Array, " kinds"],
+    others: Float[Array, " classes"],
     entries: Float[Array, ""],
     nonzero: Float[Array, ""],
     zeros: bool,
@@ -224,9 +224,9 @@ def _left(
 
 
 def _escapes(
-    below: Float[Array, "classes kinds edges"],
+    below: Float[Array, "classes classes edges"],
     channels: Float[Array, " classes"],
-    others: Float[Array, " kinds"],
+    others: Float[Array, " classes"],
     inside: Float[Array, " classes"],
     entries: Float[Array, ""],
     across: Bool[Array, ""],
