@@ -19,7 +19,7 @@ from jaxcompress.objectives.factors import coded, factors, no_factors
 from jaxcompress.objectives.grids import BINS
 
 _CLASSES = 16
-_LISTED = 4096  # of the largest entries, of all scales together
+_LISTED = 1024  # of the largest entries, of all scales together
 _LEAST_LISTED = 32  # of those of one scale
 
 

@@ -36,6 +36,8 @@ class Histograms:
 
     def of(self, places: Sequence[int]) -> "Histograms":
         """Returns those of some of the tensors."""
+        if len(places) == len(self.used):
+            return self
         which = np.asarray(places, int)
         gaps = None if self.escapes is None else self.escapes[which]
         return Histograms(self.symbols[which], self.used[which], gaps)
@@ -79,23 +81,30 @@ def counted(
     paths = [part.path for part in counts.parts]
     shared = [i for i, path in enumerate(paths) if path in plan.codebook_sizes]
     others = [i for i, path in enumerate(paths) if path not in plan.codebook_sizes]
-    symbols = jnp.zeros((len(paths), WIDTH))
-    used = jnp.zeros(len(paths), jnp.int32)
-    zero = jnp.zeros(len(paths))
+    rows: list[tuple[Array, Array, Array]] = []
     if others:
-        own = counts.of(others)
+        own, which = counts.of(others), np.asarray(others)
         binary = jnp.asarray(chosen(plan.weight_bits, paths, 32.0)) == 1.0
-        which = np.asarray(others)
         found, half = on_grids(values.of(others), own.bits, binary[which], plan.scale_by)
-        symbols = symbols.at[which].set(_with_zeros(own, found, coding))
-        zero = zero.at[which].set(half)
+        none = jnp.zeros(len(others), jnp.int32)
+        rows.append((_with_zeros(own, found, coding), none, half))
     if shared:
         which, stored = np.asarray(shared), counts.of(shared).stored
         sizes = jnp.asarray(chosen(plan.codebook_sizes, paths, 2.0)).astype(jnp.int32)
         pooled = plan.codebook_scope == "network"
-        found, places = in_codebooks(values.of(shared), sizes[which], stored, pooled)
-        symbols, used = symbols.at[which].set(found), used.at[which].set(places)
+        found, used = in_codebooks(values.of(shared), sizes[which], stored, pooled)
+        rows.append((found, used, jnp.zeros(len(shared))))
+    symbols, used, zero = (
+        _in_order(others + shared, each) for each in zip(*rows, strict=True)
+    )
     return Histograms(symbols, used, values.escapes(zero) if coding == "csr" else None)
+
+
+def _in_order(places: Sequence[int], found: Sequence[Array]) -> Array:
+    """Joins rows of these places; those of one array are in order."""
+    if len(found) == 1:
+        return found[0]
+    return jnp.concatenate(found)[np.argsort(places)]
 
 
 def _with_zeros(
