@@ -95,7 +95,7 @@ def cells(
     below = below.reshape(_CLASSES, _CLASSES, -1)
     channels = np.eye(_CLASSES, dtype=np.float32)[channel_class]
     number = channels.sum(axis=0)
-    means = np.where(number > 0.0, units @ channels / np.maximum(number, 1.0), peak)
+    means = np.where(number > 0.0, units @ channels / np.maximum(number, 1.0), units.max())
     means = means.astype(np.float32)
 
     def sample(rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, "classes edges"]:
