@@ -6,7 +6,7 @@ Values of a class of channels are in units of its own; a threshold is one for al
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxcompress.objectives.grids import BINS, at
 
@@ -28,7 +28,7 @@ def threshold(
     # Bins are equally wide in the square root of a magnitude.
     spread = BINS * jnp.sqrt(units.max() / units)
 
-    def narrowed(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+    def narrowed(_: Int[Array, ""], ends: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = ends
         middle = (low + high) / 2.0
         low_side, high_side = _around(below, jnp.minimum(middle * spread, BINS))
