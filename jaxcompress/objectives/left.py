@@ -115,9 +115,14 @@ def left(
         largests.append(largest)
     entries = counts.entries.astype(jnp.float32)
     nonzero = counts.nonzero.astype(jnp.float32)
-    stacked = [jnp.stack(each) for each in (channels, others)]
+    channel_shares, other_shares = jnp.stack(channels), jnp.stack(others)
     below, inside = jax.vmap(partial(_left, zeros=zeros))(
-        _stacked(tensors, "below"), _stacked(tensors, "units"), *stacked, entries, nonzero
+        _stacked(tensors, "below"),
+        _stacked(tensors, "units"),
+        channel_shares,
+        other_shares,
+        entries,
+        nonzero,
     )
     bins = jnp.diff(below) > 0.0
     first, last = (
@@ -129,7 +134,8 @@ def left(
         tensors,
         below,
         inside,
-        *stacked,
+        channel_shares,
+        other_shares,
         jnp.stack(tops),
         jnp.maximum(jnp.stack(leasts), edges[first]),
         jnp.minimum(jnp.stack(largests), edges[last]),
