@@ -2,10 +2,11 @@
 
 python scripts/benchmark_costs.py [--plans 256] [--networks ...] [--spaces bits zeros ...]
 
-Every plan of a space (`SPACES`) removes channels. In "bits" it also chooses bits: all that
-is counted of the weights is prepared once, and the plans are a batch. In the others it sets
-entries to zero, shares values, lowers ranks, or all of that: every plan codes the weights
-anew, and the plans are costed one after the other, as a search does it.
+Every plan of a space (`SPACES`) removes channels. In "bits" it also chooses bits, in
+"zeros" it sets entries to zero, too, in "codebook" it shares values: all that is counted of
+the weights is prepared once, and the plans are a batch. In the others it lowers ranks:
+every plan codes the weights anew, and the plans are costed one after the other, as a search
+does it.
 """
 
 import argparse
@@ -48,6 +49,7 @@ SPACES: dict[str, tuple[jc.genes.Gene, ...]] = {
     "ranks": (jc.genes.Rank(), BITS),
     "joint": (jc.genes.Rank(), ZEROS, BOOK),
 }
+PREPARED = ("bits", "zeros", "codebook")
 IMAGES = jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32)
 
 
@@ -96,7 +98,7 @@ def main() -> None:
         for kind in given.spaces:
             space = jc.Space(network, (jc.genes.ChannelCount(), *SPACES[kind]))
             genotypes = space.sample(jax.random.key(0), given.plans)
-            every = jax.vmap if kind == "bits" else in_turn
+            every = jax.vmap if kind in PREPARED else in_turn
             for label, costs in (("without size", COSTS), ("all costs", (*COSTS, Size()))):
                 report(f"{name}, {kind}, {label}", network, space, genotypes, costs, every)
         if name == "VGG-16":

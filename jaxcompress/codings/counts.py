@@ -32,13 +32,21 @@ class Counts:
         """The number of positions that hold a symbol."""
         return self.histogram.sum()
 
+    @property
+    def rest(self) -> Float[Array, ""]:
+        """The number of positions that hold none."""
+        return jnp.maximum(self.total - self.kept, 0.0) * self.masked
+
+    @property
+    def modelled(self) -> Int[Array, ""]:
+        """The number of symbols without their low bits."""
+        return ((self.alphabet - 1) >> low_bits(self.alphabet)) + 1
+
     def marked(self) -> tuple[Float[Array, " b"], Int[Array, ""]]:
         """Returns the histogram and the number of the symbols that `mark` makes."""
-        size = ((self.alphabet - 1) >> low_bits(self.alphabet)) + 1
         if not self.masked:
-            return self.histogram, size
-        rest = jnp.maximum(self.total - self.kept, 0.0)
-        return jnp.concatenate([rest[None], self.histogram]), size + 1
+            return self.histogram, self.modelled
+        return jnp.concatenate([self.rest[None], self.histogram]), self.modelled + 1
 
 
 def bit_length(value: Shaped[Array, "*shape"]) -> Int[Array, "*shape"]:

@@ -7,12 +7,13 @@ many zeros as this has bits beyond k + 1.
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from jaxcompress.annotations import Array, Float, Int
-from jaxcompress.codings.counts import bit_length
 from jaxcompress.codings.stream import Bits, Reader, code_bits, number_bits
 
 _ORDERS = np.arange(8)
+_COLUMNS = 32
 _LONGEST = 72  # bits of a code that is not damaged, by far
 
 
@@ -53,14 +54,37 @@ def read_levels(reader: Reader, count: int, largest: int) -> Int[np.ndarray, " c
     return levels
 
 
-def levels_size(levels: Int[Array, " n"], count: Int[Array, ""]) -> Float[Array, ""]:
-    """Returns the number of bits of `levels_bits` for the first `count` levels."""
-    steps = jnp.diff(levels, prepend=0)
-    folded = jnp.where(steps < 0, -2 * steps - 1, 2 * steps)
-    orders = jnp.asarray(_ORDERS)[:, None]
-    lengths = 2 * bit_length(folded + (1 << orders)) - 1 - orders
-    lengths = jnp.where(jnp.arange(levels.size) < count, lengths, 0)
-    return (3 + lengths.sum(axis=1).min()).astype(jnp.float32)
+def levels_size(
+    levels: Int[Array, " n"], count: Int[Array, ""], before: Int[Array, ""] | None = None
+) -> Float[Array, ""]:
+    """Returns the number of bits of `levels_bits` for the first `count` levels.
+
+    Args:
+        before: one more, which comes before them; None for none.
+    """
+    start = jnp.int32(0) if before is None else before
+    folded = _folded(
+        levels - jnp.where(jnp.arange(levels.size) == 0, start, jnp.roll(levels, 1))
+    )
+    # Of many at once: sums over columns before one of a line.
+    folded = jnp.where(jnp.arange(levels.size) < count, folded, -1)
+    folded = jnp.pad(folded, (0, -levels.size % _COLUMNS), constant_values=-1)
+    folded, orders = folded.reshape(-1, _COLUMNS), jnp.asarray(_ORDERS)
+    lengths = jnp.where(folded < 0, 0, _length(folded, orders[:, None, None]))
+    lengths = lengths.sum(axis=1).sum(axis=1)
+    if before is not None:
+        lengths = lengths + _length(_folded(before), orders)
+    return (3 + lengths.min()).astype(jnp.float32)
+
+
+def _folded(steps: Int[Array, "*n"]) -> Int[Array, "*n"]:
+    return jnp.where(steps < 0, -2 * steps - 1, 2 * steps)
+
+
+def _length(folded: Int[Array, "*n"], order: Int[Array, "*m"]) -> Int[Array, "..."]:
+    # The exponent of a float, not `bit_length`: it is found for many at once on a CPU.
+    plus = (folded + (1 << order)).astype(jnp.float32)
+    return 2 * ((lax.bitcast_convert_type(plus, jnp.int32) >> 23) - 126) - 1 - order
 
 
 def _lengths(folded: Int[np.ndarray, " n"], order: int) -> Int[np.ndarray, " n"]:

@@ -52,14 +52,22 @@ def _read(reader: Reader, layout: Layout) -> Symbols:
 
 
 def _size(counts: Counts) -> Float[Array, ""]:
-    histogram, size = counts.marked()
-    squares = jnp.square(jnp.round(jnp.sqrt(histogram)))
-    share = jnp.where(squares > 0.0, squares / jnp.maximum(squares.sum(), 1.0), 1.0)
-    information = -(histogram * jnp.log2(share)).sum()
-    header = levels_size(jnp.sqrt(squares).astype(jnp.int32), size)
+    # What is not kept stands alone: one array of it and all others, of an odd length,
+    # compiles to slow loops on a CPU.
+    histogram, rest, size = counts.histogram, counts.rest, counts.modelled + counts.masked
+    roots, first = (jnp.round(jnp.sqrt(x)) for x in (histogram, rest))
+    whole = jnp.maximum(jnp.square(roots).sum() + jnp.square(first), 1.0)
+
+    def information(occurs: Array, root: Array) -> Array:
+        share = jnp.where(root > 0.0, jnp.square(root) / whole, 1.0)
+        return -occurs * jnp.log2(share)
+
+    levels, before = roots.astype(jnp.int32), first.astype(jnp.int32)
+    header = levels_size(levels, counts.modelled, before if counts.masked else None)
+    body = information(histogram, roots).sum() + information(rest, first)
     length = bit_length(_MOST * counts.total + 8)
     coded = jnp.where(
-        (counts.total > 0.0) & (size > 1), header + length + information + _START, 0.0
+        (counts.total > 0.0) & (size > 1), header + length + body + _START, 0.0
     )
     return coded + low_size(counts)
 

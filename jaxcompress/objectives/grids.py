@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxcompress.transforms.quantize import PERCENTILE, SHRINKS, STEPS
 
-BINS = 256
+BINS = 128
 WIDTH = 1024  # symbols of a histogram; of larger alphabets the low bits are left out
 # By bits: half a grid, the low bits that an entropy coder leaves out, the whole grid.
 _HALF = np.asarray([0, 0] + [2 ** (b - 1) - 1 for b in range(2, 17)] + [0] * 16, np.int32)
@@ -31,12 +31,12 @@ def alphabet(bits: Int[Array, "*n"]) -> Int[Array, "*n"]:
 
 
 def symbols_of(
-    found: Float[Array, " bins"], end: Float[Array, ""], bits: Int[Array, ""]
+    below: Float[Array, " edges"], end: Float[Array, ""], bits: Int[Array, ""]
 ) -> Float[Array, " WIDTH"]:
     """Returns how often each symbol occurs.
 
     Args:
-        found: how many values are in each bin, the negative ones first.
+        below: how many values are below each edge of the bins.
         end: the magnitude at the end of the grid.
     """
     steps = jnp.asarray(STEPS)[jnp.minimum(bits, 16)]
@@ -46,19 +46,16 @@ def symbols_of(
     edges = jnp.where(bits == 1, 0.0, (code - 0.5) * (end / jnp.maximum(steps, 1.0)))
     edges = jnp.where(index == 0, -1.0, edges)
     last = (jnp.asarray(ALPHABET)[bits] - 1) >> jnp.asarray(_SHIFT)[bits]
-    below = _below(found, jnp.where(index > last, 1.0, edges))
-    return jnp.maximum(jnp.diff(below), 0.0)
+    return between(below, jnp.where(index > last, 1.0, edges))
 
 
-def within(value: Float[Array, ""]) -> Float[Array, " bins"]:
-    """Returns the share of each bin whose magnitudes are smaller than a value."""
-    bins = jnp.arange(2 * BINS)
-    inside = jnp.clip(_bin(value) - bins, 0.0, 1.0)
-    return inside - jnp.clip(_bin(-value) - bins, 0.0, 1.0)
+def zero_symbol(bits: Int[Array, "*n"]) -> Int[Array, "*n"]:
+    """Returns which symbol the zero of a grid is, or shares."""
+    return jnp.asarray(_HALF >> _SHIFT)[bits]
 
 
 def grid_end(
-    found: Float[Array, " bins"],
+    below: Float[Array, " edges"],
     top: Float[Array, ""],
     bits: Int[Array, ""],
     scale_by: str,
@@ -67,11 +64,12 @@ def grid_end(
     """Returns the magnitude at the end of the grid, as `quantize` finds it.
 
     Args:
-        found: as for `symbols_of`.
+        below: as for `symbols_of`.
         top: the largest magnitude.
         smooth: whether this is the mean of many grids that are found one by one; a
             single one has one of the ranges that `quantize` tries.
     """
+    found = jnp.diff(below)
     sizes = found[BINS:] + found[:BINS][::-1]
     if scale_by == "percentile":
         ends = jnp.cumsum(sizes)
@@ -103,19 +101,28 @@ def _losses(
     codes = jnp.minimum(jnp.round(edges), steps)
     # Its integral from 0 to each edge, in units of a step: 1/12 for a whole one.
     upto = codes / 12.0 + (edges - codes) ** 3 / 3.0
-    each = jnp.diff(upto, axis=1) * (sizes / jnp.asarray(np.diff(_EDGES)))
-    return each.sum(axis=1) * jnp.asarray(SHRINKS) ** 3
+    # Summed by parts: how much denser values are below each edge than above it.
+    falls = -jnp.diff(sizes / jnp.asarray(np.diff(_EDGES)), prepend=0.0, append=0.0)
+    return (upto * falls).sum(axis=1) * jnp.asarray(SHRINKS) ** 3
 
 
-def _below(found: Float[Array, " bins"], values: Float[Array, " n"]) -> Float[Array, " n"]:
-    """Returns how many entries are below some values."""
-    ends = jnp.concatenate([jnp.zeros(1), jnp.cumsum(found)])
-    place = _bin(values)
-    first = jnp.minimum(place.astype(jnp.int32), 2 * BINS - 1)
-    return ends[first] + (place - first) * found[first]
+def between(
+    below: Float[Array, " edges"], values: Float[Array, " n1"]
+) -> Float[Array, " n"]:
+    """Returns how many entries are between values that follow each other."""
+    places = place(values)
+    # Not the difference of one array, which compiles to a slow loop on a CPU.
+    return jnp.maximum(at(below, places[1:]) - at(below, places[:-1]), 0.0)
 
 
-def _bin(values: Float[Array, "*n"]) -> Float[Array, "*n"]:
+def at(below: Float[Array, " edges"], places: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Returns how many entries are below some places."""
+    first = jnp.clip(places.astype(jnp.int32), 0, 2 * BINS - 1)
+    lower, upper = below[first], below[first + 1]
+    return lower + (places - first) * (upper - lower)
+
+
+def place(values: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """Returns the bin of each value, and how far in it, 0..2 BINS."""
     root = jnp.sqrt(jnp.minimum(jnp.abs(values), 1.0))
     return BINS * (1.0 + jnp.sign(values) * root)

@@ -1,104 +1,120 @@
-"""How often each symbol of a stored tensor occurs under a plan, without coding it anew.
+"""How often each symbol of the stored tensors occurs under a plan."""
 
-Where a plan only removes channels and chooses bits, it adds up the cells of each tensor
-(`cells`) by the share of them that survives. From the histogram of values that this gives
-follows the scale, by the rule of the plan, and from the scale the symbols.
-"""
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from collections.abc import Sequence
-from functools import partial
-
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
-from jaxcompress.codings import expected_escapes
-from jaxcompress.compress import Counts
-from jaxcompress.compress.parts import Part, grid
+from jaxcompress.codings import escapes, histogram
+from jaxcompress.compress import Coded, Counts
+from jaxcompress.compress.work import chosen
 from jaxcompress.network import Network
 from jaxcompress.objectives.cells import Cells
-from jaxcompress.objectives.grids import grid_end, symbols_of, within
-from jaxcompress.transforms.quantize import STEPS
+from jaxcompress.objectives.grids import WIDTH, symbol, zero_symbol
+from jaxcompress.objectives.left import in_codebooks, left, on_grids
+from jaxcompress.space import Plan
+
+SPARSE = ("csr", "coo")
 
 
-def from_cells(
-    network: Network,
-    counts: Counts,
-    tensors: Sequence[Cells],
-    alive: Bool[Array, " units"],
-    scale_by: str,
-) -> tuple[Float[Array, "tensors WIDTH"], Float[Array, "tensors 7"]]:
-    """Returns of tensors under a plan the histograms and the escapes of "csr"."""
-    lines, places, tops = [], [], []
-    for part, tensor in zip(counts.parts, tensors, strict=True):
-        line = _survivors(network, part, tensor.line_axes, alive)
-        place = _survivors(network, part, tensor.place_axes, alive)
-        lines.append(_shares(line, tensor.lines, tensor.steps))
-        places.append(_shares(place, tensor.places, tensor.steps))
-        tops.append(_top(tensor, line, place))
-    own = any(tensor.by_line or tensor.by_place for tensor in tensors)
-    each = partial(_symbols, scale_by=scale_by, own=own)
-    return jax.vmap(each)(
-        jnp.asarray(np.stack([tensor.counts for tensor in tensors])),
-        jnp.stack(lines),
-        jnp.stack(places),
-        jnp.stack(tops),
-        jnp.asarray(np.stack([tensor.factors for tensor in tensors])),
-        counts.bits,
-        counts.entries.astype(jnp.float32),
+@dataclass(frozen=True, eq=False)
+class Histograms:
+    """The symbols of tensors; vectors over these.
+
+    Attributes:
+        symbols: how often each occurs at the positions that are kept, float32; of "csr"
+            and "coo" without the zeros of grids.
+        used: how many places of a codebook are; 0 without one.
+        escapes: of "csr", as `codings.escapes` counts them; None for other codings.
+    """
+
+    symbols: Float[Array, "tensors WIDTH"]
+    used: Int[Array, " tensors"]
+    escapes: Float[Array, "tensors 7"] | None
+
+    def of(self, places: Sequence[int]) -> "Histograms":
+        """Returns those of some of the tensors."""
+        if len(places) == len(self.used):
+            return self
+        which = np.asarray(places, int)
+        gaps = None if self.escapes is None else self.escapes[which]
+        return Histograms(self.symbols[which], self.used[which], gaps)
+
+
+def exact(counts: Counts, coded: Mapping[str, Coded], coding: str) -> Histograms:
+    """Counts the symbols of tensors that are coded, by part name."""
+    symbols, used, gaps = [], [], []
+    for part, bits in zip(counts.parts, jnp.unstack(counts.bits), strict=True):
+        each = coded[part.name]
+        kept = each.nonzero
+        if each.codebook is None:
+            if coding in SPARSE:
+                kept = kept & ((each.codes != 0) | (bits >= 32))
+            found = symbol(each.codes, bits)
+            occurs = kept if coding in SPARSE else each.alive
+        else:
+            found, occurs = each.codes, kept
+        symbols.append(histogram(found, occurs, WIDTH))
+        used.append(jnp.int32(0) if each.used is None else each.used)
+        if coding == "csr":
+            gaps.append(escapes(kept.ravel(), each.alive.ravel()))
+    escaped = jnp.stack(gaps) if gaps else None
+    return Histograms(jnp.stack(symbols), jnp.stack(used), escaped)
+
+
+def is_counted(plan: Plan) -> bool:
+    """Returns whether `counted` is for a plan, so that nothing need be coded."""
+    rare = (plan.kernel_sparsity, plan.ranks, plan.scales, plan.member is not None)
+    one_threshold = plan.sparsity and plan.sparsity_scope == "network"
+    clustered = plan.codebook_sizes and plan.codebook_kind != "uniform"
+    return not any((*rare, one_threshold, clustered))
+
+
+def counted(
+    network: Network, plan: Plan, counts: Counts, tensors: Sequence[Cells], coding: str
+) -> Histograms:
+    """Estimates the symbols of tensors from what is counted of them."""
+    alive = network.alive(plan.channels, plan.blocks)
+    values = left(network, counts, tensors, alive, bool(plan.sparsity))
+    paths = [part.path for part in counts.parts]
+    shared = [i for i, path in enumerate(paths) if path in plan.codebook_sizes]
+    others = [i for i, path in enumerate(paths) if path not in plan.codebook_sizes]
+    rows: list[tuple[Array, Array, Array]] = []
+    if others:
+        own, which = counts.of(others), np.asarray(others)
+        binary = jnp.asarray(chosen(plan.weight_bits, paths, 32.0)) == 1.0
+        found, half = on_grids(values.of(others), own.bits, binary[which], plan.scale_by)
+        none = jnp.zeros(len(others), jnp.int32)
+        rows.append((_with_zeros(own, found, coding), none, half))
+    if shared:
+        which, stored = np.asarray(shared), counts.of(shared).stored
+        sizes = jnp.asarray(chosen(plan.codebook_sizes, paths, 2.0)).astype(jnp.int32)
+        pooled = plan.codebook_scope == "network"
+        found, used = in_codebooks(values.of(shared), sizes[which], stored, pooled)
+        rows.append((found, used, jnp.zeros(len(shared))))
+    symbols, used, zero = (
+        _in_order(others + shared, each) for each in zip(*rows, strict=True)
     )
+    return Histograms(symbols, used, values.escapes(zero) if coding == "csr" else None)
 
 
-def _survivors(
-    network: Network, part: Part, axes: tuple[int, ...], alive: Bool[Array, " units"]
-) -> Bool[Array, " n"]:
-    columns = network.columns(part.path)
-    masks = [network.layout.mask(columns[axis], alive) for axis in axes]
-    return jnp.asarray(grid(masks)).reshape(-1)
+def _in_order(places: Sequence[int], found: Sequence[Array]) -> Array:
+    """Joins rows of these places; those of one array are in order."""
+    if len(found) == 1:
+        return found[0]
+    return jnp.concatenate(found)[np.argsort(places)]
 
 
-def _shares(
-    kept: Bool[Array, " n"], members: Float[np.ndarray, "n classes"], steps: float
-) -> Float[Array, " classes"]:
-    """Returns the share of each class that survives, in whole steps of the largest."""
-    found = kept.astype(jnp.float32) @ members / np.maximum(members.sum(axis=0), 1.0)
-    return jnp.round(found * (steps / jnp.maximum(found.max(), 1e-6)))
-
-
-def _top(
-    tensor: Cells, line: Bool[Array, " lines"], place: Bool[Array, " places"]
-) -> Float[Array, ""]:
-    """Returns the largest surviving magnitude, the mean of those of all scales."""
-    there = line[tensor.largest_lines] & place[tensor.largest_places]
-    # Where none that is listed survives, those that do are at most the last one.
-    tops = jnp.where(there, tensor.largest, tensor.largest[:, -1:]).max(axis=1)
-    own = line if tensor.by_line else place if tensor.by_place else jnp.ones(1, bool)
-    return jnp.where(own, tops, 0.0).sum() / jnp.maximum(own.sum(), 1)
-
-
-def _symbols(
-    counts: Float[Array, "lines places bins"],
-    lines: Float[Array, " lines"],
-    places: Float[Array, " places"],
-    top: Float[Array, ""],
-    factors: Float[Array, " allowed"],
-    bits: Int[Array, ""],
-    entries: Float[Array, ""],
-    scale_by: str,
-    own: bool,
-) -> tuple[Float[Array, " WIDTH"], Float[Array, "7"]]:
-    """Returns the histogram of one tensor and its escapes in "csr"."""
-    exactly = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
-    by_line = exactly("p,lpb->lb", places, counts)
-    found = exactly("l,lb->b", lines, by_line)
-    whole = entries / jnp.maximum(found.sum(), 1.0)
-    end = grid_end(found, top, bits, scale_by, own) * factors[jnp.minimum(bits, 16)]
-    symbols = symbols_of(found, end, bits) * whole
-    steps = jnp.asarray(STEPS)[jnp.minimum(bits, 16)]
-    half = jnp.where(bits == 1, 0.0, 0.5 * end / jnp.maximum(steps, 1.0))
-    totals = lines * by_line.sum(axis=1)
-    kept = totals - lines * (by_line * within(half)).sum(axis=1)
-    escapes = jax.vmap(expected_escapes)(kept * whole, totals * whole)
-    return symbols, escapes.sum(axis=0)
+def _with_zeros(
+    counts: Counts, found: Float[Array, "tensors WIDTH"], coding: str
+) -> Float[Array, "tensors WIDTH"]:
+    """Adds what a plan sets to zero to the zeros of grids, or leaves all of them out."""
+    bits, index = counts.bits, jnp.arange(WIDTH)
+    middle = index == jnp.where(bits > 1, zero_symbol(bits), -1)[:, None]
+    if coding in SPARSE:
+        # Of 16 bits a zero shares its place with others, and hardly ever occurs.
+        return jnp.where(middle & (bits <= 10)[:, None], 0.0, found)
+    zeros = (counts.entries - counts.nonzero).astype(jnp.float32)
+    return found + jnp.where(middle, zeros[:, None], 0.0)

@@ -1,6 +1,6 @@
 """Cost: the bytes of a file's parameter part."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,18 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcompress.codings import CODINGS, coded_bits, escapes, histogram
+from jaxcompress.codings import CODINGS, coded_bits
 from jaxcompress.codings.manifest import entry, header_bytes, manifest
 from jaxcompress.codings.tensor import Coding
-from jaxcompress.compress import Coded, Counts, code, coded_paths, counts
+from jaxcompress.compress import Counts, code, coded_paths, counts
 from jaxcompress.network import Network
 from jaxcompress.objectives.cells import Cells, cells
-from jaxcompress.objectives.grids import WIDTH, alphabet, symbol
-from jaxcompress.objectives.histograms import from_cells
+from jaxcompress.objectives.grids import alphabet
+from jaxcompress.objectives.histograms import Histograms, counted, exact, is_counted
 from jaxcompress.objectives.objective import Cost
 from jaxcompress.space import Plan
-
-SPARSE = ("csr", "coo")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,44 +78,46 @@ class Size(Cost):
         """Returns the symbols of tensors that are alike, and which tensors those are."""
         if not coded.parts:
             return []
-        coded_anew = (
-            *(plan.codebook_sizes, plan.sparsity, plan.kernel_sparsity, plan.ranks),
-            plan.scales,
-        )
-        if plan.member is None and not any(coded_anew):
-            alive = network.alive(plan.channels, plan.blocks)
+        shared = [part.path in plan.codebook_sizes for part in coded.parts]
+        charged = jnp.asarray(shared) & coded.stored
+        if plan.codebook_scope == "network":  # the one codebook is charged once
+            charged = charged & (jnp.cumsum(charged) == 1)
+        if is_counted(plan):
             prepared = self._prepared(network, plan)
             tensors = [prepared[part.path] for part in coded.parts]
-            found, gaps = from_cells(network, coded, tensors, alive, plan.scale_by)
-            found = _without_zero(coded, found, self.coding)
-            grids = _from_grid(coded, found, self.coding, gaps=gaps)
-            return [(range(len(coded.parts)), grids)]
-        exact = code(network, plan, self.params)
-        shared = [exact[part.name].codebook is not None for part in coded.parts]
+            found = counted(network, plan, coded, tensors, self.coding)
+        else:
+            found = exact(coded, code(network, plan, self.params), self.coding)
         alike: dict[tuple[bool, bool], list[int]] = {}
         for place, part in enumerate(coded.parts):
             zeros = part.path in plan.sparsity or part.path in plan.kernel_sparsity
             alike.setdefault((shared[place], zeros), []).append(place)
-        charged = jnp.asarray(shared) & coded.stored
-        if plan.codebook_scope == "network":  # the one codebook is charged once
-            charged = charged & (jnp.cumsum(charged) == 1)
-        found = []
-        for (_, zeros), places in alike.items():
-            books = charged[np.asarray(places)]
-            symbols = _exact(coded.of(places), exact, zeros, self.coding, books)
-            found.append((places, symbols))
-        return found
+        return [
+            (
+                places,
+                _in_codebooks(
+                    coded.of(places), found.of(places), zeros, charged[np.asarray(places)]
+                )
+                if is_shared
+                else _on_grids(coded.of(places), found.of(places), self.coding, zeros),
+            )
+            for (is_shared, zeros), places in alike.items()
+        ]
 
     def _prepared(self, network: Network, plan: Plan) -> dict[str, Cells]:
-        key = (network, plan.granularity, plan.scale_by)
-        known = self._cells.setdefault(key, {})
         leaves = network.leaves(self.params)
         axes = {layer.weight: layer.out_axes for layer in network.layers}
-        for path in plan.weight_bits:
-            if path not in known:
-                weight = np.asarray(leaves[path])
-                known[path] = cells(weight, axes[path], plan.granularity, plan.scale_by)
-        return known
+        prepared = {}
+        for path in coded_paths(plan):
+            # A codebook, or what is not coded at all, knows no scale but 1.
+            how = ("tensor", "max", False)
+            if path in plan.weight_bits:
+                how = (plan.granularity, plan.scale_by, path in plan.sparsity)
+            key = (network, path, how)
+            if key not in self._cells:
+                self._cells[key] = cells(np.asarray(leaves[path]), axes[path], *how)
+            prepared[path] = self._cells[key]
+        return prepared
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,83 +158,42 @@ class _Symbols:
         return jax.vmap(size)(*columns)
 
 
-def _from_grid(
-    counts: Counts,
-    found: Float[Array, "tensors WIDTH"],
-    coding: str,
-    zeros: bool = False,
-    gaps: Float[Array, "tensors 7"] | None = None,
-) -> _Symbols:
+def _on_grids(counts: Counts, found: Histograms, coding: str, zeros: bool) -> _Symbols:
     """Describes the symbols of grids; of those of 32 bits, the places of their values.
 
     Args:
-        found: of all entries; of "csr" and "coo" without those that are zero.
         zeros: whether a plan may set entries to zero.
     """
     zeros = zeros and coding != "dense"  # there plain zeros are stored like any number
     exact = counts.bits >= 32
     entries = counts.entries.astype(jnp.float32)
     nonzero = counts.nonzero.astype(jnp.float32)
+    symbols = found.symbols
     if zeros:  # of plain values only the positions are symbols
-        places = jnp.zeros_like(found).at[:, 0].set(nonzero)
-        found = jnp.where(exact[:, None], places, found)
+        places = jnp.zeros_like(symbols).at[:, 0].set(nonzero)
+        symbols = jnp.where(exact[:, None], places, symbols)
     values = 4.0 * (nonzero if zeros else entries)
     extra = jnp.where(exact, values, 4.0 * counts.scales.astype(jnp.float32))
     plain = exact & (counts.nonzero == counts.entries) if zeros else exact
-    symbols = alphabet(counts.bits)
-    marks = symbols + (exact & (counts.nonzero < counts.entries))
-    return _Symbols(found, entries, symbols, marks, zeros, plain, extra, gaps)
+    size = alphabet(counts.bits)
+    marks = size + (exact & (counts.nonzero < counts.entries))
+    return _Symbols(symbols, entries, size, marks, zeros, plain, extra, found.escapes)
 
 
-def _without_zero(
-    counts: Counts, found: Float[Array, "tensors WIDTH"], coding: str
-) -> Float[Array, "tensors WIDTH"]:
-    """Leaves the zeros of grids out where these are positions without a symbol."""
-    if coding not in SPARSE:
-        return found
-    # Of 16 bits a zero shares its place with others, and hardly ever occurs.
-    bits = counts.bits
-    middle = jnp.where((bits > 1) & (bits <= 10), alphabet(bits) // 2, -1)
-    return jnp.where(jnp.arange(WIDTH) == middle[:, None], 0.0, found)
-
-
-def _exact(
-    counts: Counts,
-    exact: Mapping[str, Coded],
-    zeros: bool,
-    coding: str,
-    books: Bool[Array, " tensors"],
+def _in_codebooks(
+    counts: Counts, found: Histograms, zeros: bool, charged: Bool[Array, " tensors"]
 ) -> _Symbols:
-    """Counts the symbols of tensors that all have codebooks, or all grids.
+    """Describes the symbols of codebooks.
 
     Args:
-        books: whether each tensor is charged for its codebook.
+        charged: whether each tensor is charged for its codebook.
     """
-    coded = [exact[part.name] for part in counts.parts]
-    histograms, gaps = [], []
-    for each, bits in zip(coded, jnp.unstack(counts.bits), strict=True):
-        kept = each.nonzero
-        if each.codebook is not None:
-            symbols, counted = each.codes, kept
-        else:
-            if coding in SPARSE:
-                kept = kept & ((each.codes != 0) | (bits >= 32))
-            symbols = symbol(each.codes, bits)
-            counted = kept if coding in SPARSE else each.alive
-        histograms.append(histogram(symbols, counted, WIDTH))
-        if coding == "csr":
-            gaps.append(escapes(kept.ravel(), each.alive.ravel()))
-    found = jnp.stack(histograms)
-    escaped = jnp.stack(gaps) if gaps else None
-    used = [each.used for each in coded if each.used is not None]
-    if not used:
-        return _from_grid(counts, found, coding, zeros, escaped)
-    sizes = jnp.maximum(jnp.stack(used), 1)  # one is stored where all entries are zero
-    book = jnp.where(books, 4.0 * sizes.astype(jnp.float32), 0.0)
+    sizes = jnp.maximum(found.used, 1)  # one is stored where all entries are zero
+    book = jnp.where(charged, 4.0 * sizes.astype(jnp.float32), 0.0)
     total = counts.entries.astype(jnp.float32)
     marks = sizes + (counts.nonzero < counts.entries)
-    never = jnp.zeros(len(coded), bool)
-    return _Symbols(found, total, sizes, marks, zeros, never, book, escaped)
+    never = jnp.zeros(len(counts.parts), bool)
+    return _Symbols(found.symbols, total, sizes, marks, zeros, never, book, found.escapes)
 
 
 def _dense(counts: Counts) -> Float[Array, " tensors"]:
