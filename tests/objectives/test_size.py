@@ -70,6 +70,7 @@ KINDS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "kernels": (("range",), {"scale_by": "max", "sparsity_scope": "network"}),
     "codebooks": (("coo",), {}),
     "one codebook": (("huffman",), {"codebook_scope": "network"}),
+    "one codebook of factors": (("huffman",), {"codebook_scope": "network"}),
 }
 SIZES = {
     how: compiled(lambda plan, how=how: jc.objectives.Size(how)(NETWORK, plan))
@@ -95,9 +96,11 @@ def plan_of(kind: str, seed: int) -> jc.Plan:
         zeros = dict.fromkeys(zeros, jnp.float32(rng.choice([0.5, 0.9])))
         return plan.replace(weight_bits=bits, kernel_sparsity=kernels, sparsity=zeros)
     if "codebook" in kind:
-        if kind == "one codebook":
+        if kind.startswith("one codebook"):
+            sizes = dict.fromkeys(sizes, sizes["a"])
+        if kind.endswith("of factors"):
             # The one table serves both factors of a weight, too, and is stored once.
-            plan, sizes = plan.replace(ranks=ranks), dict.fromkeys(sizes, sizes["a"])
+            plan = plan.replace(ranks=ranks)
         return plan.replace(codebook_sizes=sizes, sparsity=zeros)
     return plan.replace(weight_bits=bits, sparsity=zeros if "zeros" in kind else {})
 
