@@ -38,7 +38,7 @@ def read(path: Path, profile: Path | None = None, preset: str | None = None) -> 
     Args:
         profile: a file of the same form; what it holds replaces what `path` holds.
         preset: a name under `presets` in `path`, which holds by name what replaces the
-            rest of the file; before the profile does.
+            rest of the file, before the profile does; or several, with commas between.
 
     Raises:
         ValueError: a file is no YAML mapping, a key or value is not allowed, or there is
@@ -46,10 +46,11 @@ def read(path: Path, profile: Path | None = None, preset: str | None = None) -> 
     """
     tree, known = _tree(path), presets(path)
     tree.pop("presets", None)
-    if preset is not None:
-        if preset not in known:
-            raise ValueError(f"{path} has no preset {preset!r}; there are {[*known]}")
-        tree = _merged(tree, known[preset])
+    for name in preset.split(",") if preset is not None else ():
+        if name not in known:
+            there = f"there are {[*known]}" if known else "it has none"
+            raise ValueError(f"{path} has no preset {name!r}; {there}")
+        tree = _merged(tree, known[name])
     return Config(**(tree if profile is None else _merged(tree, _tree(profile))))
 
 

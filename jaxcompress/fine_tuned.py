@@ -1,5 +1,6 @@
 """A few members of every front, fine-tuned: what is saved, shown and compared."""
 
+import warnings
 from typing import Any
 
 import jax
@@ -39,9 +40,9 @@ def fine_tuned(
     stacked = np.concatenate(list(chosen.values()))
     plans = jax.device_get(jax.jit(jax.vmap(space.decode))(stacked))
     taken = plans.member
+    methods = [method for method, part in chosen.items() for _ in part]
 
     def compute() -> dict[str, Any]:
-        job.say("fine-tuning the fronts")
         before = jax.tree.map(
             # Of a library each begins with the parameters of its member.
             lambda leaf: np.stack([leaf] * len(stacked)) if taken is None else leaf[taken],
@@ -55,21 +56,29 @@ def fine_tuned(
         # Early stopping with a few stops: the validation split says which was the best.
         stops = [(fitted.replace(member=None), before)]
         if how.epochs:
-            tuned = tune(
-                key,
-                network,
-                plans,
-                data,
-                how,
-                shared,
-                job.given.loss,
-                members_mesh(len(stacked)),
-                # Of many processes each trains all members; none of them has the files.
-                job.place.checkpoints(stage) if jax.process_count() == 1 else None,
-            )
+            job.say("fine-tuning the fronts")
+            with warnings.catch_warnings():
+                # Said below, by the name of the front.
+                warnings.filterwarnings("ignore", "member .* stopped", RuntimeWarning)
+                tuned = tune(
+                    key,
+                    network,
+                    plans,
+                    data,
+                    how,
+                    shared,
+                    job.given.loss,
+                    members_mesh(len(stacked)),
+                    # Of many processes each trains all members; none has the files.
+                    job.place.checkpoints(stage) if jax.process_count() == 1 else None,
+                )
             for place in np.flatnonzero(tuned.stopped):
-                steps = tuned.steps[place]
-                job.say(f"member {place + 1} diverged: kept as it was after {steps} steps")
+                number = place - methods.index(methods[place]) + 1
+                job.say(
+                    f"member {number} of {methods[place]} stopped after "
+                    f"{tuned.steps[place]} steps: its loss or gradient was not finite; of "
+                    "the weights then and those before training the better ones are kept"
+                )
             stops.append((tuned.plans, tuned.params))
         if count := max(config.reestimate, config.search.reestimate):
             some = data.normalize(data.train.some(count, config.data.seed).inputs)
@@ -99,7 +108,6 @@ def fine_tuned(
         float(parameter_bytes(*coded_parameters(network, rows(plans, i), rows(params, i))))
         for i in range(len(stacked))
     ]
-    methods = [method for method, part in chosen.items() for _ in part]
     columns = zip(methods, found["errors"].tolist(), sizes, macs.tolist(), strict=True)
     return plans, params, [Member(*column) for column in columns]
 

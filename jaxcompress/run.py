@@ -10,6 +10,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -34,7 +35,7 @@ usage: python -m jaxcompress.run [--config FILE_OR_NAME] [--preset NAME]
 --config  a YAML file, or the name of a bundled configuration (default: digits):
           {configs}
 --preset  one of the sets of values that the configuration has under `presets`, such as
-          small: they replace its own
+          small: they replace its own; several as small,ours: later ones count
 --profile what a device can do, as a YAML file of the same form whose values replace the
           configuration's, or the name of a bundled one: {profiles}
 --out     the run directory, new or empty (default: runs/NAME-DATE-TIME)
@@ -171,7 +172,13 @@ def _overridden(config: Config, arguments: list[str]) -> Config:
         lines = [line.strip("│ ") for line in said.getvalue().splitlines()]
         inside = [line for line in lines if line and line[0] not in "╭╰─"]
         text = " ".join(inside).partition("For full helptext")[0]
-        raise ValueError(f"{text.strip()} (see --help)") from None
+        text = re.sub(r"^Error parsing (\w+): ", _section, text.strip())
+        raise ValueError(f"{text} (see --help)") from None
+
+
+def _section(parsing: re.Match[str]) -> str:
+    """Returns what to say of where an option was wrong: "search.", or nothing."""
+    return "" if parsing[1] == Config.__name__ else f"{parsing[1]}."
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 class Section(BaseModel):
     """A frozen part of a configuration."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -26,7 +26,7 @@ def _explained(error: ValidationError, section: type[BaseModel]) -> str:
         if problem["type"] == "extra_forbidden":
             parts.append(f"unknown key {key}; allowed: {', '.join(section.model_fields)}")
         elif isinstance(problem["input"], dict):  # a section that said what is wrong
-            parts.append(f"{key}: {message.removeprefix(': ')}")
+            parts.append(": ".join(filter(None, (key, message.removeprefix(": ")))))
         else:
             parts.append(f"{key} = {problem['input']!r}: {message[0].lower()}{message[1:]}")
     return "; ".join(parts)

@@ -38,6 +38,7 @@ def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
             "{adapt: {every: 2}, search: {evaluations: 500}}",
             "adapt.every and search.evaluations exclude each other",
         ),
+        ("train: {learning_rate: .inf}", "learning_rate = inf: input should be a finite"),
         ("search: {evaluations: 9}", "evaluations = 9: allowed is population = 48 or more"),
         (
             "{adapt: {batch_norm: trained}, finetune: {batch_norm: trained}, "
@@ -112,6 +113,7 @@ search: {population: 40, generations: 9}
 train: {epochs: 7}
 presets:
   small: {search: {population: 8}, name: tiny}
+  short: {search: {generations: 3}, name: brief}
   wrong: {search: {populations: 8}}
 """
 
@@ -126,6 +128,9 @@ def test_a_preset_replaces_what_it_names_and_the_profile_comes_after(
     small = read(path, preset="small")
     assert (small.search.population, small.search.generations) == (8, 9)
     assert (small.train.epochs, small.name) == (7, "tiny")
+    both = read(path, preset="small,short")
+    assert (both.search.population, both.search.generations) == (8, 3)
+    assert (both.name, read(path, preset="short,small").name) == ("brief", "tiny")
     assert read(path, profile, "small") == small.model_copy(update={"name": "device"})
     write(small, tmp_path / "config.yaml")
     assert "presets" not in (tmp_path / "config.yaml").read_text()

@@ -182,7 +182,7 @@ def test_two_processes_are_not_at_one_run(
     [
         (["--resume", "full"], "--resume full: is no run directory"),
         (["--config", "nowhere"], "'nowhere' is no file and no bundled name"),
-        (["--preset", "huge"], "digits.yaml has no preset 'huge'; there are []"),
+        (["--preset", "huge"], "digits.yaml has no preset 'huge'; it has none"),
         (["--resume", "full", "--preset", "small"], "--profile and --preset out"),
         (["--search.populations", "3"], "--search.populations"),
         (["--search.population", "3"], "population = 3"),
