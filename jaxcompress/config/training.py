@@ -50,7 +50,8 @@ class TuneConfig(Section):
     batch_norm: Literal["fixed", "trained"] = Field(
         default="fixed",
         description="statistics of batch norm: fixed, or trained: those of the batch, and "
-        "the averages follow; before a search, trained needs search.reestimate",
+        "the averages follow; before a search, trained needs search.reestimate, and "
+        "trained in finetune, too",
     )
     scales: Literal["fitted", "learned"] = Field(
         default="fitted",
