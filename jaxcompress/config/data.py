@@ -29,6 +29,6 @@ class DataConfig(Section):
     stream_above: int = Field(
         default=STREAM_ABOVE,
         ge=0,
-        description="bytes, >= 0; training images that take more are not held on the device, but "
-        "read while networks are trained (needs grain)",
+        description="bytes, >= 0; training images that take more are not held on the "
+        "device, but read while networks are trained (needs grain)",
     )

@@ -68,8 +68,8 @@ class SearchConfig(Section):
     reestimate: int = Field(
         default=0,
         ge=0,
-        description="training examples, >= 0, by which the batch norm of every candidate is "
-        "estimated anew before it is measured; 0: not",
+        description="training examples, >= 0, by which the batch norm of every candidate "
+        "is estimated anew before it is measured; 0: not",
     )
     racing: float | None = Field(
         default=None,
@@ -121,15 +121,15 @@ class SearchConfig(Section):
     evaluations: int | None = Field(
         default=None,
         ge=1,
-        description="of different genotypes in all, at most, population or more: the search "
-        "ends after fewer generations, but not before one; what it takes to find where it begins counts, "
-        "and what is decided first, which ends at half of it; none: no limit",
+        description="of different genotypes in all, at most, >= population: the search "
+        "ends after fewer generations, but not before one; what it takes to find where it "
+        "begins counts, and what is decided first, which ends at half of it; none: any",
     )
     initial: Literal["ladder", "descent", "boundary", "surrogate"] = Field(
         default="ladder",
         description="where the search begins: ladder (uniform in each kind), descent (best "
-        "of a greedy descent by sensitivity and of a uniform grid), boundary (between dense "
-        "and what space.tolerance allows each gene alone), surrogate (space.masks by a "
+        "of a greedy descent by sensitivity and of a grid), boundary (between dense and "
+        "what space.tolerance allows each gene alone), surrogate (space.masks by a "
         "genetic algorithm for each group, on a quadratic form)",
     )
     surrogate_generations: int = Field(
