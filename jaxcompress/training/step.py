@@ -16,6 +16,7 @@ from jaxcompress.compress import compress, leaves_of, masked, with_batch_statist
 from jaxcompress.network import Network
 from jaxcompress.search import POPULATION
 from jaxcompress.space import Plan
+from jaxcompress.training.kernel_gradients import with_quick_kernel_gradients
 from jaxcompress.training.member import (
     Layout,
     Member,
@@ -160,7 +161,9 @@ def pure_steps(
             mixed = (1.0 - rates.distillation) * hard + rates.distillation * soft
             return mixed, seen
 
-        (value, seen), gradients = jax.value_and_grad(loss, has_aux=True)(member.trained)
+        (value, seen), gradients = jax.value_and_grad(
+            with_quick_kernel_gradients(loss), has_aux=True
+        )(member.trained)
         updates, moments = optimizer.update(gradients, member.moments, member.trained)
         now = member.trained - rates.learning_rate * jnp.asarray(updates)
         finite = jnp.isfinite(value) & jnp.isfinite(gradients).all()

@@ -17,6 +17,7 @@ from jaxcompress.config import TrainConfig
 from jaxcompress.data import Dataset
 from jaxcompress.training.augment import augment
 from jaxcompress.training.batches import AHEAD, Batch, Batches
+from jaxcompress.training.kernel_gradients import with_quick_kernel_gradients
 
 Module = TypeVar("Module", bound=nnx.Module)
 Loss = Callable[[Any, Any], Any]  # (outputs, targets) -> scalar, differentiable
@@ -222,7 +223,9 @@ def _step(
         _, _, updated = nnx.split(module, nnx.Param, ...)
         return value, nnx.to_pure_dict(updated)
 
-    (value, others), gradients = jax.value_and_grad(loss, has_aux=True)(params)
+    (value, others), gradients = jax.value_and_grad(
+        with_quick_kernel_gradients(loss), has_aux=True
+    )(params)
     updates, optimizer_state = optimizer.update(gradients, optimizer_state, params)
     return (optax.apply_updates(params, updates), others, optimizer_state), value
 
