@@ -45,6 +45,10 @@ def prepared(
         space = space_of(config, network, known)
 
         def compute() -> PyTree:
+            if config.adapt.epochs:
+                job.say(
+                    f"training the weights for all plans, epochs: {config.adapt.epochs}"
+                )
             params = adapt(job.keys["adapt"], network, space, data, config.adapt, loss)
             return network.leaves(params)
 

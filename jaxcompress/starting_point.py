@@ -1,6 +1,7 @@
 """Where a search of a run begins: computed once, kept, and said."""
 
 import json
+from typing import Any
 
 import jax
 import numpy as np
@@ -33,10 +34,12 @@ def starting_point(
     if config.search.initial == "ladder":
         return initial_of(config, evaluate.space), 0
     key = jax.random.fold_in(job.keys["search"], number)
-    found = job.place.kept(
-        f"{stage}_initial",
-        lambda: start_of(config, evaluate, measure, given.data, shared, given.loss, key),
-    )
+
+    def compute() -> dict[str, Any]:
+        job.say(f"{stage}: finding where to begin, by {config.search.initial}")
+        return start_of(config, evaluate, measure, given.data, shared, given.loss, key)
+
+    found = job.place.kept(f"{stage}_initial", compute)
     spent = int(found["evaluations"])
     correlation = {name: float(c) for name, c in found.get("correlation", {}).items()}
     if correlation:
