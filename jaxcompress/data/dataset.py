@@ -9,6 +9,8 @@ from jaxtyping import Array, Shaped, UInt8
 from jaxcompress.data.split import Split
 from jaxcompress.data.stream import SAMPLE, Stream
 
+COUNTED = 4096  # images at a time whose values are counted
+
 
 @dataclass(frozen=True)
 class Task:
@@ -192,7 +194,11 @@ def channel_statistics(
     values = np.arange(256)
     mean, std = [], []
     for channel in range(inputs.shape[-1]):
-        counts = np.bincount(inputs[..., channel].ravel(), minlength=256)
+        # A part at a time, for bincount makes int64 of what it counts.
+        counts = np.zeros(256, np.int64)
+        for start in range(0, len(inputs), COUNTED):
+            part = inputs[start : start + COUNTED, ..., channel]
+            counts += np.bincount(part.ravel(), minlength=256)
         mean.append(float(np.average(values, weights=counts)))
         variance = np.average((values - mean[-1]) ** 2, weights=counts)
         std.append(float(np.sqrt(variance)))

@@ -1,5 +1,7 @@
 """One set of weights for all plans, so that a search sees what fine-tuning would give."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -124,6 +126,14 @@ class Adapter:
                     # A plan under which a step is not finite is passed over.
                     state = tuner.step(plan, state, batch).replace(stopped=going)
                 number += 1
+        wanted, taken = number * (RANDOM + 2), int(np.asarray(state.steps)[0])
+        if 2 * taken < wanted:
+            warnings.warn(
+                f"adapt: {wanted - taken} of {wanted} steps were passed over, for their "
+                "loss or gradient was not finite; lower learning_rate",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         found, _ = tuner.result(least, state)
         return jax.tree.map(lambda leaf: leaf[0], found)
 

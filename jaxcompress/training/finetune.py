@@ -125,15 +125,17 @@ def tune(
     groups = tuner.groups(plans)
     members = [tuner.start(group, params) for group in groups]
     groups = [group.replace(member=None) for group in groups]
-    training = training_digest(key, (plans, params), data, config)
+    began = (plans, params, network.params)
+    training = training_digest(key, began, data, config, loss)
     with Progress(checkpoint_dir, training) as progress:
         first, leaves = progress.latest()
         if leaves:
             members = tuner.groups(
                 jax.tree.unflatten(jax.tree.structure(members[0]), leaves)
             )
-        # A loop of calls and no scan or vmap: inside a scan the CPU backend runs gradients
-        # of convolutions without its fast kernels, and a vmap over weights groups them.
+        # A loop of calls and no scan or vmap: inside a scan the CPU backend runs the
+        # backward pass of convolutions without its fast kernels, and a vmap over weights
+        # groups them.
         for epoch in range(first, config.epochs):
             for batch in tuner.batches(key, epoch):
                 members = [

@@ -69,7 +69,7 @@ def pruned_library(
     tuner = Tuner(network, data, config, loss)
     shares = shares_kept(config)
     plans, params = [Plan()] * config.members, [network.params] * config.members
-    training = training_digest(key, network.params, data, config)
+    training = training_digest(key, network.params, data, config, loss)
     with Progress(checkpoint_dir, training) as progress:
         first, leaves = progress.latest()
         if leaves:

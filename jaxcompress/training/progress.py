@@ -14,6 +14,9 @@ from jaxtyping import Array, Key, PyTree
 from jaxcompress.config import TuneConfig
 from jaxcompress.data import Dataset
 from jaxcompress.search import Checkpoints
+from jaxcompress.training.train import Loss
+
+EXAMPLES = 256  # by which data sets are told apart
 
 
 class Progress(AbstractContextManager["Progress"]):
@@ -51,8 +54,8 @@ class Progress(AbstractContextManager["Progress"]):
         if saved.words != self._words:
             raise ValueError(
                 "what lies in checkpoint_dir is of another training (other plans, "
-                "parameters, key, data or configuration); remove it, or give another "
-                "directory"
+                "parameters, teacher, key, data, loss or configuration); remove it, or "
+                "give another directory"
             )
         return saved.step, saved.leaves
 
@@ -79,15 +82,24 @@ class Progress(AbstractContextManager["Progress"]):
 
 
 def training_digest(
-    key: Key[Array, ""], trees: Any, data: Dataset, config: TuneConfig
+    key: Key[Array, ""],
+    trees: Any,
+    data: Dataset,
+    config: TuneConfig,
+    loss: Loss | None = None,
 ) -> str:
     """Returns what tells one training from another.
 
+    Of the data some examples tell; of a loss its name, for code cannot be compared.
+
     Args:
-        trees: plans and parameters with which it begins.
+        trees: plans and parameters with which it begins, and the teacher's.
     """
-    digest = hashlib.sha256(config.model_dump_json().encode())
-    for leaf in jax.tree.leaves((jax.random.key_data(key), trees)):
+    words = config.model_dump_json(), data.name, len(data.fitted), data.mean, data.std
+    named = getattr(loss, "__qualname__", type(loss).__qualname__)
+    digest = hashlib.sha256(repr((*words, named)).encode())
+    some = data.train.some(min(EXAMPLES, len(data.train)), 0)
+    shown = (some.inputs, some.targets)
+    for leaf in jax.tree.leaves((jax.random.key_data(key), trees, shown)):
         digest.update(np.asarray(leaf).tobytes())
-    digest.update(f"{data.name} {len(data.fitted)}".encode())
     return digest.hexdigest()

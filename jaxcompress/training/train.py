@@ -92,8 +92,8 @@ def train(
     for epoch, epoch_key in enumerate(jax.random.split(key, config.epochs)):
         began = time.perf_counter()
         step_losses = []
-        # A loop here and not lax.scan: inside a scan XLA's CPU backend runs the
-        # gradients of convolutions without its fast kernels, five times slower.
+        # A loop here and not lax.scan: inside a scan XLA's CPU backend runs the backward
+        # pass of convolutions without its fast kernels, several times slower.
         for number, batch in enumerate(batches.epoch(epoch_key)):
             state, loss = step(epoch_key, number, state, batch)
             step_losses.append(loss)
@@ -107,6 +107,11 @@ def train(
                 f"{config.learning_rate}"
             )
     params, others, _ = state
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(params))):
+        raise ValueError(
+            "the last step left parameters that are not finite: allowed are numbers; lower "
+            f"learning_rate = {config.learning_rate}, or look at the gradient of the loss"
+        )
     trained = nnx.merge(nnx.graphdef(module), params, others)
     return trained, History(*(np.asarray(x, np.float32) for x in (losses, seconds)))
 

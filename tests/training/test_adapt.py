@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from training.test_tune import assert_same, config, data, network
 
 import jaxcompress as jc
@@ -41,3 +42,17 @@ def test_steps_are_taken_under_the_given_plans_alone(network, data):
                 state = tuner.step(plan, state, batch)
     params, _ = tuner.result(plan, state)
     assert_same(found, jax.tree.map(lambda leaf: leaf[0], params))
+
+
+def test_steps_that_are_not_finite_are_said(network, data):
+    space = jc.Space(network, (jc.genes.WeightBits((1, 4)),))
+    with pytest.warns(RuntimeWarning, match="24 of 24 steps were passed over"):
+        found = jc.adapt(
+            jax.random.key(0),
+            network,
+            space,
+            data,
+            config(),
+            lambda outputs, targets: jnp.nan * outputs.sum(),
+        )
+    assert_same(found, network.params)

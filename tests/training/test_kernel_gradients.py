@@ -66,7 +66,7 @@ def test_equals_the_sum_over_windows(data):
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("bytes_at_once", [1, 20_000, 1 << 30])
+@pytest.mark.parametrize("bytes_at_once", [1, 17_000, 1 << 30])
 @pytest.mark.parametrize(
     ("names", "shapes"),
     [
@@ -90,6 +90,44 @@ def test_every_layout_and_part_of_the_batch(monkeypatch, names, shapes, bytes_at
     plain, quick = slopes(loss, x, kernel)
     for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(quick), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_many_small_products_are_summed_in_float32(monkeypatch, dtype):
+    monkeypatch.setattr(kernel_gradients, "WINDOWS", 1)  # one image at a time
+    x = np.random.default_rng(0).uniform(0, 1, (300, 6, 6, 2)).astype(dtype)
+    kernel = jnp.zeros((3, 3, 2, 2), dtype)
+
+    def total(kernel, x):
+        y = lax.conv_general_dilated(
+            x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        return jnp.sum(y, dtype=jnp.float32)
+
+    found = jax.grad(with_quick_kernel_gradients(total))(kernel, jnp.asarray(x))
+    assert found.dtype == kernel.dtype
+    slope = np.ones((300, 4, 4, 2))
+    wanted = written_out(x, slope, (3, 3), (1, 1), (1, 1), ((0, 0), (0, 0)))
+    np.testing.assert_allclose(np.float64(found), wanted, rtol=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel"),
+    [
+        ((0, 5, 5, 2), (3, 3, 2, 2)),
+        ((3, 2, 2, 2), (3, 3, 2, 2)),
+        ((3, 9, 9, 2), (9, 9, 2, 2)),
+    ],
+)
+def test_empty_and_very_large_ones_are_left_as_they_are(shape, kernel):
+    def total(kernel, x):
+        return lax.conv_general_dilated(
+            x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        ).sum()
+
+    plain, quick = slopes(total, jnp.ones(kernel), jnp.ones(shape))
+    for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(quick), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_what_surrounds_a_convolution_keeps_its_gradient():

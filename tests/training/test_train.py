@@ -121,6 +121,25 @@ def test_batch_larger_than_the_split_is_refused(tiny):
         train(jax.random.key(0), module, tiny, TrainConfig())
 
 
+def test_a_last_step_that_is_not_finite_is_refused(tiny):
+    @jax.custom_vjp
+    def loss(logits, targets):
+        return logits.mean()
+
+    loss.defvjp(
+        lambda logits, targets: (logits.mean(), logits),
+        lambda logits, slope: (jnp.nan * logits, None),
+    )
+    with pytest.raises(ValueError, match="last step left parameters that are not finite"):
+        train(
+            jax.random.key(0),
+            create("digits_cnn", 0, tiny),
+            tiny,
+            TrainConfig(epochs=1, batch_size=40),  # one step
+            loss,
+        )
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

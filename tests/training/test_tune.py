@@ -53,7 +53,7 @@ def config(**chosen: Any) -> jc.TuneConfig:
 
 
 def run(network: jc.Network, plans: jc.Plan, data: Dataset, **chosen: Any) -> Tuned:
-    where = {k: chosen.pop(k) for k in ("mesh", "checkpoint_dir") if k in chosen}
+    where = {k: chosen.pop(k) for k in ("mesh", "checkpoint_dir", "loss") if k in chosen}
     return tune(jax.random.key(0), network, plans, data, config(**chosen), **where)
 
 
@@ -138,6 +138,17 @@ def test_from_a_checkpoint_training_ends_where_it_would_have(
     for wrong in (row_of_two(plans), others):
         with pytest.raises(ValueError, match="is of another training"):
             run(network, wrong, data, **how)
+    x = data.train.inputs
+    split = Split(x[::-1].copy(), data.train.targets)
+    other = Dataset(data.name, split, data.validation, data.test, CLASSES, (), ())
+    with pytest.raises(ValueError, match="is of another training"):
+        run(network, plans, other, **how)
+    with pytest.raises(ValueError, match="is of another training"):
+        run(network, plans, data, loss=squared, **how)
+
+
+def squared(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    return jnp.square(outputs - jax.nn.one_hot(targets, CLASSES)).mean()
 
 
 def row_of_two(plans: jc.Plan) -> jc.Plan:
