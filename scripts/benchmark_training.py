@@ -5,10 +5,11 @@ python scripts/benchmark_training.py [--networks resnet20] [--members 1 4 8 16]
     [--table docs/results/training.md]
 
 Random images of CIFAR-10's shape: only the time matters. Dense training stands beside a
-plain loop as one would write it: `nnx.Optimizer` with AdamW at one rate, `nnx.jit`, the same
-images and augmentation, every batch taken from host memory. A front has channels and bits drawn at random, learned scales, batch norm
-and distillation; its members share every batch and the teacher's forward pass, and lie on
-as many devices as there are. Median of some rounds after one that compiles.
+plain loop as one would write it: `nnx.Optimizer` with AdamW at one rate, `nnx.jit`, the
+same images and augmentation, every batch taken from host memory. A front has channels and
+bits drawn at random, learned scales, batch norm and distillation; its members share every
+batch and the teacher's forward pass, and lie on as many devices as there are. Median of
+some rounds after one that compiles.
 """
 
 import argparse

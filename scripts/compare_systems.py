@@ -207,8 +207,16 @@ def shared_command(parser: argparse.ArgumentParser, given: argparse.Namespace) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Systems on one network and budget.")
-    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS))
+    parser = argparse.ArgumentParser(
+        description="Systems on one network and budget.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--systems",
+        nargs="+",
+        default=list(SYSTEMS),
+        help="SYSTEM or SYSTEM:PRESET: bundled configurations, or files",
+    )
     parser.add_argument("--network", choices=NETWORKS, default="digits_cnn")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--population", type=int, default=40)
@@ -221,14 +229,26 @@ def main() -> None:
     parser.add_argument("--library-members", type=int, default=6, help="of emomc")
     parser.add_argument("--library-steps", type=int, default=8, help="of emomc")
     parser.add_argument("--members", type=int, default=8, help="of a front")
-    parser.add_argument("--losses", type=float, nargs="+", default=[1.0, 5.0])
-    parser.add_argument("--runs", type=Path, default=Path("runs/systems"))
-    parser.add_argument("--json", type=Path, default=RESULTS / "systems.json")
+    parser.add_argument(
+        "--losses", type=float, nargs="+", default=[1.0, 5.0], help="in points"
+    )
+    parser.add_argument("--runs", type=Path, default=Path("runs/systems"), help="where to")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        default=RESULTS / "systems.json",
+        help="page and picture beside",
+    )
     parser.add_argument("--merge", type=Path, nargs="+", help="of these files; run none")
     given = parser.parse_args()
     if given.merge:
         write(merged(given.merge), given.json)
         return
+    try:
+        for name in given.systems:
+            configured(name, given.seeds[0], given)
+    except ValueError as error:
+        parser.error(str(error))
     setting = {"command": shared_command(parser, given), "losses": given.losses}
     before = json.loads(given.json.read_text())["entries"] if given.json.exists() else []
     entries: list[dict[str, Any]] = []

@@ -201,8 +201,8 @@ def _open(
     except (ValueError, NotImplementedError, AssertionError, OSError) as error:
         raise ValueError(
             f"data set {name!r} is not prepared as array_record in {directory}; give "
-            "the right data_dir (or set TFDS_DATA_DIR), or prepare it there, which "
-            'needs TensorFlow: pip install "jaxcompress[prepare]" && tfds build '
+            "the right data_dir (--data.directory, or TFDS_DATA_DIR), or prepare it there, "
+            'which needs TensorFlow: pip install "jaxcompress[prepare]" && tfds build '
             f"{name} --file_format=array_record --data_dir={directory}"
         ) from error
     if split == "test" and "test" not in sources and "validation" in sources:
