@@ -13,14 +13,14 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import tyro
 from rich.console import Console
 
 from jaxcompress.config import Config
-from jaxcompress.config_file import bundled, find, read
+from jaxcompress.config_file import bundled, find, presets, read
 from jaxcompress.pipeline import resume, run
 from jaxcompress.processes import SaidByFirst, from_first, is_first, joined, stop_all
 from jaxcompress.run_directory import configuration, new_path
@@ -36,6 +36,7 @@ usage: python -m jaxcompress.run [--config FILE_OR_NAME] [--preset NAME]
           {configs}
 --preset  one of the sets of values that the configuration has under `presets`, such as
           small: they replace its own; several as small,ours: later ones count
+          (of this configuration: {presets})
 --profile what a device can do, as a YAML file of the same form whose values replace the
           configuration's, or the name of a bundled one: {profiles}
 --out     the run directory, new or empty (default: runs/NAME-DATE-TIME)
@@ -99,7 +100,8 @@ def _main(arguments: list[str], console: Console, places: list[Path]) -> int:
             before = read(find(name)) if name else configuration(Path(old))
             return _overridden(before, arguments), Path(old)
         chosen = find(name or DEFAULT), find(profile, "profiles") if profile else None
-        config = _overridden(read(*chosen, preset), arguments)
+        known = presets(chosen[0])
+        config = _overridden(read(*chosen, preset), arguments, known)
         return config, Path(out) if out else new_path(config)
 
     # Other machines need no copy of the files, and have other clocks.
@@ -154,11 +156,15 @@ def _taken(arguments: list[str], option: str) -> str | None:
     return None
 
 
-def _overridden(config: Config, arguments: list[str]) -> Config:
-    """Returns the configuration with the options of the command line."""
+def _overridden(config: Config, arguments: list[str], known: Iterable[str] = ()) -> Config:
+    """Returns the configuration with the options of the command line.
+
+    Args:
+        known: presets, for --help.
+    """
     if {"-h", "--help"} & set(arguments):
-        known = {name: ", ".join(bundled(name)) for name in ("configs", "profiles")}
-        print(USAGE.format(**known))
+        names = {name: ", ".join(bundled(name)) for name in ("configs", "profiles")}
+        print(USAGE.format(presets=", ".join(known) or "none", **names))
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
