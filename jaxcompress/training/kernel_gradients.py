@@ -5,7 +5,8 @@ whole image. For large batches and for kernels of one place that takes several t
 long as it need (128 images of 32x32x16: a thirtieth of the speed of the forward pass),
 within a scan always. Here it is a matrix product of the windows of the input with the
 gradient of the output, a few images at a time, so that the windows stay in the
-processor's cache: as quick at worst, measured on ResNets.
+processor's cache. Some kernels alone take up to 1.4 times as long so at batches of 64 and
+less; the whole gradient of ResNet-20 at 64 takes three quarters of what it took.
 """
 
 import math
