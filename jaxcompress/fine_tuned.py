@@ -56,8 +56,8 @@ def fine_tuned(
         # Early stopping with a few stops: the validation split says which was the best.
         stops = [(fitted.replace(member=None), before)]
         if how.epochs:
-            job.say("fine-tuning the fronts")
-            with warnings.catch_warnings():
+            what = f"fine-tuning the fronts, {len(stacked)} members"
+            with warnings.catch_warnings(), job.training(what) as progress:
                 # Said below, by the name of the front.
                 warnings.filterwarnings("ignore", "member .* stopped", RuntimeWarning)
                 tuned = tune(
@@ -71,6 +71,7 @@ def fine_tuned(
                     members_mesh(len(stacked)),
                     # Of many processes each trains all members; none has the files.
                     job.place.checkpoints(stage) if jax.process_count() == 1 else None,
+                    progress.update,
                 )
             for place in np.flatnonzero(tuned.stopped):
                 number = place - methods.index(methods[place]) + 1

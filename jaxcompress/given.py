@@ -47,6 +47,16 @@ def given(config: Config, key: Key[Array, ""]) -> Given:
     Raises:
         ValueError: something is missing, or does not fit.
     """
+    # Before the data, which can take long to load.
+    path = how = None
+    if config.weights is not None:
+        path = published.find(config.weights)
+        how = published.PUBLISHED.get(path.stem)
+    if how is not None and config.model != how.model:
+        raise ValueError(
+            f"weights = {config.weights!r}: are of the network {how.model}, and "
+            f"model = {config.model!r}; set model to {how.model}"
+        )
     chosen = config.data
     if is_function(chosen.name):
         data = called("data.name", chosen.name)
@@ -82,17 +92,10 @@ def given(config: Config, key: Key[Array, ""]) -> Given:
                 "return the pair (apply, params), apply(params, inputs) -> outputs"
             )
         return Given(data, *network, None, quality, loss)
-    if config.weights is None:
+    if path is None:
         module = models.create(config.model, key, data)
         return Given(data, None, None, module, quality, loss)
-    path = published.find(config.weights)
-    how = published.PUBLISHED.get(path.stem)
     if how is not None:
-        if config.model != how.model:
-            raise ValueError(
-                f"weights = {config.weights!r}: are of the network {how.model}, and "
-                f"model = {config.model!r}; set model to {how.model}"
-            )
         if data.num_classes != published.CIFAR10.num_classes:
             raise ValueError(
                 f"weights = {config.weights!r}: are for "

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from jaxcompress.config import Config
 from jaxcompress.given import Given
+from jaxcompress.report import StepProgress
 from jaxcompress.run_directory import RunDirectory
 
 KEYS: tuple[str, ...] = ("model", "train", "adapt", "search", "tune")
@@ -32,3 +33,7 @@ class Job:
 
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True)
+
+    def training(self, text: str) -> StepProgress:
+        """Returns what says this, and then how far a training is."""
+        return StepProgress(self.console, text)

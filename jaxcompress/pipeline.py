@@ -195,8 +195,9 @@ def _trained(job: Job) -> Network:
 def _fit(job: Job, module: nnx.Module) -> PyTree:
     """Returns the parameters of the trained network."""
     config, start = job.config, job.given
-    job.say(f"training {config.model} on {start.data.name}")
-    module, _ = train(job.keys["train"], module, start.data, config.train, start.loss)
+    key, data, how = job.keys["train"], start.data, config.train
+    with job.training(f"training {config.model} on {data.name}") as progress:
+        module, _ = train(key, module, data, how, start.loss, progress.update)
     return models.as_function(module)[1]
 
 
@@ -220,7 +221,6 @@ def _baselines(
     count: int,
 ) -> dict[str, Result]:
     """Runs what the search is compared with, about `count` evaluations each."""
-    job.say("baselines: uniform grid, greedy, random")
     steps = grid_steps(evaluate.space, count)
     methods: dict[str, Callable[[], Result]] = {
         "uniform": lambda: uniform_grid(evaluate, steps, measure),
@@ -230,7 +230,10 @@ def _baselines(
     results = {}
     for name, method in methods.items():
 
-        def compute(method: Callable[[], Result] = method) -> dict[str, np.ndarray]:
+        def compute(
+            name: str = name, method: Callable[[], Result] = method
+        ) -> dict[str, np.ndarray]:
+            job.say(f"baseline: {name}")
             archive = method().archive
             columns = ("genotypes", "objectives", "violation")
             return {column: getattr(archive, column) for column in columns}

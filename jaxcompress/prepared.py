@@ -45,12 +45,12 @@ def prepared(
         space = space_of(config, network, known)
 
         def compute() -> PyTree:
-            if config.adapt.epochs:
-                job.say(
-                    f"training the weights for all plans, epochs: {config.adapt.epochs}"
-                )
-            params = adapt(job.keys["adapt"], network, space, data, config.adapt, loss)
-            return network.leaves(params)
+            key, how = job.keys["adapt"], config.adapt
+            if not how.epochs:
+                return network.leaves()
+            with job.training("training the weights for all plans") as progress:
+                found = adapt(key, network, space, data, how, loss, progress.update)
+            return network.leaves(found)
 
         leaves = jax.tree.map(jnp.asarray, place.kept("adapt", compute))
         shared = network.unflatten(leaves)
@@ -99,11 +99,14 @@ def _decided(
             result.genotypes, result.objectives, result.names, chosen.error_threshold
         )
         plan = jax.tree.map(lambda leaf: leaf[None], evaluate.space.decode(found))
-        job.say("fine-tuning what was decided first")
         key, data = jax.random.fold_in(job.keys["tune"], 1), job.given.data
         # Learned scales would be of a plan that is not the last.
         how = config.finetune.model_copy(update={"scales": "fitted"})
-        tuned = finetune(key, network, plan, data, how, shared, job.given.loss)
+        with job.training("fine-tuning what was decided first") as progress:
+            tuned = finetune(
+                *(key, network, plan, data, how, shared, job.given.loss),
+                on_step=progress.update,
+            )
         return {
             "genotype": found,
             "params": network.leaves(rows(tuned, 0)),
@@ -123,12 +126,15 @@ def _library(job: Job, network: Network) -> tuple[Plan, PyTree]:
     config = job.config.library
 
     def compute() -> PyTree:
-        job.say(f"pruning {config.members} networks in {config.steps} steps each")
+        what = f"pruning {config.members} networks in {config.steps} steps each"
         key, loss = job.keys["adapt"], job.given.loss
         # Of many processes each prunes all members; none of them has the files.
         place = job.place.checkpoints("pruning") if jax.process_count() == 1 else None
         data = job.given.data
-        plans, params = pruned_library(key, network, data, config, loss, place)
+        with job.training(what) as progress:
+            plans, params = pruned_library(
+                key, network, data, config, loss, place, progress.update
+            )
         pruned = {"sparsity": plans.sparsity, "channels": plans.channels}
         return {"plans": pruned, "params": network.leaves(params)}
 

@@ -89,9 +89,8 @@ def _trainer(job: Job, evaluate: Evaluator, name: str) -> Train:
         return Adapter(evaluate.network, evaluate.space, given.data, how, given.loss)
 
     def train(key: jax.Array, weights: PyTree, genotypes: np.ndarray) -> PyTree:
-        job.say(
-            f"{name}: training the weights under the {len(genotypes)} plans of the front"
-        )
-        return adapter()(key, weights, genotypes)
+        what = f"{name}: training the weights under the {len(genotypes)} plans of the front"
+        with job.training(what) as progress:
+            return adapter()(key, weights, genotypes, progress.update)
 
     return train

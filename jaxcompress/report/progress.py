@@ -1,7 +1,8 @@
-"""How a search is doing: a bar on a terminal, plain lines elsewhere."""
+"""How a search or a training is doing: a bar on a terminal, plain lines elsewhere."""
 
 import resource
 import sys
+import time
 from types import TracebackType
 
 import jax
@@ -11,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from jaxcompress.search import Generation
 
 LINES = 10  # plain lines of one search, when there is no terminal
+SECONDS = 60.0  # from one plain line of a training to the next
 
 
 class SearchProgress:
@@ -71,6 +73,58 @@ class SearchProgress:
                 highlight=False,
                 soft_wrap=True,
             )
+
+
+class StepProgress:
+    """Shows what is trained, its steps and the time left.
+
+    Example:
+        >>> with StepProgress(console, "training lenet5 on mnist") as progress:
+        ...     train(..., on_step=progress.update)  # doctest: +SKIP
+    """
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._console, self._title = console, title
+        self._bar = Progress(
+            BarColumn(bar_width=20),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task(title, total=None, visible=False)
+        self._first: tuple[int, float] | None = None  # steps and time, once it is compiled
+        self._said = 0.0
+
+    def __enter__(self) -> "StepProgress":
+        self._console.print(self._title, highlight=False, soft_wrap=True)
+        self._said = time.perf_counter()
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def update(self, done: int, total: int) -> None:
+        """Shows that so many of all steps are done."""
+        self._bar.update(self._task, completed=done, total=total, visible=True)
+        now = time.perf_counter()
+        first, began = self._first = self._first or (done, now)
+        if self._console.is_terminal or now - self._said < SECONDS or done == first:
+            return
+        self._said = now
+        left = (now - began) / (done - first) * (total - done)
+        self._console.print(
+            f"{self._title}: {done:,}/{total:,} steps  {left:.0f} s left",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _memory() -> int:

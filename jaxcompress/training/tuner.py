@@ -27,6 +27,10 @@ class Tuner:
 
     Members are trained side by side, one on each device of a mesh: all arrays of members
     and plans have a leading axis of as many rows as there are devices.
+
+    Attributes:
+        epoch_steps: batches an epoch; steps: of all epochs.
+        rows: members that are trained side by side.
     """
 
     def __init__(
@@ -46,7 +50,8 @@ class Tuner:
         """
         self._network, self._data, self._config = network, data, config
         self._batches = Batches(data, config.batch_size)
-        self._steps = self._batches.steps * config.epochs
+        self.epoch_steps = self._batches.steps
+        self.steps = self.epoch_steps * config.epochs
         self._mesh = mesh
         self.rows = 1 if mesh is None else mesh.size
         statistics, scales = config.batch_norm == "trained", config.scales == "learned"
@@ -92,8 +97,8 @@ class Tuner:
         epoch_key = jax.random.fold_in(key, epoch)
         waiting: deque[Array] = deque(maxlen=AHEAD)
         for number, examples in enumerate(self._batches.epoch(epoch_key)):
-            count = epoch * self._batches.steps + number
-            cosine = 0.5 * (1.0 + np.cos(np.pi * count / self._steps))
+            count = epoch * self.epoch_steps + number
+            cosine = 0.5 * (1.0 + np.cos(np.pi * count / self.steps))
             rates = (
                 config.learning_rate * cosine,
                 config.distillation,

@@ -1,0 +1,76 @@
+"""Every training says how far it is: once a step, and up to the last."""
+
+import io
+import shutil
+from pathlib import Path
+
+import jax
+import pytest
+from rich.console import Console
+from training.test_tune import config, data, network, plans
+
+import jaxcompress as jc
+from jaxcompress.config import LibraryConfig, TrainConfig
+from jaxcompress.data import load
+from jaxcompress.models import create
+from jaxcompress.report import StepProgress, progress
+from jaxcompress.training import pruned_library, train, tune
+
+__all__ = ["data", "network", "plans"]  # fixtures
+KEY = jax.random.key(0)
+
+
+class Told:
+    def __init__(self) -> None:
+        self.all: list[tuple[int, int]] = []
+
+    def __call__(self, done: int, total: int) -> None:
+        self.all.append((done, total))
+
+    def up_to(self, total: int, first: int = 0) -> None:
+        assert self.all == [(i + 1, total) for i in range(first, total)]
+
+
+def test_training_from_scratch() -> None:
+    digits, told = load("digits").some(40, 8, 0), Told()
+    how = TrainConfig(epochs=3, batch_size=16)
+    train(KEY, create("digits_cnn", 0, digits), digits, how, on_step=told)
+    told.up_to(6)
+
+
+def test_fine_tuning_goes_on_counting_after_a_stop(
+    network: jc.Network, plans: jc.Plan, data: jc.data.Dataset, tmp_path: Path
+) -> None:
+    epoch = len(data.train) // 16
+    for first in (0, epoch):
+        told = Told()
+        tune(KEY, network, plans, data, config(), None, None, None, tmp_path, told)
+        told.up_to(2 * epoch, first)
+        shutil.rmtree(tmp_path / "2")
+
+
+def test_shared_weights_and_libraries(network: jc.Network, data: jc.data.Dataset) -> None:
+    epoch, told = len(data.train) // 16, Told()
+    space = jc.Space(network, (jc.genes.ChannelCount(),))
+    jc.adapt(KEY, network, space, data, config(), on_step=told)
+    told.up_to(2 * epoch)
+    told = Told()
+    how = LibraryConfig(members=2, prune="channels", steps=3, epochs=2, batch_size=16)
+    pruned_library(KEY, network, data, how, on_step=told)
+    told.up_to(3 * 2 * epoch)
+
+
+def test_plain_lines_say_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    page = io.StringIO()
+    with StepProgress(Console(file=page, width=80), "tuning") as shown:
+        for done in range(1, 11):  # the first step compiles for 100 s, the others take 25
+            now[0] += 100.0 if done == 1 else 25.0
+            shown.update(done, 10)
+    assert page.getvalue().splitlines() == [
+        "tuning",
+        "tuning: 2/10 steps  200 s left",
+        "tuning: 5/10 steps  125 s left",
+        "tuning: 8/10 steps  50 s left",
+    ]
