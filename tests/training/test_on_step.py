@@ -11,7 +11,7 @@ from training.test_tune import config, data, network, plans
 
 import jaxcompress as jc
 from jaxcompress.config import LibraryConfig, TrainConfig
-from jaxcompress.data import load
+from jaxcompress.data import Dataset, load
 from jaxcompress.models import create
 from jaxcompress.report import StepProgress, progress
 from jaxcompress.training import pruned_library, train, tune
@@ -39,7 +39,7 @@ def test_training_from_scratch() -> None:
 
 
 def test_fine_tuning_goes_on_counting_after_a_stop(
-    network: jc.Network, plans: jc.Plan, data: jc.data.Dataset, tmp_path: Path
+    network: jc.Network, plans: jc.Plan, data: Dataset, tmp_path: Path
 ) -> None:
     epoch = len(data.train) // 16
     for first in (0, epoch):
@@ -49,7 +49,7 @@ def test_fine_tuning_goes_on_counting_after_a_stop(
         shutil.rmtree(tmp_path / "2")
 
 
-def test_shared_weights_and_libraries(network: jc.Network, data: jc.data.Dataset) -> None:
+def test_shared_weights_and_libraries(network: jc.Network, data: Dataset) -> None:
     epoch, told = len(data.train) // 16, Told()
     space = jc.Space(network, (jc.genes.ChannelCount(),))
     jc.adapt(KEY, network, space, data, config(), on_step=told)
