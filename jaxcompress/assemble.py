@@ -47,6 +47,7 @@ from jaxcompress.search import (
     descent,
     ladder,
     layerwise,
+    levels_within,
     probes,
 )
 from jaxcompress.space import Plan, Space, genes, importance
@@ -266,7 +267,10 @@ def start_of(
     """
     chosen, space, network = config.search, evaluate.space, evaluate.network
     if chosen.initial == "descent":
-        rows, spent = descent(evaluate, measure, chosen.population)
+        # Half of what the search may spend: what lies between the heights is its own.
+        spend = chosen.evaluations or chosen.population * chosen.generations
+        levels = levels_within(space, spend // 2)
+        rows, spent = descent(evaluate, measure, chosen.population, levels)
         return {"rows": rows, "evaluations": spent}
     if chosen.initial == "boundary":
         cost = "macs" if "macs" in evaluate.names else "size"

@@ -4,7 +4,7 @@ from jaxcompress.search.archive import Archive, non_dominated
 from jaxcompress.search.at_signal import AtSignal
 from jaxcompress.search.baselines import greedy, random_search, uniform_grid
 from jaxcompress.search.checkpoint import Checkpoints
-from jaxcompress.search.descent import descent
+from jaxcompress.search.descent import descent, levels_within
 from jaxcompress.search.devices import POPULATION, cores_as_devices, mesh_for
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.layerwise import Layerwise, best_masks, layerwise
@@ -52,6 +52,7 @@ __all__ = [
     "grid_steps",
     "ladder",
     "layerwise",
+    "levels_within",
     "locked",
     "mesh_for",
     "non_dominated",

@@ -6,14 +6,25 @@ from jaxtyping import Int
 from jaxcompress.search.baselines import greedy, uniform_grid
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.measure import Measure
-from jaxcompress.search.seeding import grid_steps
+from jaxcompress.search.seeding import grid_steps, probes
 from jaxcompress.search.selection import representatives
+from jaxcompress.space import Space
 
-LEVELS = 3  # heights at which a gene is tried alone: the search finds those between
+LEVELS = (3, 4, 5, 6)  # heights at which a gene is tried alone
+
+
+def levels_within(space: Space, evaluations: int) -> int:
+    """Returns at how many heights a descent may try each gene in so many evaluations.
+
+    It evaluates about two genotypes for each of them: the gene alone, and one on the way
+    down. Fewer than the least of `LEVELS` would not be worth the name.
+    """
+    fit = [levels for levels in LEVELS if 2 * len(probes(space, levels)) <= evaluations]
+    return max(fit, default=LEVELS[0])
 
 
 def descent(
-    evaluate: Evaluator, measure: Measure, count: int, levels: int = LEVELS
+    evaluate: Evaluator, measure: Measure, count: int, levels: int
 ) -> tuple[Int[np.ndarray, "n genes"], int]:
     """Returns genotypes on the front of `greedy` and `uniform_grid` together.
 
@@ -24,7 +35,7 @@ def descent(
     Args:
         measure: which genotypes are worth most.
         count: how many are wanted; of the grid about as many are evaluated.
-        levels: see `greedy`.
+        levels: see `greedy` and `levels_within`.
 
     Returns:
         int32 [n, D], n at most `count`, and how many evaluations it took.

@@ -20,7 +20,9 @@ from jaxcompress.search import (
     greedy,
     grid_steps,
     ladder,
+    levels_within,
     non_dominated,
+    probes,
     random_search,
     representatives,
     uniform_grid,
@@ -240,6 +242,17 @@ def test_a_descent_keeps_the_best_of_both_ways() -> None:
     assert volume >= max(way.hypervolume for way in ways) > 0
     few, _ = descent(EVALUATE, MEASURE, 2, levels=3)
     assert len(few) == 2
+
+
+def test_a_descent_takes_no_more_than_it_may() -> None:
+    chosen = [levels_within(SPACE, most) for most in (0, 40, 60, 80, 1000)]
+    assert chosen == sorted(chosen) and chosen[0] == 3 and chosen[-1] == 6
+    for most in (40, 60, 80, 1000):
+        levels = levels_within(SPACE, most)
+        if levels > 3:
+            assert len(greedy(EVALUATE, MEASURE, levels=levels).archive) <= most
+        if levels < 6:  # one more would take too much: every probe, and every step down
+            assert 2 * len(probes(SPACE, levels + 1)) > most
 
 
 def test_representatives_hold_the_most_volume() -> None:
