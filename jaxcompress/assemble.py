@@ -253,6 +253,7 @@ def start_of(
     params: PyTree,
     loss: Loss,
     key: Key[Array, ""],
+    before: int,
 ) -> dict[str, Any]:
     """Returns where the search begins, if not on the ladder of `initial_of`.
 
@@ -260,6 +261,7 @@ def start_of(
         measure: of the search, by which a descent is judged.
         data: its training split is used for masks; params: what is compressed.
         key: consumed.
+        before: evaluations so far, of those that the search may spend.
 
     Returns:
         "rows": int32 [P, D]; "evaluations": how many there were; "correlation": of
@@ -267,10 +269,11 @@ def start_of(
     """
     chosen, space, network = config.search, evaluate.space, evaluate.network
     if chosen.initial == "descent":
-        # Half of what the search may spend: what lies between the heights is its own.
-        spend = chosen.evaluations or chosen.population * chosen.generations
-        levels = levels_within(space, spend // 2)
-        rows, spent = descent(evaluate, measure, chosen.population, levels)
+        count, most = chosen.population, chosen.population * chosen.generations
+        if chosen.evaluations is not None:
+            most = min(most, chosen.evaluations - before)
+        levels = levels_within(space, count, most // 2)  # the other half is the search's
+        rows, spent = descent(evaluate, measure, count, levels)
         return {"rows": rows, "evaluations": spent}
     if chosen.initial == "boundary":
         cost = "macs" if "macs" in evaluate.names else "size"

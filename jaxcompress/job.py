@@ -7,7 +7,7 @@ from rich.console import Console
 
 from jaxcompress.config import Config
 from jaxcompress.given import Given
-from jaxcompress.report import StepProgress
+from jaxcompress.report import BatchProgress
 from jaxcompress.run_directory import RunDirectory
 
 KEYS: tuple[str, ...] = ("model", "train", "adapt", "search", "tune")
@@ -34,6 +34,6 @@ class Job:
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True)
 
-    def training(self, text: str) -> StepProgress:
+    def training(self, text: str) -> BatchProgress:
         """Returns what says this, and then how far a training is."""
-        return StepProgress(self.console, text)
+        return BatchProgress(self.console, text)

@@ -90,7 +90,7 @@ def _decided(
     )
 
     def compute() -> dict[str, PyTree]:
-        initial, spent = starting_point(alone, evaluate, shared, measure, FIRST, 3)
+        initial, spent = starting_point(alone, evaluate, shared, measure, 0, FIRST, 3)
         key = jax.random.fold_in(job.keys["search"], 1)
         result, _ = searched(
             alone, evaluate, shared, measure, initial, key, spent, "first_search"
@@ -103,9 +103,9 @@ def _decided(
         # Learned scales would be of a plan that is not the last.
         how = config.finetune.model_copy(update={"scales": "fitted"})
         with job.training("fine-tuning what was decided first") as progress:
+            tell, loss = progress.update, job.given.loss
             tuned = finetune(
-                *(key, network, plan, data, how, shared, job.given.loss),
-                on_step=progress.update,
+                key, network, plan, data, how, shared, loss=loss, on_batch=tell
             )
         return {
             "genotype": found,

@@ -17,6 +17,7 @@ def starting_point(
     evaluate: Evaluator,
     shared: PyTree,
     measure: Measure,
+    before: int,
     stage: str,
     number: int,
 ) -> tuple[np.ndarray, int]:
@@ -25,6 +26,7 @@ def starting_point(
     Args:
         shared: the parameters that are compressed.
         measure: of the search.
+        before: how many evaluations there were.
         stage: under which name it is kept; number: of its random key, its own.
 
     Returns:
@@ -37,7 +39,8 @@ def starting_point(
 
     def compute() -> dict[str, Any]:
         job.say(f"{stage}: finding where to begin, by {config.search.initial}")
-        return start_of(config, evaluate, measure, given.data, shared, given.loss, key)
+        data, loss = given.data, given.loss
+        return start_of(config, evaluate, measure, data, shared, loss, key, before)
 
     found = job.place.kept(f"{stage}_initial", compute)
     spent = int(found["evaluations"])

@@ -3,13 +3,13 @@
 from jaxcompress.report.judge import error_of, save_and_judge
 from jaxcompress.report.member import Member
 from jaxcompress.report.plot import plot_fronts
-from jaxcompress.report.progress import SearchProgress, StepProgress
+from jaxcompress.report.progress import BatchProgress, SearchProgress
 from jaxcompress.report.table import comparison_table, front_table, write_csv
 
 __all__ = [
+    "BatchProgress",
     "Member",
     "SearchProgress",
-    "StepProgress",
     "comparison_table",
     "error_of",
     "front_table",

@@ -11,8 +11,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jaxcompress.search import Generation
 
-LINES = 10  # plain lines of one search, when there is no terminal
-SECONDS = 60.0  # from one plain line of a training to the next
+LINES = 10  # plain lines of one search or training, when there is no terminal
+SECONDS = 60.0  # of a training that pass between two of them, at least
 
 
 class SearchProgress:
@@ -75,31 +75,32 @@ class SearchProgress:
             )
 
 
-class StepProgress:
-    """Shows what is trained, its steps and the time left.
+class BatchProgress:
+    """Shows what is trained, its batches and the time left.
 
     Example:
-        >>> with StepProgress(console, "training lenet5 on mnist") as progress:
-        ...     train(..., on_step=progress.update)  # doctest: +SKIP
+        >>> with BatchProgress(console, "training lenet5 on mnist") as progress:
+        ...     train(..., on_batch=progress.update)  # doctest: +SKIP
     """
 
     def __init__(self, console: Console, title: str) -> None:
         self._console, self._title = console, title
         self._bar = Progress(
             BarColumn(bar_width=20),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} batches"),
             TimeRemainingColumn(compact=True),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task(title, total=None, visible=False)
-        self._first: tuple[int, float] | None = None  # steps and time, once it is compiled
-        self._said = 0.0
+        # How many, and when: the first, after which all is compiled, and the last told.
+        self._first: tuple[int, float] | None = None
+        self._said = (0, 0.0)
 
-    def __enter__(self) -> "StepProgress":
+    def __enter__(self) -> "BatchProgress":
         self._console.print(self._title, highlight=False, soft_wrap=True)
-        self._said = time.perf_counter()
+        self._said = (0, time.perf_counter())
         self._bar.start()
         return self
 
@@ -112,16 +113,19 @@ class StepProgress:
         self._bar.stop()
 
     def update(self, done: int, total: int) -> None:
-        """Shows that so many of all steps are done."""
-        self._bar.update(self._task, completed=done, total=total, visible=True)
+        """Shows that so many of all batches are done."""
+        if self._console.is_terminal:
+            self._bar.update(self._task, completed=done, total=total, visible=True)
+            return
         now = time.perf_counter()
         first, began = self._first = self._first or (done, now)
-        if self._console.is_terminal or now - self._said < SECONDS or done == first:
+        last, when = self._said
+        if now - when < SECONDS or done - last < total / LINES or done == first:
             return
-        self._said = now
+        self._said = (done, now)
         left = (now - began) / (done - first) * (total - done)
         self._console.print(
-            f"{self._title}: {done:,}/{total:,} steps  {left:.0f} s left",
+            f"{self._title}: {done:,}/{total:,} batches  {left:.0f} s left",
             highlight=False,
             soft_wrap=True,
         )

@@ -10,17 +10,21 @@ from jaxcompress.search.seeding import grid_steps, probes
 from jaxcompress.search.selection import representatives
 from jaxcompress.space import Space
 
-LEVELS = (3, 4, 5, 6)  # heights at which a gene is tried alone
+HEIGHTS = (3, 4, 5, 6)  # at how many a gene may be tried alone
 
 
-def levels_within(space: Space, evaluations: int) -> int:
-    """Returns at how many heights a descent may try each gene in so many evaluations.
+def levels_within(space: Space, count: int, evaluations: int) -> int:
+    """Returns at how many heights a descent may try each gene.
 
-    It evaluates about two genotypes for each of them: the gene alone, and one on the way
-    down. Fewer than the least of `LEVELS` would not be worth the name.
+    For each of them it evaluates two genotypes: the gene alone, and one on the way down.
+
+    Args:
+        count: see `descent`.
+        evaluations: how many it may take; 3 heights are tried whatever they take.
     """
-    fit = [levels for levels in LEVELS if 2 * len(probes(space, levels)) <= evaluations]
-    return max(fit, default=LEVELS[0])
+    left = evaluations - int(np.prod(grid_steps(space, count)))
+    fit = [levels for levels in HEIGHTS if 2 * len(probes(space, levels)) <= left]
+    return max(fit, default=HEIGHTS[0])
 
 
 def descent(

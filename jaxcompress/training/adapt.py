@@ -11,7 +11,7 @@ from jaxcompress.config import TuneConfig
 from jaxcompress.data import Dataset
 from jaxcompress.network import Network
 from jaxcompress.space import Plan, Space
-from jaxcompress.training.train import Loss, OnStep, untold
+from jaxcompress.training.train import Loss, OnBatch, untold
 from jaxcompress.training.tuner import Tuner
 
 RANDOM = 2  # random plans a batch
@@ -24,7 +24,7 @@ def adapt(
     data: Dataset,
     config: TuneConfig | None = None,
     loss: Loss | None = None,
-    on_step: OnStep | None = None,
+    on_batch: OnBatch = untold,
 ) -> PyTree:
     """Trains shared weights under the plans of a space; see `Adapter`.
 
@@ -37,7 +37,7 @@ def adapt(
             no plan: estimate them anew for each (`Evaluator(calibration=)`,
             `reestimate`).
         loss: what the steps minimise, see `finetune`.
-        on_step: called with the number of batches so far, and of all.
+        on_batch: called after each batch, see `OnBatch`.
 
     Returns:
         Parameters like the network's.
@@ -46,7 +46,7 @@ def adapt(
         >>> params = adapt(key, network, space, dataset)  # doctest: +SKIP
         >>> evaluate = Evaluator(network, space, ..., params=params)  # doctest: +SKIP
     """
-    return Adapter(network, space, data, config, loss)(key, on_step=on_step)
+    return Adapter(network, space, data, config, loss)(key, on_batch=on_batch)
 
 
 class Adapter:
@@ -93,7 +93,7 @@ class Adapter:
         key: Key[Array, ""],
         params: PyTree = None,
         genotypes: Int[Array | np.ndarray, "n genes"] | None = None,
-        on_step: OnStep | None = None,
+        on_batch: OnBatch = untold,
     ) -> PyTree:
         """Returns parameters that were trained for all epochs.
 
@@ -104,7 +104,7 @@ class Adapter:
                 plans under which to train, the first and last on every batch, in the
                 place of the whole space. Of a space almost all is far from any front,
                 and steps under it pull the weights away from what a front needs.
-            on_step: see `adapt`.
+            on_batch: see `adapt`.
         """
         params = self._network.params if params is None else params
         if self._tuner is None:
@@ -118,7 +118,7 @@ class Adapter:
             ends = [rows[0], rows[-1]]
         least, most = [self._plan(genotype) for genotype in ends]
         state = tuner.start(least, params)
-        going, number, tell = jnp.zeros(1, bool), 0, on_step or untold
+        going, number = jnp.zeros(1, bool), 0
         for epoch in range(self._epochs):
             for batch in tuner.batches(order, epoch):
                 if rows is None:
@@ -130,7 +130,7 @@ class Adapter:
                     # A plan under which a step is not finite is passed over.
                     state = tuner.step(plan, state, batch).replace(stopped=going)
                 number += 1
-                tell(number, tuner.steps)
+                on_batch(number, tuner.steps)
         wanted, taken = number * (RANDOM + 2), int(np.asarray(state.steps)[0])
         if 2 * taken < wanted:
             warnings.warn(

@@ -17,7 +17,7 @@ from jaxcompress.search import POPULATION
 from jaxcompress.space import Plan
 from jaxcompress.training.member import scaled
 from jaxcompress.training.progress import Progress, training_digest
-from jaxcompress.training.train import Loss, OnStep, untold
+from jaxcompress.training.train import Loss, OnBatch, untold
 from jaxcompress.training.tuner import Tuner
 
 
@@ -47,7 +47,7 @@ def finetune(
     params: PyTree = None,
     loss: Loss | None = None,
     mesh: Mesh | None = None,
-    on_step: OnStep | None = None,
+    on_batch: OnBatch = untold,
 ) -> PyTree:
     """Trains the parameters of compressed networks, all members on the same batches.
 
@@ -62,7 +62,7 @@ def finetune(
         loss: (outputs, targets) -> scalar to minimise; if None, smoothed cross-entropy.
         mesh: devices along an axis "population", over which members are spread; one
             device if None.
-        on_step: called with the number of steps of every member so far, and of all.
+        on_batch: called after each batch, see `OnBatch`.
 
     Returns:
         `Tuned.params` of `tune`.
@@ -79,7 +79,7 @@ def finetune(
             "finetune: scales is 'learned', and learned scales are in plans: call "
             "jaxcompress.tune, which returns both, or set scales to 'fitted'"
         )
-    tuned = tune(key, network, plans, data, config, params, loss, mesh, on_step=on_step)
+    tuned = tune(key, network, plans, data, config, params, loss, mesh, on_batch=on_batch)
     return tuned.params
 
 
@@ -93,7 +93,7 @@ def tune(
     loss: Loss | None = None,
     mesh: Mesh | None = None,
     checkpoint_dir: str | Path | None = None,
-    on_step: OnStep | None = None,
+    on_batch: OnBatch = untold,
 ) -> Tuned:
     """Trains compressed networks: parameters, and scales where they are learned.
 
@@ -102,7 +102,7 @@ def tune(
     with a warning that says which; the others go on.
 
     Args:
-        key, network, plans, data, config, params, loss, mesh, on_step: see `finetune`.
+        key, network, plans, data, config, params, loss, mesh, on_batch: see `finetune`.
         checkpoint_dir: where the members are saved after every epoch; training goes on
             from what lies there. None: nowhere.
 
@@ -125,7 +125,7 @@ def tune(
     if config.scales == "learned":
         plans = scaled_plans(network, plans, params)
     count = jax.tree.leaves(plans)[0].shape[0]
-    tuner, tell = Tuner(network, data, config, loss, mesh), on_step or untold
+    tuner = Tuner(network, data, config, loss, mesh)
     groups = tuner.groups(plans)
     members = [tuner.start(group, params) for group in groups]
     groups = [group.replace(member=None) for group in groups]
@@ -146,7 +146,7 @@ def tune(
                     tuner.step(group, member, batch)
                     for group, member in zip(groups, members, strict=True)
                 ]
-                tell(epoch * tuner.epoch_steps + number + 1, tuner.steps)
+                on_batch(epoch * tuner.epoch_steps + number + 1, tuner.steps)
             progress.save(epoch + 1, partial(_joined, members, count))
     rows = _joined(members, count)
     warn_of_stopped(rows.stopped, rows.steps)

@@ -15,7 +15,7 @@ from jaxcompress.network import Network
 from jaxcompress.space import Plan, importance
 from jaxcompress.training.finetune import warn_of_stopped
 from jaxcompress.training.progress import Progress, training_digest
-from jaxcompress.training.train import Loss, OnStep, untold
+from jaxcompress.training.train import Loss, OnBatch, untold
 from jaxcompress.training.tuner import Tuner
 
 
@@ -36,7 +36,7 @@ def pruned_library(
     config: LibraryConfig,
     loss: Loss | None = None,
     checkpoint_dir: str | Path | None = None,
-    on_step: OnStep | None = None,
+    on_batch: OnBatch = untold,
 ) -> tuple[Plan, PyTree]:
     """Prunes a network to some shares, each in many steps with training after each.
 
@@ -53,8 +53,7 @@ def pruned_library(
         loss: what the steps minimise, see `finetune`.
         checkpoint_dir: where the members are saved after every step; pruning goes on from
             what lies there. None: nowhere.
-        on_step: called with the number of gradient steps of every member so far, and of
-            all.
+        on_batch: called after each batch, see `OnBatch`.
 
     Returns:
         Plans and uncoded parameters, every leaf [L, ...], most pruned members first: what
@@ -69,7 +68,7 @@ def pruned_library(
         >>> space = Space(network, (genes.Library(plans),))  # doctest: +SKIP
         >>> evaluate = Evaluator(network, space, ..., params=params)  # doctest: +SKIP
     """
-    tuner, tell = Tuner(network, data, config, loss), on_step or untold
+    tuner = Tuner(network, data, config, loss)
     shares = shares_kept(config)
     plans, params = [Plan()] * config.members, [network.params] * config.members
     training = training_digest(key, network.params, data, config, loss)
@@ -80,7 +79,7 @@ def pruned_library(
             plans, params = jax.tree.unflatten(jax.tree.structure(like), leaves)
         for step in range(first, config.steps):
             plans = _cut(config, network, shares[:, step], plans, params)
-            params = _trained(key, step, tuner, config, plans, params, tell)
+            params = _trained(key, step, tuner, config, plans, params, on_batch)
             progress.save(step + 1, partial(jax.device_get, (plans, params)))
     every, own = (jax.tree.map(lambda *x: np.stack(x), *trees) for trees in (plans, params))
     return every, own
@@ -108,7 +107,7 @@ def _trained(
     config: LibraryConfig,
     plans: list[Plan],
     params: list[PyTree],
-    tell: OnStep,
+    on_batch: OnBatch,
 ) -> list[PyTree]:
     """Returns the members' parameters after the training of one step."""
     rows = [jax.tree.map(lambda leaf: leaf[None], plan) for plan in plans]
@@ -121,7 +120,7 @@ def _trained(
                 for row, state in zip(rows, states, strict=True)
             ]
             done = begun + epoch * tuner.epoch_steps + number + 1
-            tell(done, config.steps * tuner.steps)
+            on_batch(done, config.steps * tuner.steps)
     stopped, steps = (
         np.concatenate([np.asarray(getattr(state, name)) for state in states])
         for name in ("stopped", "steps")

@@ -21,7 +21,11 @@ from jaxcompress.training.kernel_gradients import with_quick_kernel_gradients
 
 Module = TypeVar("Module", bound=nnx.Module)
 Loss = Callable[[Any, Any], Any]  # (outputs, targets) -> scalar, differentiable
-OnStep = Callable[[int, int], None]  # called after each step: how many, of how many
+OnBatch = Callable[[int, int], None]  # (batches handed to the device so far, of all)
+
+
+def untold(done: int, total: int) -> None:
+    """Tells nobody: an `OnBatch`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +47,7 @@ def train(
     dataset: Dataset,
     config: TrainConfig,
     loss: Loss | None = None,
-    on_step: OnStep | None = None,
+    on_batch: OnBatch = untold,
 ) -> tuple[Module, History]:
     """Fits a module to the training split of a data set.
 
@@ -59,7 +63,7 @@ def train(
             streamed to it.
         config: how to train.
         loss: (outputs, targets) -> scalar to minimise; smoothed cross-entropy if None.
-        on_step: called with the number of steps so far, and of all.
+        on_batch: called after each batch, see `OnBatch`.
 
     Returns:
         The trained module, in the mode of the given one, and the history.
@@ -87,7 +91,7 @@ def train(
     graph, params, others = nnx.split(training, nnx.Param, ...)
     params, others = nnx.to_pure_dict(params), nnx.to_pure_dict(others)
     batches = Batches(dataset, config.batch_size)
-    total, tell = batches.steps * config.epochs, on_step or untold
+    total = batches.steps * config.epochs
     optimizer = _optimizer(config, total)
     state = (params, others, optimizer.init(params))
     measure = loss or partial(smoothed_loss, smoothing=config.label_smoothing)
@@ -102,7 +106,7 @@ def train(
             state, loss = step(epoch_key, number, state, batch)
             step_losses.append(loss)
             jax.block_until_ready(step_losses[-AHEAD:][0])
-            tell(epoch * batches.steps + number + 1, total)
+            on_batch(epoch * batches.steps + number + 1, total)
         losses.append(np.mean(jax.device_get(step_losses)))
         seconds.append(time.perf_counter() - began)
         if not np.isfinite(losses[-1]):
@@ -119,10 +123,6 @@ def train(
         )
     trained = nnx.merge(nnx.graphdef(module), params, others)
     return trained, History(*(np.asarray(x, np.float32) for x in (losses, seconds)))
-
-
-def untold(done: int, total: int) -> None:
-    """Tells nobody: an `OnStep`."""
 
 
 def accuracy(

@@ -106,6 +106,12 @@ def test_training_images_above_the_limit_are_streamed(own: Path) -> None:
     [
         ({"weights": "resnet8_cifar10"}, "set JAXCOMPRESS_WEIGHTS to the directory"),
         ({"weights": "gone.safetensors"}, "there is no file gone.safetensors"),
+        # Before the data, which may take long to load.
+        ({"weights": "gone.safetensors", "data": "own_code:fails"}, "there is no file"),
+        (
+            {"weights": "resnet8_cifar10.safetensors", "data": "own_code:fails"},
+            "are of the network mlperf_resnet8",
+        ),
         ({"weights": "own_code.py"}, "cannot be read as safetensors"),
         ({"weights": "resnet8_cifar10.safetensors"}, "are of the network mlperf_resnet8"),
         (

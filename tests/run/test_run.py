@@ -20,6 +20,7 @@ import jaxcompress as jc
 from jaxcompress import data, pipeline
 from jaxcompress.config import Config, Objective
 from jaxcompress.config_file import find, read
+from jaxcompress.report import progress
 from jaxcompress.run import main
 from jaxcompress.search import locked
 
@@ -286,7 +287,12 @@ def test_the_test_split_is_not_read_before_the_files_are_there(
         "finetune": {"epochs": 1},
         "report": {"members": 2, "baselines": False},
     }
-    outcome = pipeline.run(Config(**tree), tmp_path / "run", Console(file=io.StringIO()))
+    monkeypatch.setattr(progress, "SECONDS", 0.0)
+    page = io.StringIO()
+    outcome = pipeline.run(Config(**tree), tmp_path / "run", Console(file=page, width=160))
+    for what in ("digits_cnn on digits", "the weights for all plans", "the fronts, "):
+        lines = [x for x in page.getvalue().splitlines() if f"ing {what}" in x]
+        assert 1 < len(lines) <= 12 and all("s left" in line for line in lines[1:]), lines
     assert all(member.test_error is not None for member in [outcome.dense, *outcome.front])
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == 2

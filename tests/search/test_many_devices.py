@@ -33,10 +33,13 @@ def alone() -> jc.Result:
     return small_search(5, None)
 
 
-def finished(started: list[subprocess.Popen[bytes]]) -> None:
-    for process in started:
-        _, said = process.communicate(timeout=300)
-        assert process.returncode == 0, said
+def finished(started: list[subprocess.Popen[bytes]], code: int = 0) -> None:
+    try:
+        said = [process.communicate(timeout=300)[1] for process in started]
+        assert [process.returncode for process in started] == [code] * len(said), said
+    finally:
+        for process in started:
+            process.kill()
 
 
 def same(file: Path, wanted: jc.Result) -> None:
@@ -102,9 +105,7 @@ def test_a_run_of_two_processes_is_stopped_by_one_and_ends_on_one(
     while started[0].poll() is None and not (metrics.exists() and metrics.stat().st_size):
         time.sleep(0.01)
     started[1].send_signal(signal.SIGTERM)
-    for process in started:
-        process.communicate(timeout=300)
-    assert [process.returncode for process in started] == [143, 143]
+    finished(started, code=143)
     assert any((two / "checkpoints" / "search").glob("[0-9]*"))
     finished(start([*run, "--resume", str(two)], 1, 8))
     names = ["front.csv", *(f"artifacts/{path.name}" for path in one.glob("artifacts/*"))]

@@ -1,6 +1,7 @@
 """The loop, the evaluator and the baselines on a network small enough to enumerate."""
 
 from itertools import pairwise, product
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +12,10 @@ from hypothesis.extra.numpy import arrays
 from network.zoo import ZOO
 
 import jaxcompress as jc
-from jaxcompress import objectives
+from jaxcompress import data, objectives
+from jaxcompress.assemble import start_of
 from jaxcompress.compress import masked
+from jaxcompress.config import Config
 from jaxcompress.search import (
     Archive,
     Measure,
@@ -22,7 +25,6 @@ from jaxcompress.search import (
     ladder,
     levels_within,
     non_dominated,
-    probes,
     random_search,
     representatives,
     uniform_grid,
@@ -245,14 +247,31 @@ def test_a_descent_keeps_the_best_of_both_ways() -> None:
 
 
 def test_a_descent_takes_no_more_than_it_may() -> None:
-    chosen = [levels_within(SPACE, most) for most in (0, 40, 60, 80, 1000)]
-    assert chosen == sorted(chosen) and chosen[0] == 3 and chosen[-1] == 6
-    for most in (40, 60, 80, 1000):
-        levels = levels_within(SPACE, most)
-        if levels > 3:
-            assert len(greedy(EVALUATE, MEASURE, levels=levels).archive) <= most
-        if levels < 6:  # one more would take too much: every probe, and every step down
-            assert 2 * len(probes(SPACE, levels + 1)) > most
+    space = jc.Space(NETWORK, (jc.genes.WeightBits((1, 2, 3, 4, 5, 6, 7, 8)),))
+    evaluate = jc.Evaluator(NETWORK, space, OBJECTIVES, inputs=INPUTS, targets=TARGETS)
+    layers, grid = len(space), 5
+    for levels in (3, 4, 5, 6):
+        # The dense one, then each layer alone at all heights but the highest.
+        most = 2 * (1 + layers * (levels - 1)) + grid
+        assert levels_within(space, grid, most) == levels
+        assert levels_within(space, grid, most - 1) == max(levels - 1, 3)
+        assert descent(evaluate, MEASURE, grid, levels)[1] <= most
+    assert levels_within(space, grid, 10_000) == 6
+
+
+def test_what_was_spent_before_a_descent_counts() -> None:
+    def spent(before: int, **search: Any) -> int:
+        given = {"initial": "descent", "population": 5, **search}
+        config = Config.model_validate({"search": given})
+        space = jc.Space(NETWORK, (jc.genes.WeightBits((1, 2, 3, 4, 5, 6, 7, 8)),))
+        own = jc.Evaluator(NETWORK, space, OBJECTIVES, inputs=INPUTS, targets=TARGETS)
+        others = data.load("digits"), NETWORK.params, None, jax.random.key(0)
+        found = start_of(config, own, MEASURE, *others, before)
+        return int(found["evaluations"])
+
+    whole = spent(0, generations=100)
+    assert spent(0, generations=100, evaluations=100) == whole > spent(0, generations=2)
+    assert spent(70, generations=100, evaluations=100) == spent(0, generations=2)
 
 
 def test_representatives_hold_the_most_volume() -> None:

@@ -1,4 +1,4 @@
-"""Every training says how far it is: once a step, and up to the last."""
+"""Every training says how far it is: once a batch, and up to the last."""
 
 import io
 import shutil
@@ -13,7 +13,7 @@ import jaxcompress as jc
 from jaxcompress.config import LibraryConfig, TrainConfig
 from jaxcompress.data import Dataset, load
 from jaxcompress.models import create
-from jaxcompress.report import StepProgress, progress
+from jaxcompress.report import BatchProgress, progress
 from jaxcompress.training import pruned_library, train, tune
 
 __all__ = ["data", "network", "plans"]  # fixtures
@@ -34,7 +34,7 @@ class Told:
 def test_training_from_scratch() -> None:
     digits, told = load("digits").some(40, 8, 0), Told()
     how = TrainConfig(epochs=3, batch_size=16)
-    train(KEY, create("digits_cnn", 0, digits), digits, how, on_step=told)
+    train(KEY, create("digits_cnn", 0, digits), digits, how, on_batch=told)
     told.up_to(6)
 
 
@@ -52,11 +52,11 @@ def test_fine_tuning_goes_on_counting_after_a_stop(
 def test_shared_weights_and_libraries(network: jc.Network, data: Dataset) -> None:
     epoch, told = len(data.train) // 16, Told()
     space = jc.Space(network, (jc.genes.ChannelCount(),))
-    jc.adapt(KEY, network, space, data, config(), on_step=told)
+    jc.adapt(KEY, network, space, data, config(), on_batch=told)
     told.up_to(2 * epoch)
     told = Told()
     how = LibraryConfig(members=2, prune="channels", steps=3, epochs=2, batch_size=16)
-    pruned_library(KEY, network, data, how, on_step=told)
+    pruned_library(KEY, network, data, how, on_batch=told)
     told.up_to(3 * 2 * epoch)
 
 
@@ -64,13 +64,13 @@ def test_plain_lines_say_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
     page = io.StringIO()
-    with StepProgress(Console(file=page, width=80), "tuning") as shown:
-        for done in range(1, 11):  # the first step compiles for 100 s, the others take 25
+    with BatchProgress(Console(file=page, width=80), "tuning") as shown:
+        for done in range(1, 11):  # the first compiles for 100 s, the others take 25
             now[0] += 100.0 if done == 1 else 25.0
             shown.update(done, 10)
     assert page.getvalue().splitlines() == [
         "tuning",
-        "tuning: 2/10 steps  200 s left",
-        "tuning: 5/10 steps  125 s left",
-        "tuning: 8/10 steps  50 s left",
+        "tuning: 2/10 batches  200 s left",
+        "tuning: 5/10 batches  125 s left",
+        "tuning: 8/10 batches  50 s left",
     ]
