@@ -7,7 +7,13 @@ from types import TracebackType
 
 import jax
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from jaxcompress.search import Generation
 
@@ -15,7 +21,28 @@ LINES = 10  # plain lines of one search or training, when there is no terminal
 SECONDS = 60.0  # of a training that pass between two of them, at least
 
 
-class SearchProgress:
+class _Shown:
+    """A bar, until its block ends; none where there is no terminal."""
+
+    def __init__(self, console: Console, *columns: ProgressColumn, transient: bool) -> None:
+        self._console = console
+        self._bar = Progress(
+            *columns,
+            console=console,
+            transient=transient,
+            disable=not console.is_terminal,
+        )
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+
+class SearchProgress(_Shown):
     """Shows generation, best values, hypervolume, speed, memory and time left.
 
     Of forwards (examples through one individual) it says how many were run of those asked
@@ -27,28 +54,20 @@ class SearchProgress:
     """
 
     def __init__(self, console: Console, title: str, generations: int) -> None:
-        self._console, self._title, self._total = console, title, generations
-        self._bar = Progress(
+        super().__init__(
+            console,
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
             TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[text]}"),
             TimeRemainingColumn(compact=True),
-            console=console,
-            disable=not console.is_terminal,
+            transient=False,
         )
+        self._title, self._total = title, generations
         self._task = self._bar.add_task(title, total=generations, text="compiling")
 
     def __enter__(self) -> "SearchProgress":
         self._bar.start()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def update(self, generation: Generation) -> None:
         """Shows one more generation."""
@@ -75,7 +94,7 @@ class SearchProgress:
             )
 
 
-class BatchProgress:
+class BatchProgress(_Shown):
     """Shows what is trained, its batches and the time left.
 
     Example:
@@ -84,15 +103,14 @@ class BatchProgress:
     """
 
     def __init__(self, console: Console, title: str) -> None:
-        self._console, self._title = console, title
-        self._bar = Progress(
+        super().__init__(
+            console,
             BarColumn(bar_width=20),
             TextColumn("{task.completed:.0f}/{task.total:.0f} batches"),
             TimeRemainingColumn(compact=True),
-            console=console,
             transient=True,
-            disable=not console.is_terminal,
         )
+        self._title = title
         self._task = self._bar.add_task(title, total=None, visible=False)
         # How many, and when: the first, after which all is compiled, and the last told.
         self._first: tuple[int, float] | None = None
@@ -103,14 +121,6 @@ class BatchProgress:
         self._said = (0, time.perf_counter())
         self._bar.start()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def update(self, done: int, total: int) -> None:
         """Shows that so many of all batches are done."""
