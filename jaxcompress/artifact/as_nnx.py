@@ -14,12 +14,18 @@ if TYPE_CHECKING:
 else:
     Module = TypeVar("Module")
 
+# Of a batch normalisation whose part scale and shift have taken in a file.
+AVERAGES = {"mean": 0.0, "var": 1.0}
+
 
 def as_nnx(module: Module, model: Network | Artifact) -> Module:
     """Returns a module with the parameters of a compact network.
 
     The network comes from `models.as_function`, or from any function of a module's pure
-    dict. The module has the same structure, and the widths that are left.
+    dict. The module has the same structure, and the widths that are left. A file holds no
+    averages of batch normalisations: with those that stand for them, 0 and 1, the module
+    computes the same, but is for inference, or for training with `use_running_average`;
+    of what `compact` returned the averages are there.
 
     Args:
         module: any Flax NNX module; stays as it is.
@@ -45,6 +51,8 @@ def as_nnx(module: Module, model: Network | Artifact) -> Module:
     for path, variable in flat:
         name = "/".join(map(str, path))
         leaf = leaves.pop(name, None)
+        if leaf is None and isinstance(variable, nnx.BatchStat) and path[-1] in AVERAGES:
+            leaf = np.full(variable.shape, AVERAGES[str(path[-1])], np.float32)
         if leaf is None:
             raise ValueError(f"as_nnx: the network has no parameter {name!r}")
         if np.shape(leaf) != variable.shape:

@@ -21,7 +21,7 @@ from jaxcompress.artifact.program import Program
 from jaxcompress.codings.container import join, split
 from jaxcompress.codings.manifest import CHECKSUM, packed, unpacked
 from jaxcompress.codings.tensor import Coding
-from jaxcompress.network import Network
+from jaxcompress.network import Network, fold
 from jaxcompress.whole_file import write_whole
 
 LARGEST_JSON = 1 << 22  # bytes of the header, and of the metadata, unpacked
@@ -126,6 +126,9 @@ def save(
 ) -> Sizes:
     """Writes a compact network to one file, whole or not at all.
 
+    The averages of batch normalisations are not in it: scale and shift take their part
+    wherever they can (see `jaxcompress.network.fold`).
+
     Args:
         path: of the file, `.jcz` by custom; an existing one is replaced.
         network: from `compact` (or any traced network: its parameters are then float32).
@@ -148,6 +151,7 @@ def save(
     Example:
         >>> sizes = save("model.jcz", compact(network, plan))  # doctest: +SKIP
     """
+    network = fold(network)
     leaves = {name: np.asarray(leaf) for name, leaf in network.leaves().items()}
     header, payload = tensors.encode(leaves, network.coding, coding, execution)
     function = executable(network, execution)

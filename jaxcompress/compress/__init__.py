@@ -1,12 +1,7 @@
 """A network under a plan: compressed parameters, masked forward, compact network."""
 
 from jaxcompress.compress.activations import calibrate
-from jaxcompress.compress.batch_norm import (
-    Normalisation,
-    normalisations,
-    reestimate,
-    with_batch_statistics,
-)
+from jaxcompress.compress.batch_norm import reestimate, with_batch_statistics
 from jaxcompress.compress.code import Coded, code, compress
 from jaxcompress.compress.compact import coded_parameters, compact, verify
 from jaxcompress.compress.counts import Counts, counts
@@ -27,7 +22,6 @@ __all__ = [
     "FLOAT_BITS",
     "Coded",
     "Counts",
-    "Normalisation",
     "Numbers",
     "Work",
     "calibrate",
@@ -42,7 +36,6 @@ __all__ = [
     "leaves_of",
     "masked",
     "merge",
-    "normalisations",
     "other_macs",
     "reestimate",
     "total",

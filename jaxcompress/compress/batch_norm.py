@@ -7,7 +7,6 @@ Neural Network Pruning, section 3.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -19,86 +18,8 @@ from jaxtyping import Array, PyTree
 from jaxcompress.compress.code import compress
 from jaxcompress.compress.forward import masked
 from jaxcompress.compress.parts import leaves_of
-from jaxcompress.network import Network, Step
+from jaxcompress.network import Network, Step, normalisations
 from jaxcompress.space import Plan, check_plan
-
-SHAPED = ("broadcast_in_dim", "reshape", "squeeze", "expand_dims", "convert_element_type")
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """Where a network computes (x - mean) / sqrt(var + epsilon) with parameters.
-
-    Attributes:
-        mean, var: paths of the running averages.
-        epsilon: as traced.
-        axes: of x, those that the statistics are taken over.
-    """
-
-    mean: str
-    var: str
-    epsilon: float
-    axes: tuple[int, ...]
-
-
-def normalisations(network: Network) -> dict[int, Normalisation]:
-    """Finds the batch normalisations of a network, by the step that takes off the mean.
-
-    What counts is what the program computes, not what anything is called: a parameter is
-    taken off activations, and the difference is multiplied by a reciprocal root (or
-    divided by a root) of another parameter. Inside a scan they are not looked for.
-
-    Returns:
-        In the order of execution; empty if there are none.
-    """
-    made = {slot: step for step in network.program.steps for slot in step.results}
-    leaves = dict(zip(network.program.inputs, range(len(network.paths)), strict=False))
-    readers: dict[int, list[Step]] = {}
-    for step in network.program.steps:
-        for arg in step.args:
-            if isinstance(arg, int):
-                readers.setdefault(arg, []).append(step)
-
-    def leaf(arg: Any) -> int | None:
-        """Returns the parameter that an operand is, but for its shape and type."""
-        while isinstance(arg, int) and arg not in leaves:
-            step = made.get(arg)
-            if step is None or step.primitive.name not in SHAPED:
-                return None
-            arg = step.args[0]
-        return leaves[arg] if isinstance(arg, int) else None
-
-    def root(arg: Any) -> tuple[int, float] | None:
-        """Returns parameter and epsilon under the root that a factor is made of."""
-        step = made.get(arg) if isinstance(arg, int) else None
-        if step is None or any(step.driven):
-            return None
-        power = step.params.get("exponent", step.params.get("y"))
-        if step.primitive.name in ("rsqrt", "sqrt") or power in (0.5, -0.5):
-            return _under(made.get(step.args[0]), leaf)  # type: ignore[arg-type]
-        found = [root(a) for a in step.args]
-        known = [each for each in found if each is not None]
-        return known[0] if len(known) == 1 else None
-
-    result = {}
-    for step in network.program.steps:
-        if step.primitive.name != "sub" or step.driven != (True, False):
-            continue
-        mean = leaf(step.args[1])
-        roots = [
-            root(arg)
-            for reader in readers.get(step.results[0], [])
-            if reader.primitive.name in ("mul", "div")
-            for arg in reader.args
-        ]
-        known = [each for each in roots if each is not None]
-        if mean is None or len(known) != 1:
-            continue
-        (var, epsilon), axes = known[0], _axes(network, step, mean)
-        if axes is not None:
-            paths = network.paths
-            result[step.index] = Normalisation(paths[mean], paths[var], epsilon, axes)
-    return result
 
 
 def reestimate(network: Network, plan: Plan, inputs: Any, params: PyTree = None) -> PyTree:
@@ -182,30 +103,3 @@ def with_batch_statistics(
         return [moved.astype(x.dtype), old]
 
     return masked(network, plan, inputs, params, before), found
-
-
-def _under(step: Step | None, leaf: Any) -> tuple[int, float] | None:
-    """Returns parameter and constant of `parameter + constant`."""
-    if step is None or step.primitive.name != "add":
-        return None
-    for one, other in (step.args, step.args[::-1]):
-        number = leaf(one)
-        if number is not None and not isinstance(other, int) and np.ndim(other) == 0:
-            return number, float(other)
-    return None
-
-
-def _axes(network: Network, step: Step, mean: int) -> tuple[int, ...] | None:
-    """Returns the axes of x along which a mean is the same; None: they are not clear."""
-    line = network.leaf_axes[mean]
-    operand = step.ins[1]
-    own = [
-        d
-        for d in range(operand.ndim)
-        for factor in operand.factors_of([d])
-        if any(np.array_equal(factor.nodes, known.nodes) for known in line.factors)
-    ]
-    shape = [operand.shape[d] for d in own]
-    if shape != [n for n in line.shape if n != 1]:
-        return None
-    return tuple(d for d in range(operand.ndim) if d not in own)

@@ -14,7 +14,7 @@ from jaxcompress.compress.activations import quantized_input
 from jaxcompress.compress.code import Coded, code
 from jaxcompress.compress.forward import compiled_forward
 from jaxcompress.compress.parts import Part, leaves_of, parts_of
-from jaxcompress.network import Network, Step, trace
+from jaxcompress.network import Network, Step, folded, trace
 from jaxcompress.network.sizes import Sizes
 from jaxcompress.space import Plan, check_plan
 from jaxcompress.space.bases import bases
@@ -37,7 +37,7 @@ def compact(network: Network, plan: Plan, params: Any = None) -> Network:
     """
     check_plan(network, plan)
     alive = network.alive_on_host(plan.channels, plan.blocks)
-    narrow, coding = coded_parameters(network, plan, params)
+    narrow, coding = _narrow(network, plan, params)
 
     def before(step: Step, operands: list[Any]) -> list[Any]:
         return quantized_input(network, plan, step, operands)
@@ -60,11 +60,19 @@ def compact(network: Network, plan: Plan, params: Any = None) -> Network:
 def coded_parameters(
     network: Network, plan: Plan, params: Any = None
 ) -> tuple[dict[str, np.ndarray], dict[str, Coding]]:
-    """Returns what is stored of a network under a plan, by path in the compact network.
+    """Returns what `save` stores of a network under a plan, by path in the compact network.
 
     Returns:
         The values, float32 in their narrow shapes, and how each tensor is coded.
     """
+    values, coding = _narrow(network, plan, params)
+    values = folded(network, values)
+    return values, {path: coding[path] for path in values}
+
+
+def _narrow(
+    network: Network, plan: Plan, params: Any
+) -> tuple[dict[str, np.ndarray], dict[str, Coding]]:
     alive = network.alive_on_host(plan.channels, plan.blocks)
     sizes = Sizes(network.layout, alive, batch=1)
     given = network.params if params is None else params

@@ -13,7 +13,7 @@ from jaxcompress.codings import CODINGS, coded_bits
 from jaxcompress.codings.manifest import entry, header_bytes, manifest
 from jaxcompress.codings.tensor import Coding
 from jaxcompress.compress import Counts, code, coded_paths, counts
-from jaxcompress.network import Network
+from jaxcompress.network import Network, foldable
 from jaxcompress.objectives.cells import Cells, cells
 from jaxcompress.objectives.grids import alphabet
 from jaxcompress.objectives.histograms import Histograms, counted, exact, is_counted
@@ -25,7 +25,8 @@ from jaxcompress.space import Plan
 class Size(Cost):
     """Bytes of the parameter part of a file saved in a coding; everything is charged.
 
-    Codes, positions, scales, codebooks, all parameters that are not coded, and the header.
+    Codes, positions, scales, codebooks, all parameters that are not coded, and the header;
+    not the averages of batch normalisations whose part scale and shift take in a file.
     The header is that of the dense network: a plan's own differs by some bytes. "dense"
     without codebooks is exact but for that; the others estimate what their encoders make,
     within 2 % of it for files above some kilobytes.
@@ -57,7 +58,9 @@ class Size(Cost):
             sizes = self._by_histogram(network, plan, coded)
         plain = 4.0 * tensors.entries.astype(jnp.float32)
         sizes = plain.at[np.asarray(places, int)].set(sizes)
-        each = jnp.unstack(jnp.where(tensors.stored, sizes, 0.0))
+        gone = _averages(network)
+        kept = tensors.stored & jnp.asarray([p.path not in gone for p in tensors.parts])
+        each = jnp.unstack(jnp.where(kept, sizes, 0.0))
         # One after the other: the same to the last bit however many plans there are.
         return sum(each, jnp.asarray(overhead(network, plan, self.coding), jnp.float32))
 
@@ -206,8 +209,10 @@ def _dense(counts: Counts) -> Float[Array, " tensors"]:
 def overhead(network: Network, plan: Plan, how: str = "range") -> int:
     """Returns the bytes of container and header for plans like this one."""
     axes = {layer.weight: layer.out_axes for layer in network.layers}
-    coded, entries, payload = coded_paths(plan), [], 0
+    coded, gone, entries, payload = coded_paths(plan), _averages(network), [], 0
     for path, leaf in network.leaves().items():
+        if path in gone:
+            continue
         payload += int(leaf.size)
         coding, name = Coding(32), ""
         if path in plan.codebook_sizes:
@@ -221,3 +226,8 @@ def overhead(network: Network, plan: Plan, how: str = "range") -> int:
     if plan.codebook_scope == "network":
         books = books[:1]
     return header_bytes(manifest(entries, books), payload)
+
+
+def _averages(network: Network) -> set[str]:
+    """Returns the paths of parameters that no file holds, see `network.fold`."""
+    return {path for place in foldable(network) for path in (place.mean, place.var)}

@@ -10,8 +10,8 @@ from flax import struct
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int32, PyTree, Shaped
 
-from jaxcompress.compress import code, normalisations
-from jaxcompress.network import Network
+from jaxcompress.compress import code
+from jaxcompress.network import Network, normalisations
 from jaxcompress.space import Plan
 
 

@@ -49,10 +49,12 @@ def test_loaded_equals_compact(name: str, tmp_path: Path) -> None:
             strict=True,
         ):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-    for leaf, given in zip(loaded.leaves, jax.tree.leaves(small.params), strict=True):
-        assert (np.asarray(given) == leaf).all()
     # Alignment in the container, and the digits of numbers that are not known before.
     stored = coded_parameters(network, plan)
+    given = small.leaves() | stored[0]  # of normalisations, without their averages
+    assert {*loaded.coding} == {*stored[0]}
+    for path, leaf in zip(loaded.coding, loaded.leaves, strict=True):
+        assert (np.asarray(given[path]) == leaf).all()
     assert abs(sizes.parameters - parameter_bytes(*stored, "dense")) <= 8
     assert abs(sizes.parameters - float(objectives.Size("dense")(network, plan))) <= 60
 

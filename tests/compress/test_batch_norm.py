@@ -14,10 +14,11 @@ from network.zoo.base import apply_unit, images, normal, unit
 from real import WEIGHTS_DIR, images_for_testing, skip_without_weights
 
 import jaxcompress as jc
-from jaxcompress.compress import normalisations, with_batch_statistics
+from jaxcompress.compress import with_batch_statistics
 from jaxcompress.data import Task
 from jaxcompress.models import as_function, create
 from jaxcompress.models.published import load
+from jaxcompress.network import normalisations
 
 EPSILON = 1e-5
 

@@ -9,23 +9,15 @@ import numpy as np
 import pytest
 import yaml
 from network.zoo import ZOO
-from rich.console import Console
+from run.tiny import GROUPS, tiny_run
 
 import jaxcompress as jc
 from jaxcompress.assemble import algorithm_of, kinds_of, rates_of, space_of
 from jaxcompress.config import Config
 from jaxcompress.config_file import find, read
-from jaxcompress.pipeline import Outcome, run
 from jaxcompress.run_directory import RunDirectory
 
 NETWORK = jc.trace(*ZOO["mlp"](jax.random.key(0))[:3])
-TINY: dict[str, Any] = {
-    "train": {"epochs": 3},
-    "first": {"generations": 2},
-    "search": {"population": 8, "evaluations": 400},
-    "finetune": {"epochs": 1},
-    "report": {"members": 1, "baselines": False},
-}
 
 
 def merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -97,11 +89,6 @@ def test_what_comes_first_must_be_a_part_of_the_space(first: list[str]) -> None:
         kinds_of(config, NETWORK, {})
 
 
-def ran(name: str, path: Path) -> tuple[Outcome, RunDirectory]:
-    console = Console(quiet=True)
-    return run(config_of(name, small(name), TINY), path, console), RunDirectory(path)
-
-
 def kept(place: RunDirectory, stage: str, generations: int = 0) -> dict[str, Any]:
     def missing() -> dict[str, Any]:
         raise AssertionError(f"{stage} was not kept")
@@ -109,19 +96,25 @@ def kept(place: RunDirectory, stage: str, generations: int = 0) -> dict[str, Any
     return place.kept(stage, missing, generations)
 
 
-@pytest.mark.slow
 def test_genecai_decides_ranks_then_channels(tmp_path: Path) -> None:
-    outcome, place = ran("genecai", tmp_path / "run")
-    # Three groups of channels, then ranks: each search leaves the others as they are.
+    outcome = tiny_run(
+        "genecai",
+        tmp_path,
+        first={"generations": 2},
+        search={"evaluations": 400},
+        finetune={"epochs": 1},
+    )
+    place = RunDirectory(outcome.directory)
+    # Two groups of channels, then ranks: each search leaves the others as they are.
     decided = kept(place, "first")["genotype"]
-    assert (decided[:3] == 0).all() and decided[3:].any()
+    assert (decided[:2] == 0).all() and decided[2:].any()
     rows = outcome.result.archive.genotypes
-    assert (rows[:, 3:] == 0).all() and len(np.unique(rows[:, :3], axis=0)) == len(rows)
-    for stage, parts in (("first_initial", slice(3, None)), ("search_initial", slice(3))):
+    assert (rows[:, 2:] == 0).all() and len(np.unique(rows[:, :2], axis=0)) == len(rows)
+    for stage, parts in (("first_initial", slice(2, None)), ("search_initial", slice(2))):
         found = kept(place, stage)
         assert found["rows"].shape[0] == 8 and found["rows"][:, parts].any()
-    # The sweep of 24, 24 and 16 counts at 21 levels, and the draws of 8.
-    drawn = int(kept(place, "search_initial")["evaluations"]) - (1 + 20 + 20 + 15)
+    # The sweep of 64 and 16 counts at 21 levels, and the draws of 8.
+    drawn = int(kept(place, "search_initial")["evaluations"]) - (1 + 20 + 15)
     assert drawn >= 8 and drawn % 8 == 0
     # All counts, and ends where another population would be too many.
     parts = [kept(place, stage)["evaluations"] for stage in ("first", "search_initial")]
@@ -132,17 +125,16 @@ def test_genecai_decides_ranks_then_channels(tmp_path: Path) -> None:
     assert outcome.front[0].macs < outcome.dense.macs
 
 
-@pytest.mark.slow
 def test_ga_channels_keeps_as_many_as_sensitivity_says(tmp_path: Path) -> None:
-    outcome, place = ran("ga_channels", tmp_path / "run")
+    outcome = tiny_run("ga_channels", tmp_path, finetune={"epochs": 1})
+    place = RunDirectory(outcome.directory)
     keep = kept(place, "space")["keep"]
-    sizes, at = {"down/conv": 24, "block1/conv": 24, "stem/conv": 16}, 0
-    rows = outcome.result.archive.genotypes
-    assert {*keep} == {*sizes} and len(rows) >= 2
-    for name, size in sizes.items():
+    rows, at = outcome.result.archive.genotypes, 0
+    assert {*keep} == {*GROUPS} and len(rows) >= 2
+    for name, size in GROUPS.items():
         assert (rows[:, at : at + size].sum(1) == int(keep[name])).all()
         at += size
-    free = {name for name, size in sizes.items() if int(keep[name]) < size}
+    free = {name for name, size in GROUPS.items() if int(keep[name]) < size}
     said = json.loads((place.path / "surrogate.json").read_text())["rank_correlation"]
-    assert {*said} == free and all(-1 <= value <= 1 for value in said.values())
+    assert free and {*said} == free and all(-1 <= value <= 1 for value in said.values())
     assert outcome.front[0].macs < outcome.dense.macs

@@ -27,7 +27,7 @@ from jaxcompress.search import locked
 # No values: weights with bits share none.
 OBJECTIVES = tuple(name for name in get_args(Objective) if name != "values")
 SMALL = (
-    "--train.epochs 3 --adapt.epochs 1 --adapt.every 2 --search.population 8 "
+    "--model run.tiny:network --adapt.epochs 1 --adapt.every 2 --search.population 8 "
     "--search.generations 3 --search.racing 0.9 --finetune.epochs 1 --report.members 3"
 ).split()
 
@@ -39,7 +39,8 @@ def quickly(compiled_quickly: None) -> None:
 
 def environment() -> dict[str, str]:
     """Processes compile as this one does, and for as many devices: they share a cache."""
-    return os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    tests = str(Path(__file__).parents[1])
+    return os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "PYTHONPATH": tests}
 
 
 def start(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -99,7 +100,7 @@ def test_everything_is_in_the_directory(runs: list[Path]) -> None:
     names = {path.name for path in run.iterdir()}
     assert names == files | {"artifacts", "checkpoints"}
     config = read(find(str(run / "config.yaml")))
-    assert config.search.population == 8 and config.train.epochs == 3
+    assert config.search.population == 8 and config.adapt.every == 2
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["generation"] for line in lines] == [1, 2, 3]
     assert (run / "front.png").read_bytes().startswith(b"\x89PNG")
@@ -115,7 +116,7 @@ def test_reported_sizes_and_accuracies_are_the_files_own(runs: list[Path]) -> No
     for row in rows:
         path = runs[0] / row["path"]
         loaded = jc.load(path)
-        provenance = {"network": "digits_cnn", "config": config}
+        provenance = {"network": "run.tiny:network", "config": config}
         assert loaded.metadata["provenance"] == provenance
         assert path.stat().st_size == int(row["file"])
         assert loaded.sizes.parameters == int(row["parameters"])
@@ -154,7 +155,7 @@ def test_a_finished_run_is_left_as_it_is(
             ["--search.generations", "2", "--adapt.every", "0"],
             "search.generations = 3 and not 2; leave",
         ),
-        (["--config", "digits"], "train.epochs = 3 and not 60, "),
+        (["--config", "digits"], "model = 'run.tiny:network' and not 'digits_cnn', "),
         (["--out", "there"], "a run stays in its directory"),
     ],
 )
@@ -275,7 +276,7 @@ def test_the_test_split_is_not_read_before_the_files_are_there(
         _ = sealed.test
     monkeypatch.setattr(data, "load", lambda *_, **__: sealed)
     tree = {
-        "train": {"epochs": 3},  # as above: what was compiled there is loaded here
+        "train": {"epochs": 3},
         "adapt": {"epochs": 1},
         "search": {
             "population": 4,

@@ -1,39 +1,21 @@
 """The systems of the literature, each as its configuration says, made tiny."""
 
-import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import yaml
-from rich.console import Console
+from run.tiny import LAYERS, tiny_run
 
 import jaxcompress as jc
-from jaxcompress import data, pipeline
-from jaxcompress.config import Config
-from jaxcompress.config_file import find, read
+from jaxcompress import data
+from jaxcompress.pipeline import Outcome
 from jaxcompress.report import error_of
 from jaxcompress.report.table import front_table
 
-TINY = {
-    "train": {"epochs": 4},
-    "search": {"population": 6, "generations": 2},
-    "report": {"members": 3, "baselines": False},
-}
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 
-def run(name: str, folder: Path, **others: Any) -> pipeline.Outcome:
-    """Runs the small preset of a configuration with yet less of everything."""
-    tree = read(find(name), preset="small").model_dump()
-    for section, values in {**TINY, **others}.items():
-        tree[section] = {**tree[section], **values}
-    path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(Config(**tree).model_dump(mode="json")))
-    return pipeline.run(read(path), folder / "run", Console(file=io.StringIO()))
-
-
-def judged(outcome: pipeline.Outcome) -> None:
+def judged(outcome: Outcome) -> None:
     """What is reported of each file is what the file says."""
     digits = data.load("digits")
     assert outcome.front
@@ -52,14 +34,16 @@ def judged(outcome: pipeline.Outcome) -> None:
     assert front_table(outcome.front, outcome.dense, "share").row_count > 1
 
 
-@pytest.mark.slow
 def test_emomc(tmp_path: Path) -> None:
-    library = {"members": 3, "steps": 2}
-    outcome = run(
+    outcome = tiny_run(
         "emomc",
         tmp_path,
-        library=library,
-        search={**TINY["search"], "objectives": ("error", "energy"), "max_size": 20_000.0},
+        library={"members": 3, "steps": 2},
+        search={
+            "generations": 2,
+            "objectives": ["error", "energy"],
+            "max_size": 10_000.0,
+        },
     )
     judged(outcome)
     assert outcome.result.names == ("error", "energy")
@@ -70,12 +54,11 @@ def test_emomc(tmp_path: Path) -> None:
     for member in outcome.front:
         coding = jc.load(outcome.directory / member.path).coding.values()
         zeros = [(c.codes == 0).mean() for c in coding if c.codes is not None]
-        assert len(zeros) == 5 and np.abs(min(zeros) - shares).min() < 0.01
+        assert len(zeros) == len(LAYERS) and np.abs(min(zeros) - shares).min() < 0.01
 
 
-@pytest.mark.slow
 def test_weight_sharing(tmp_path: Path) -> None:
-    outcome = run("weight_sharing", tmp_path)
+    outcome = tiny_run("weight_sharing", tmp_path, search={"generations": 2})
     judged(outcome)
     assert outcome.result.names == ("error", "values")
     # The second objective: the bins that are not empty, counted on the host.
@@ -93,22 +76,21 @@ def test_weight_sharing(tmp_path: Path) -> None:
         assert len(books) == 1 and books[0] <= archive.objectives[:, 1].max()
 
 
-@pytest.mark.slow
 def test_joint(tmp_path: Path) -> None:
-    outcome = run(
+    outcome = tiny_run(
         "joint",
         tmp_path,
         adapt={"epochs": 1},
         finetune={"epochs": 1},
-        search={"population": 8, "generations": 20, "evaluations": 120},
+        search={"generations": 20, "evaluations": 120},
     )
     judged(outcome)
     assert outcome.result.names == ("error", "size")
-    # A block, three groups, zeros and bits of five layers: each gene at two other heights
-    # but the block at one, then lowered one after the other, and a grid of 2 x 2 x 2 x 2
-    # or less: what genes without effect make equal is run once.
+    # A block, two groups, zeros and bits of four layers: each gene at two other heights but
+    # the block at one, then lowered one after the other, and a grid of 2 x 2 x 2 x 2 or
+    # less: what genes without effect make equal is run once.
     spent = outcome.evaluations - len(outcome.result.archive)
-    assert 28 + 16 < spent <= 28 + 27 + 16
+    assert 22 + 16 < spent <= 22 + 21 + 16
     generations = (120 - spent) // 8
     assert len((outcome.directory / "metrics.jsonl").read_text().splitlines()) == (
         generations
