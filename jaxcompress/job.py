@@ -37,3 +37,7 @@ class Job:
     def training(self, text: str) -> BatchProgress:
         """Returns what says this, and then how far a training is."""
         return BatchProgress(self.console, text)
+
+    def evaluating(self, text: str) -> BatchProgress:
+        """Returns what says this, and then how many genotypes are evaluated."""
+        return BatchProgress(self.console, text, "evaluations")

@@ -222,19 +222,19 @@ def _baselines(
 ) -> dict[str, Result]:
     """Runs what the search is compared with, about `count` evaluations each."""
     steps = grid_steps(evaluate.space, count)
-    methods: dict[str, Callable[[], Result]] = {
-        "uniform": lambda: uniform_grid(evaluate, steps, measure),
-        "greedy": lambda: greedy(evaluate, measure, evaluate.names[1]),
-        "random": lambda: random_search(key, evaluate, count, initial, measure),
+    methods: dict[str, Callable[[Evaluator], Result]] = {
+        "uniform": lambda telling: uniform_grid(telling, steps, measure),
+        "greedy": lambda telling: greedy(telling, measure, evaluate.names[1]),
+        "random": lambda telling: random_search(key, telling, count, initial, measure),
     }
     results = {}
     for name, method in methods.items():
 
         def compute(
-            name: str = name, method: Callable[[], Result] = method
+            name: str = name, method: Callable[[Evaluator], Result] = method
         ) -> dict[str, np.ndarray]:
-            job.say(f"baseline: {name}")
-            archive = method().archive
+            with job.evaluating(f"baseline: {name}") as progress:
+                archive = method(evaluate.telling(progress.update)).archive
             columns = ("genotypes", "objectives", "violation")
             return {column: getattr(archive, column) for column in columns}
 

@@ -38,9 +38,11 @@ def starting_point(
     key = jax.random.fold_in(job.keys["search"], number)
 
     def compute() -> dict[str, Any]:
-        job.say(f"{stage}: finding where to begin, by {config.search.initial}")
+        what = f"{stage}: finding where to begin, by {config.search.initial}"
         data, loss = given.data, given.loss
-        return start_of(config, evaluate, measure, data, shared, loss, key, before)
+        with job.evaluating(what) as progress:
+            tell = evaluate.telling(progress.update)
+            return start_of(config, tell, measure, data, shared, loss, key, before)
 
     found = job.place.kept(f"{stage}_initial", compute)
     spent = int(found["evaluations"])

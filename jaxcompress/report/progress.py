@@ -18,7 +18,7 @@ from rich.progress import (
 from jaxcompress.search import Generation
 
 LINES = 10  # plain lines of one search or training, when there is no terminal
-SECONDS = 60.0  # of a training that pass between two of them, at least
+SECONDS = 60.0  # of such work that pass between two of them, at least
 
 
 class _Shown:
@@ -95,26 +95,26 @@ class SearchProgress(_Shown):
 
 
 class BatchProgress(_Shown):
-    """Shows what is trained, its batches and the time left.
+    """Shows what is done, how much of it, and the time left.
 
     Example:
         >>> with BatchProgress(console, "training lenet5 on mnist") as progress:
         ...     train(..., on_batch=progress.update)  # doctest: +SKIP
     """
 
-    def __init__(self, console: Console, title: str) -> None:
+    def __init__(self, console: Console, title: str, unit: str = "batches") -> None:
         super().__init__(
             console,
             BarColumn(bar_width=20),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} batches"),
+            TextColumn(f"{{task.completed:.0f}}/{{task.total:.0f}} {unit}"),
             TimeRemainingColumn(compact=True),
             transient=True,
         )
-        self._title = title
+        self._title, self._unit = title, unit
         self._task = self._bar.add_task(title, total=None, visible=False)
         # How many, and when: the first, after which all is compiled, and the last told.
         self._first: tuple[int, float] | None = None
-        self._said = (0, 0.0)
+        self._said, self._done = (0, 0.0), 0
 
     def __enter__(self) -> "BatchProgress":
         self._console.print(self._title, highlight=False, soft_wrap=True)
@@ -123,19 +123,20 @@ class BatchProgress(_Shown):
         return self
 
     def update(self, done: int, total: int) -> None:
-        """Shows that so many of all batches are done."""
+        """Shows that so many of all are done; fewer than before: of something new."""
         if self._console.is_terminal:
             self._bar.update(self._task, completed=done, total=total, visible=True)
             return
         now = time.perf_counter()
-        first, began = self._first = self._first or (done, now)
-        last, when = self._said
+        if self._first is None or done <= self._done:
+            self._first, self._said = (done, now), (0, self._said[1])
+        (first, began), (last, when), self._done = self._first, self._said, done
         if now - when < SECONDS or done - last < total / LINES or done == first:
             return
         self._said = (done, now)
         left = (now - began) / (done - first) * (total - done)
         self._console.print(
-            f"{self._title}: {done:,}/{total:,} batches  {left:.0f} s left",
+            f"{self._title}: {done:,}/{total:,} {self._unit}  {left:.0f} s left",
             highlight=False,
             soft_wrap=True,
         )

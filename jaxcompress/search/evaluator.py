@@ -114,6 +114,7 @@ class Evaluator:
                 check_labels(targets, outputs.shape[-1])
             self.examples = len(batches.targets)
             self.batches, self._size = batches.shape
+        self._tell: Callable[[int, int], None] | None = None
         self._chunk = chunk * devices.rows
         self._order = devices.order(self._chunk)
         self._mapped_over = devices.sharded(self._mapped)
@@ -178,6 +179,8 @@ class Evaluator:
             objectives[chosen[valid]] = np.asarray(values)[valid]
             violation[chosen[valid]] = np.asarray(excess)[valid]
             parts.append((each, np.argsort(self._order)[: valid.sum()]))
+            if self._tell is not None:
+                self._tell(min(start + self._chunk, len(genotypes)), len(genotypes))
         first, last = (min(i * self._size, self.examples) for i in (begin, end))
         self.forwards += len(genotypes) * (last - first)
         told = Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
@@ -197,6 +200,17 @@ class Evaluator:
             inputs, (targets, _, calibration) = self._data
             _, placed = self._devices.placed((), params)
             other._data = (inputs, (targets, placed, calibration))
+        return other
+
+    def telling(self, tell: Callable[[int, int], None]) -> "Evaluator":
+        """Returns an evaluator that says how far it is, with the same compiled program.
+
+        Args:
+            tell: called after each chunk with how many of the genotypes of a call are
+                evaluated, and how many there are.
+        """
+        other = copy(self)
+        other._tell = tell
         return other
 
     def reorder(self, order: Int[np.ndarray, " n"]) -> None:

@@ -215,6 +215,17 @@ def test_constraints_and_failures_stay_off_the_front() -> None:
         jc.search(jax.random.key(0), jc.NSGA2(16, SPACE, 3), failing, generations=2)
 
 
+def test_an_evaluator_says_how_far_it_is() -> None:
+    said: list[tuple[int, int]] = []
+    rows = np.asarray(SPACE.sample(jax.random.key(7), 40))
+    wanted = EVALUATE(rows).objectives
+    found = EVALUATE.telling(lambda *told: said.append(told))(rows).objectives
+    assert said == [(8, 40), (16, 40), (24, 40), (32, 40), (40, 40)]
+    np.testing.assert_array_equal(found, wanted)
+    EVALUATE(rows)
+    assert len(said) == 5 and EVALUATE.compilations == 1
+
+
 def test_baselines_evaluate_what_they_say() -> None:
     seeds = ladder(SPACE, (3, 2))
     assert any((row == SPACE.dense).all() for row in seeds)

@@ -74,3 +74,22 @@ def test_plain_lines_say_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
         "tuning: 5/10 batches  125 s left",
         "tuning: 8/10 batches  50 s left",
     ]
+
+
+def test_what_begins_anew_is_timed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The evaluations of a descent: probes, then the way down."""
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    page = io.StringIO()
+    with BatchProgress(Console(file=page, width=80), "descent", "evaluations") as shown:
+        for total, seconds in ((64, 100.0), (48, 50.0)):
+            for done in range(16, total + 1, 16):
+                now[0] += seconds
+                shown.update(done, total)
+    assert page.getvalue().splitlines() == [
+        "descent",
+        "descent: 32/64 evaluations  200 s left",
+        "descent: 48/64 evaluations  100 s left",
+        "descent: 64/64 evaluations  0 s left",
+        "descent: 32/48 evaluations  50 s left",
+    ]
