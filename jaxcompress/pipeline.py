@@ -63,6 +63,7 @@ class Outcome:
 
     Attributes:
         directory: where everything was written.
+        network: the dense network.
         dense: the dense network as a row of the report.
         members: all fine-tuned members of all methods.
         front: the saved and tested members of the search's final front.
@@ -74,6 +75,7 @@ class Outcome:
     """
 
     directory: Path
+    network: Network
     dense: Member
     members: tuple[Member, ...]
     front: tuple[Member, ...]
@@ -167,6 +169,7 @@ def _run(job: Job) -> Outcome:
     path, ours = job.place.path, results[OURS]
     return Outcome(
         directory=path,
+        network=network,
         dense=dense,
         members=tuple(members),
         front=tuple(front),

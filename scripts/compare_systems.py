@@ -125,6 +125,9 @@ def configured(name: str, seed: int, given: argparse.Namespace) -> Config:
 
 def entry(name: str, config: Config, place: Path) -> dict[str, Any]:
     """Runs a system, or goes on with it, and returns what it found."""
+    known = place / "entry.json"
+    if known.exists():
+        return json.loads(known.read_text())
     wall, cpu = time.perf_counter(), time.process_time()
     console, whole = Console(width=160), True
     if (place / "config.yaml").exists():
@@ -139,9 +142,9 @@ def entry(name: str, config: Config, place: Path) -> dict[str, Any]:
         sizes = described(jc.load(place / member.path))["sizes"]
         return member.row() | {size: sizes[size] for size in SIZES}
 
-    leaves = jc.load(place / outcome.dense.path).leaves
+    leaves = outcome.network.leaves().values()
     digest = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in leaves))
-    return {
+    found = {
         "system": name,
         "seed": config.seed,
         "config": config.model_dump(mode="json"),
@@ -156,6 +159,13 @@ def entry(name: str, config: Config, place: Path) -> dict[str, Any]:
         "dense": row(outcome.dense),
         "front": [row(member) for member in outcome.front],
     }
+    write_whole(known, json.dumps(found).encode())
+    return found
+
+
+def whole(tree: dict[str, Any]) -> dict[str, Any]:
+    """Returns a configuration of before with the defaults of what is new since then."""
+    return Config(**tree).model_dump(mode="json")
 
 
 def write(results: dict[str, Any], path: Path) -> None:
@@ -256,7 +266,8 @@ def main() -> None:
         for name in given.systems:
             config = configured(name, seed, given)
             tree, label = config.model_dump(mode="json"), Path(name).name
-            same = [e for e in before if e["config"] == tree and e["system"] == label]
+            alike = [e for e in before if e["system"] == label]
+            same = [e for e in alike if whole(e["config"]) == tree]
             if not same:
                 folder = f"{given.network}-{label.replace(':', '-')}-{seed}"
                 same = [entry(label, config, given.runs / folder)]

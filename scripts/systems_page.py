@@ -35,11 +35,12 @@ and the final front. Seconds are of the whole run with all of these, and not kno
 that was stopped and went on. *Hypervolume* is of
 (validation error, log2 bytes) with the reference point {reference}: of the parameter part
 of the file in the system's own coding, *entropy coded* of the same members by one range
-coder, and *by test error*, with the bytes of the first. *Covered*: members that a member
-of `joint` of the same seed equals or beats in test error and bytes. *Packed*: codes at
-their bits; *bytes*: the parameter part of the file; *file*: with the program. Energy by
-the table and dataflow of the system's configuration. Test images are read once, by the
-saved files."""
+coder, and *by test error*, with the bytes of the first; *MACs* and *energy* are by test
+error, too, with the logarithm of these, and of the dense network's in the reference point.
+*Covered*: members that a member of `joint` of the same seed equals or beats in test error
+and bytes. *Packed*: codes at their bits; *bytes*: the parameter part of the file; *file*:
+with the program. Energy by the table and dataflow of the system's configuration. Test
+images are read once, by the saved files."""
 SEEN = """\
 Published weights have seen the validation images (all 50,000 of CIFAR-10): before any
 training their validation error is too small, and what is trained after, on other images,
@@ -68,7 +69,8 @@ def page(results: dict[str, Any], image: str) -> str:
     dense, reference = entries[0]["dense"], entries[0]["reference"]
     point = f"({reference[0]}, {reference[1]:.2f})"
     names = list(dict.fromkeys(each["system"] for each in entries))
-    heads = ("system", "hypervolume", "entropy coded", "by test error", "covered")
+    heads = ("system", "hypervolume", "entropy coded", "by test error", "MACs", "energy")
+    heads += ("covered", "seeds", "evaluations", "training", "seconds", "CPU seconds", "on")
     lines = [
         "# Systems of the literature and ours",
         "",
@@ -81,8 +83,8 @@ def page(results: dict[str, Any], image: str) -> str:
         f"{100 * (1 - dense['test_error']):.2f} % of test images, {dense['macs']:,.0f} "
         f"MACs, {dense['parameters']:,} bytes.",
         "",
-        *_row(*heads, "seeds", "evaluations", "training", "seconds", "CPU seconds", "on"),
-        "|---" * 11 + "|",
+        *_row(*heads),
+        "|---" * len(heads) + "|",
     ]
     best = {each["seed"]: each["front"] for each in entries if each["system"] == OURS}
     for name in names:
@@ -97,6 +99,8 @@ def page(results: dict[str, Any], image: str) -> str:
             _volume(own, "validation_error", "parameters"),
             _volume(own, "validation_error", "entropy coded"),
             _volume(own, *TESTED),
+            _volume(own, "test_error", "macs"),
+            _volume(own, "test_error", "energy"),
             "-" if name == OURS else _covered(own, best),
             str(len(own)),
             means["evaluations"],
@@ -152,12 +156,15 @@ def _points(front: Sequence[dict[str, Any]], *columns: str) -> np.ndarray:
     return np.asarray([[row[name] for name in columns] for row in front], np.float64)
 
 
-def _volume(entries: Sequence[dict[str, Any]], error: str, size: str) -> str:
+def _volume(entries: Sequence[dict[str, Any]], error: str, cost: str) -> str:
     """Returns the mean hypervolume of the fronts of a system, and its deviation."""
     volumes = []
     for each in entries:
-        measure = Measure((0, 1), tuple(each["reference"]), logged=(1,))
-        volumes.append(measure(_points(each["front"], error, size)))
+        most, last = each["reference"]
+        if cost not in SIZES:
+            last = float(np.log2(each["dense"][cost]))
+        measure = Measure((0, 1), (most, last), logged=(1,))
+        volumes.append(measure(_points(each["front"], error, cost)))
     spread = f" ± {np.std(volumes, ddof=1):.4f}" if len(volumes) > 1 else ""
     return f"{np.mean(volumes):.4f}{spread}"
 

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxcompress.network.axes import Axes
 from jaxcompress.network.network import Network
 from jaxcompress.network.program import Step
 
-SHAPED = ("broadcast_in_dim", "reshape", "squeeze", "expand_dims", "convert_element_type")
+SHAPED = ("broadcast_in_dim", "reshape", "squeeze", "expand_dims")
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class _Search:
         """Returns the parameter that an operand is, but for its shape and type."""
         while isinstance(arg, int) and arg not in self.leaves:
             step = self.made.get(arg)
-            if step is None or step.primitive.name not in SHAPED:
+            if step is None or not _only_shapes(step):
                 return None
             arg = step.args[0]
         return self.leaves[arg] if isinstance(arg, int) else None
@@ -116,7 +117,7 @@ class _Search:
 
     def _under(self, arg: Any) -> tuple[int, float] | None:
         """Returns parameter and constant of `parameter + constant`."""
-        step = self.made.get(arg)
+        step = self.made.get(arg) if isinstance(arg, int) else None
         if step is None or step.primitive.name != "add":
             return None
         for one, other in (step.args, step.args[::-1]):
@@ -134,7 +135,8 @@ class _Search:
             step: the difference of activations and the mean.
             axes: along which the mean is the same, and so must be all that follows.
         """
-        steps, factors, others = [step], [], []
+        steps, others = [step], []
+        scales, roots = [], []
         while steps[-1].primitive.name != "add":
             (slot,) = steps[-1].results
             readers = self.readers.get(slot, [])
@@ -142,7 +144,7 @@ class _Search:
                 return None
             reader, others = readers[0], [a for a in readers[0].args if a != slot]
             steps.append(reader)
-            if reader.primitive.name == "convert_element_type":
+            if _only_rounds(reader):
                 continue
             if len(others) != 1 or len(reader.args) != 2:
                 return None
@@ -151,11 +153,12 @@ class _Search:
                 found = self.factors(others[0], divides)
                 if found is None:
                     return None
-                factors += found
+                for leaf, under_a_root in found:
+                    (roots if under_a_root else scales).append(leaf)
             elif reader.primitive.name != "add":
                 return None
-        shift, scales = self.leaf(others[0]), [leaf for leaf in factors if leaf != var]
-        if shift is None or len(scales) != 1 or len(factors) != 2:
+        shift = self.leaf(others[0])
+        if shift is None or len(scales) != 1 or roots != [var]:
             return None
         four = (mean, var, scales[0], shift)
         if len({*four}) < 4 or self.serve_others(four, steps):
@@ -175,28 +178,45 @@ class _Search:
         meets = [step.index for leaf in leaves for step in self.meets.get(leaf, [])]
         return not own.issuperset(meets) or not self.told.isdisjoint(leaves)
 
-    def factors(self, arg: Any, divides: bool) -> list[int] | None:
-        """Returns the parameters whose product an operand is: as it is, or under a root.
+    def factors(self, arg: Any, divides: bool) -> list[tuple[int, bool]] | None:
+        """Returns the parameters whose product an operand is, and which are under a root.
 
         Args:
-            divides: whether what is multiplied is divided by the operand; None then, unless
-                it is a root.
+            divides: whether it is divided by the operand, which must be a root then; a
+                factor must be a reciprocal one.
         """
         leaf = self.leaf(arg)
         if leaf is not None:
-            return None if divides else [leaf]
+            return None if divides else [(leaf, False)]
         step = self.made.get(arg) if isinstance(arg, int) else None
         if step is None or any(step.driven):
             return None
-        if step.primitive.name in SHAPED:
+        if _only_shapes(step):
             return self.factors(step.args[0], divides)
         if _is_root(step):
             under = self._under(step.args[0])
-            return None if under is None or _inverts(step) == divides else [under[0]]
+            return (
+                None if under is None or _inverts(step) == divides else [(under[0], True)]
+            )
         if step.primitive.name == "mul" and not divides:
-            found = [self.factors(each, False) for each in step.args]
-            return None if None in found else [*found[0], *found[1]]  # type: ignore[misc]
+            one, other = (self.factors(each, False) for each in step.args)
+            return None if one is None or other is None else [*one, *other]
         return None
+
+
+def _only_shapes(step: Step) -> bool:
+    """Returns whether a step leaves the values and their order as they are."""
+    if step.primitive.name == "reshape" and step.params.get("dimensions") is not None:
+        return False
+    return step.primitive.name in SHAPED or _only_rounds(step)
+
+
+def _only_rounds(step: Step) -> bool:
+    """Returns whether a step converts to floats of another precision."""
+    if step.primitive.name != "convert_element_type":
+        return False
+    kind = step.params["new_dtype"]
+    return jnp.issubdtype(kind, jnp.floating) and jnp.finfo(kind).bits >= 16
 
 
 def _is_root(step: Step) -> bool:

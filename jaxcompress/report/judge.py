@@ -13,7 +13,7 @@ from jaxtyping import PyTree
 from jaxcompress.artifact import load, save
 from jaxcompress.compress import compact, verify
 from jaxcompress.data import Dataset
-from jaxcompress.network import Network
+from jaxcompress.network import Network, fold
 from jaxcompress.objectives import Quality
 from jaxcompress.report.member import Member
 from jaxcompress.space import Plan
@@ -93,7 +93,7 @@ def save_and_judge(
             jax.tree.map(lambda leaf, n=number: leaf[n], t) for t in (plans, params)
         )
         small = compact(network, plan, own)
-        verify(network, plan, small, inputs, own)
+        verify(network, plan, fold(small), inputs, own)  # which `save` writes
         if finish is not None:
             small, member = finish(small, member)
         path = folder / f"front-{number:02}.jcz"

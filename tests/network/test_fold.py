@@ -103,6 +103,23 @@ KEPT: dict[str, Callable[[Any, Any], Any]] = {
         jax.nn.relu((x @ p["w"] - p["m"]) * jax.lax.rsqrt(p["v"] + EPSILON)) * p["s"]
         + p["b"]
     ),
+    "a scale under a root": lambda p, x: (
+        (x @ p["w"] - p["m"]) * jax.lax.rsqrt(p["v"] + EPSILON) * jax.lax.rsqrt(p["s"] + 9)
+        + p["b"]
+    ),
+    "whole numbers between": lambda p, x: (
+        ((x @ p["w"] - p["m"]) * jax.lax.rsqrt(p["v"] + EPSILON))
+        .astype(jnp.int8)
+        .astype(jnp.float32)
+        * p["s"]
+        + p["b"]
+    ),
+    "a scale of whole numbers": lambda p, x: norm(
+        x @ p["w"], p | {"s": p["s"].astype(jnp.int32).astype(jnp.float32)}
+    ),
+    "a shift that is or is not": lambda p, x: norm(
+        x @ p["w"], p | {"b": p["b"].astype(bool).astype(jnp.float32)}
+    ),
     "the same parameters twice": lambda p, x: norm(norm(x @ p["w"], p) @ p["w"], p),
     "the mean is read elsewhere": lambda p, x: norm(x @ p["w"], p) + p["m"],
     "the variance is read elsewhere": lambda p, x: norm(x @ p["w"], p) * p["v"].sum(),
@@ -123,6 +140,29 @@ def test_what_has_another_part_is_kept(form: str) -> None:
     network = traced(jax.jit(KEPT[form]))
     assert not foldable(network)
     assert fold(network) is network
+
+
+def test_a_root_of_a_number_is_none_of_a_variance() -> None:
+    for divisor in (64.0, jnp.float32(3)):
+
+        def apply(p: Any, x: Any, divisor: Any = divisor) -> Any:
+            return (x @ p["w"] - p["m"]) / jnp.sqrt(divisor) + p["b"]
+
+        assert not normalisations(traced(apply))
+
+
+def test_a_transposed_scale_is_kept() -> None:
+    square = {name: jnp.ones((3, 3)) for name in "msvb"} | {"w": jnp.ones((3, 9))}
+
+    def apply(p: Any, x: Any) -> Any:
+        turned = jax.lax.reshape(p["s"], (3, 3), dimensions=(1, 0))
+        return norm((x @ p["w"]).reshape(-1, 3, 3), p | {"s": turned})
+
+    def straight(p: Any, x: Any) -> Any:
+        return norm((x @ p["w"]).reshape(-1, 3, 3), p)
+
+    assert len(foldable(jc.trace(straight, square, jnp.ones((2, 3))))) == 1
+    assert not foldable(jc.trace(apply, square, jnp.ones((2, 3))))
 
 
 def test_a_shared_difference_is_kept() -> None:
