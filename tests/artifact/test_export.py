@@ -179,6 +179,7 @@ class Small(nnx.Module):
 
 def test_parameters_go_into_a_narrower_module(tmp_path: Path) -> None:
     whole = Small(6, nnx.Rngs(0))
+    whole.norm.mean[...], whole.norm.var[...] = jnp.arange(6.0), jnp.arange(1.0, 7.0)
     apply, params = models.as_function(whole)
     x = jax.random.normal(jax.random.key(1), (3, 5, 5, 2))
     network = jc.trace(apply, params, x)
@@ -192,6 +193,8 @@ def test_parameters_go_into_a_narrower_module(tmp_path: Path) -> None:
     before = jax.tree.map(np.asarray, nnx.state(narrow, nnx.Param))
     for model in (small, jc.load(tmp_path / "small.jcz")):
         module = jc.as_nnx(narrow, model)
+        # A file knows no averages but those that stand for them: they are always taken.
+        assert module.norm.use_running_average == (model is not small)
         module.eval()
         close(nnx.jit(lambda module, x: module(x))(module, x), wanted)
     jax.tree.map(np.testing.assert_array_equal, nnx.state(narrow, nnx.Param), before)

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from run.tiny import LAYERS, tiny_run
+from run.tiny import GROUPS, LAYERS, network, tiny_config, tiny_run
 
 import jaxcompress as jc
 from jaxcompress import data
+from jaxcompress.assemble import space_of
 from jaxcompress.pipeline import Outcome
 from jaxcompress.report import error_of
 from jaxcompress.report.table import front_table
+from jaxcompress.run_directory import RunDirectory
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
@@ -42,10 +44,13 @@ def test_emomc(tmp_path: Path) -> None:
         search={
             "generations": 2,
             "objectives": ["error", "energy"],
-            "max_size": 10_000.0,
+            "max_size": 5_000.0,
         },
     )
     judged(outcome)
+    # Not all plans are small enough, but those of the front, in the coding of the search.
+    assert 0 < (outcome.result.archive.violation > 0).sum() < 16
+    assert all(member.size <= 5_000 for member in outcome.front)
     assert outcome.result.names == ("error", "energy")
     taken = outcome.result.archive.genotypes[:, 0]
     assert set(taken.tolist()) == {0, 1, 2}
@@ -62,8 +67,8 @@ def test_weight_sharing(tmp_path: Path) -> None:
     judged(outcome)
     assert outcome.result.names == ("error", "values")
     # The second objective: the bins that are not empty, counted on the host.
-    network = jc.load(outcome.directory / "artifacts" / "dense.jcz")
-    names = zip(network.coding, network.leaves, strict=True)
+    dense = jc.load(outcome.directory / "artifacts" / "dense.jcz")
+    names = zip(dense.coding, dense.leaves, strict=True)
     line = np.concatenate(
         [np.ravel(leaf) for path, leaf in names if path.endswith("kernel")]
     ).astype(np.float64)
@@ -71,9 +76,14 @@ def test_weight_sharing(tmp_path: Path) -> None:
     for (gene,), (_, values) in zip(archive.genotypes, archive.objectives, strict=True):
         edges = np.linspace(line.min(), line.max(), gene + 2)
         assert len(np.unique(np.digitize(line, edges))) == values
+    # Merged values are fewer than those of a plan that is no better.
+    merged = 0
     for member in outcome.front:
-        books = jc.load(outcome.directory / member.path).header["books"]
-        assert len(books) == 1 and books[0] <= archive.objectives[:, 1].max()
+        (book,) = jc.load(outcome.directory / member.path).header["books"]
+        error, values = archive.objectives.T
+        assert ((values >= book) & (error >= member.validation_error - 1e-6)).any()
+        merged += book not in values
+    assert merged
 
 
 def test_joint(tmp_path: Path) -> None:
@@ -91,7 +101,50 @@ def test_joint(tmp_path: Path) -> None:
     # less: what genes without effect make equal is run once.
     spent = outcome.evaluations - len(outcome.result.archive)
     assert 22 + 16 < spent <= 22 + 21 + 16
+    # What was found there is where the search begins, and it goes on in every gene.
+    rows = {*map(tuple, outcome.result.archive.genotypes.tolist())}
+    begun = RunDirectory(outcome.directory).kept("search_initial", dict)["rows"]
+    assert {*map(tuple, begun.tolist())} <= rows
+    assert np.ptp(outcome.result.archive.genotypes, axis=0).all()
+    first, *_, last = outcome.result.history
+    assert last.hypervolume > first.hypervolume
     generations = (120 - spent) // 8
     assert len((outcome.directory / "metrics.jsonl").read_text().splitlines()) == (
         generations
     )
+
+
+# What our way with the same kinds of choices decides alone, for every layer or group.
+OWN = {
+    "genecai:ours": ("channels", "ranks"),
+    "emomc:ours": ("weight_bits", "sparsity"),
+    "ga_channels:ours": ("channels",),
+    "weight_sharing:ours": ("codebook_sizes",),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_our_way_decides_for_each_layer(name: str, tmp_path: Path) -> None:
+    traced = jc.trace(*network(), np.zeros((2, 8, 8, 1), np.float32))
+    known = {"scores": jc.importance.l1(traced)}
+    space = space_of(tiny_config(name, tmp_path), traced, known)
+    plan = space.decode(space.dense)
+    kinds = {kind for kind, chosen in vars(plan).items() if isinstance(chosen, dict)}
+    assert {kind for kind in kinds if getattr(plan, kind)} == {*OWN[name]}
+    assert plan.member is None and plan.codebook_scope == "layer"
+    for kind in OWN[name]:
+        assert {*getattr(plan, kind)} == (
+            {*GROUPS} if kind == "channels" else {f"{layer}/kernel" for layer in LAYERS}
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OWN)
+def test_our_way(name: str, tmp_path: Path) -> None:
+    once = {"epochs": 1}
+    spent = {"generations": 20, "evaluations": 120}
+    outcome = tiny_run(name, tmp_path, adapt=once, finetune=once, search=spent)
+    judged(outcome)
+    assert outcome.evaluations <= 120
+    assert np.ptp(outcome.result.archive.genotypes, axis=0).all()
+    assert min(m.size for m in outcome.front) < outcome.dense.size

@@ -12,6 +12,7 @@ from jaxtyping import Array
 from rich.console import Console
 
 from jaxcompress import data
+from jaxcompress.config import Config
 from jaxcompress.config_file import find, read
 from jaxcompress.pipeline import Outcome, run
 
@@ -25,14 +26,23 @@ TINY: dict[str, Any] = {
 }
 
 
-def tiny_run(name: str, folder: Path, **values: Any) -> Outcome:
-    """Runs the small preset of a bundled configuration with yet less of everything."""
+def tiny_config(name: str, folder: Path, **values: Any) -> Config:
+    """Returns presets of a bundled configuration with yet less of everything.
+
+    Args:
+        name: of the configuration, and of a preset after "small", such as "emomc:ours".
+    """
+    name, *others = name.split(":")
     tree = yaml.safe_load(find(name).read_text())
-    preset = tree["presets"].pop("small")
-    tree["presets"] = {"small": preset, "tiny": TINY, "values": values}
+    tree["presets"] |= {"tiny": TINY, "values": values}
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(tree))
-    config = read(path, preset="small,tiny,values")
+    return read(path, preset=",".join(["small", *others, "tiny", "values"]))
+
+
+def tiny_run(name: str, folder: Path, **values: Any) -> Outcome:
+    """Runs a `tiny_config`."""
+    config = tiny_config(name, folder, **values)
     return run(config, folder / "run", Console(file=io.StringIO()))
 
 
