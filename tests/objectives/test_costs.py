@@ -36,6 +36,8 @@ def test_macs_and_size_are_those_of_the_compact_network(name: str) -> None:
         assert macs == small.macs
         expected = 0
         for path, leaf in small.leaves().items():
+            if path.endswith(("/mean", "/var")):
+                continue  # of batch normalisations: no file holds them
             bits = int(plan.weight_bits.get(path, 32))
             expected += ceil(leaf.size * bits / 8)
             if bits < 32:
