@@ -66,7 +66,8 @@ def coded_parameters(
         The values, float32 in their narrow shapes, and how each tensor is coded.
     """
     values, coding = _narrow(network, plan, params)
-    values = folded(network, values)
+    alive = network.alive_on_host(plan.channels, plan.blocks)
+    values = folded(network, values, alive)
     return values, {path: coding[path] for path in values}
 
 

@@ -49,15 +49,18 @@ def fold(network: Network) -> Network:
     return replace(trace(apply, small, network.example), coding=coding)
 
 
-def folded(network: Network, leaves: Mapping[str, Any]) -> dict[str, Any]:
+def folded(
+    network: Network, leaves: Mapping[str, Any], alive: Any = None
+) -> dict[str, Any]:
     """Returns parameters without the averages that scale and shift can take the part of.
 
     Args:
         network: which they are of, or what is left of it in them.
         leaves: by path, concrete; in narrow shapes, or gone altogether.
+        alive: which units survive in them; None: all.
     """
     found = dict(leaves)
-    for place, (scale, shift) in foldable(network).items():
+    for place, (scale, shift) in foldable(network, alive).items():
         if place.mean not in found:
             continue
         mean, var = (np.asarray(found.pop(p), np.float64) for p in (place.mean, place.var))
@@ -68,11 +71,14 @@ def folded(network: Network, leaves: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def foldable(network: Network) -> dict[Normalisation, tuple[str, str]]:
+def foldable(network: Network, alive: Any = None) -> dict[Normalisation, tuple[str, str]]:
     """Returns the batch normalisations whose averages a file need not hold.
+
+    Args:
+        alive: which units survive; None: all.
 
     Returns:
         With the paths of the scale and of the shift that take their part.
     """
-    places = normalisations(network).values()
+    places = normalisations(network, alive).values()
     return {place: place.affine for place in places if place.affine is not None}

@@ -33,18 +33,22 @@ class Normalisation:
     affine: tuple[str, str] | None
 
 
-def normalisations(network: Network) -> dict[int, Normalisation]:
+def normalisations(network: Network, alive: Any = None) -> dict[int, Normalisation]:
     """Finds the batch normalisations of a network, by the step that takes off the mean.
 
     What counts is what the program computes: a parameter is taken off activations, and the
     difference is multiplied by a reciprocal root (or divided by a root) of another
     parameter. Inside a scan they are not looked for.
 
+    Args:
+        alive: which units survive (see `Network.alive_on_host`): what they leave out is
+            not there; None: all.
+
     Returns:
         In the order of execution; empty if there are none.
     """
-    search, result = _Search(network), {}
-    for step in network.program.steps:
+    search, result = _Search(network, alive), {}
+    for step in search.steps:
         found = search.at(step)
         if found is not None:
             result[step.index] = found
@@ -54,15 +58,20 @@ def normalisations(network: Network) -> dict[int, Normalisation]:
 class _Search:
     """What is asked of a program again and again: who makes a value, and who reads it."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, alive: Any) -> None:
         self.network, program = network, network.program
-        self.made = {slot: step for step in program.steps for slot in step.results}
+        self.steps = [
+            step
+            for step in program.steps
+            if alive is None or bool(network.runs(step.index, alive))
+        ]
+        self.made = {slot: step for step in self.steps for slot in step.results}
         self.leaves = dict(zip(program.inputs, range(len(network.paths)), strict=False))
         self.outputs = {arg for arg in program.outputs if isinstance(arg, int)}
         self.readers: dict[int, list[Step]] = {}
         # By parameter the steps in which it, or what is made of it, meets activations.
         self.meets: dict[int, list[Step]] = {}
-        for step in program.steps:
+        for step in self.steps:
             for arg in {arg for arg in step.args if isinstance(arg, int)}:
                 self.readers.setdefault(arg, []).append(step)
             for driven, sources in zip(step.driven, step.sources, strict=True):

@@ -17,7 +17,7 @@ from jaxcompress.user_code import called, is_function
 
 ROOT = Path(__file__).parents[2]
 TINY = (
-    "--adapt.epochs 1 --adapt.batch-size 256 --finetune.epochs 1 --finetune.batch-size 256 "
+    "--adapt.epochs 0 --finetune.epochs 1 --finetune.batch-size 256 "
     "--search.population 4 --search.generations 2 --search.coding dense "
     "--space.importance l1 --space.weight-bits 4 8 --report.members 2 --report.no-baselines"
 ).split()

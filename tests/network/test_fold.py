@@ -12,6 +12,7 @@ from network.exact import close, compiled, random_inputs
 from network.zoo import ZOO
 
 import jaxcompress as jc
+from jaxcompress.artifact import parameter_bytes
 from jaxcompress.compress import coded_parameters
 from jaxcompress.data import Task
 from jaxcompress.models import as_function, create
@@ -171,6 +172,27 @@ def test_a_shared_difference_is_kept() -> None:
         return moved * jax.lax.rsqrt(p["v"] + EPSILON) * p["s"] + p["b"], moved.sum()
 
     assert not foldable(traced(apply))
+
+
+def test_what_two_branches_share_folds_where_one_is_gone(tmp_path: Path) -> None:
+    params: Any = {"stem": jnp.eye(3), "n": drawn()}
+    params |= {name: jnp.full((3, 3), 0.1 * i) for i, name in enumerate("abcd")}
+
+    def apply(p: Any, x: Any) -> Any:
+        x = x @ p["stem"]
+        for first, second in ("ab", "cd"):
+            x = x + jax.nn.relu(norm(x @ p[first], p["n"])) @ p[second]
+        return x.sum(1, keepdims=True)
+
+    network = jc.trace(apply, params, jnp.ones((2, 3)))
+    assert len(network.blocks) == 2 and not foldable(network)
+    plan = jc.Plan(blocks={network.blocks[0].name: np.asarray(False)})
+    sizes = jc.save(tmp_path / "model.jcz", jc.compact(network, plan))
+    values, coding = coded_parameters(network, plan)
+    assert "n/m" not in values and "n/s" in values
+    loaded = jc.load(tmp_path / "model.jcz")
+    assert {*loaded.coding} == {*values}
+    assert abs(sizes.parameters - parameter_bytes(values, coding)) <= 8
 
 
 @pytest.mark.parametrize("execution", ["float32", "packed", "integer"])
