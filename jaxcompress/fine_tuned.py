@@ -105,10 +105,11 @@ def fine_tuned(
         activation_ranges=found.get("ranges", {}),
     )
     macs = jax.jit(jax.vmap(lambda plan: Macs()(network, plan)))(plans)
-    sizes = [
-        float(parameter_bytes(*coded_parameters(network, rows(plans, i), rows(params, i))))
+    stored = (
+        coded_parameters(network, rows(plans, i), rows(params, i))
         for i in range(len(stacked))
-    ]
+    )
+    sizes = [float(parameter_bytes(*each, config.search.coding)) for each in stored]
     columns = zip(methods, found["errors"].tolist(), sizes, macs.tolist(), strict=True)
     return plans, params, [Member(*column) for column in columns]
 

@@ -146,7 +146,7 @@ def _run(job: Job) -> Outcome:
     evaluate = evaluate.under(shared)  # those of the end for all that it is compared with
     results = {OURS: found}
     if job.config.report.baselines:
-        count = found.evaluations + spent
+        count = before + spent + found.evaluations
         if job.config.search.initial == "descent":  # chance does not know it
             initial = initial_of(job.config, evaluate.space)
         results |= _baselines(job, evaluate, measure, initial, chance, count)
@@ -158,9 +158,9 @@ def _run(job: Job) -> Outcome:
         for method in results
     }
     counts = {method: result.evaluations for method, result in results.items()}
-    counts[OURS] += spent
+    counts[OURS] += before + spent
     job.console.print(front_table(front, dense, job.given.quality.unit))
-    job.console.print(comparison_table(volumes, counts))
+    job.console.print(comparison_table(volumes, counts, job.config.finetune.epochs > 0))
     job.say(
         "hypervolume of (validation error, log2 bytes of parameters), reference point "
         f"({reference[0]}, log2 of the {4 * network.size:,} bytes of float32 parameters)"
@@ -176,7 +176,7 @@ def _run(job: Job) -> Outcome:
         hypervolumes=volumes,
         reference=reference,
         result=ours,
-        evaluations=before + counts[OURS],
+        evaluations=counts[OURS],
     )
 
 

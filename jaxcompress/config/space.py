@@ -63,7 +63,7 @@ class SpaceConfig(Section):
     codebook: Literal["none", "uniform", "kmeans", "kmeans_zero"] = Field(
         default="none", description="how weights share values, instead of bits"
     )
-    codebook_sizes: tuple[int, ...] = Field(
+    codebook_sizes: tuple[Annotated[int, Field(ge=2, le=1024)], ...] = Field(
         default=(2, 4, 8, 16, 32, 64, 128, 256),
         strict=False,
         description="allowed numbers of shared values: 2..1024; none named: all of these",

@@ -63,6 +63,8 @@ class SearchProgress(_Shown):
             transient=False,
         )
         self._title, self._total = title, generations
+        # Number and seconds of the first, before which all is compiled.
+        self._first: tuple[int, float] | None = None
         self._task = self._bar.add_task(title, total=generations, text="compiling")
 
     def __enter__(self) -> "SearchProgress":
@@ -85,10 +87,13 @@ class SearchProgress(_Shown):
         self._bar.update(self._task, completed=generation.generation, text=text)
         number = generation.generation
         step = max(self._total // LINES, 1)
+        first, began = self._first = self._first or (number, generation.seconds)
         if not self._console.is_terminal and (number % step == 0 or number == self._total):
-            left = generation.seconds / number * (self._total - number)
+            if number > first:
+                pace = (generation.seconds - began) / (number - first)
+                text += f"  {pace * (self._total - number):.0f} s left"
             self._console.print(
-                f"{self._title} {number}/{self._total}  {text}  {left:.0f} s left",
+                f"{self._title} {number}/{self._total}  {text}",
                 highlight=False,
                 soft_wrap=True,
             )

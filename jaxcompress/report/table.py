@@ -47,13 +47,17 @@ def front_table(members: Sequence[Member], dense: Member, unit: str) -> Table:
     return table
 
 
-def comparison_table(hypervolumes: dict[str, float], counts: dict[str, int]) -> Table:
-    """Returns the hypervolume of every method's fine-tuned front.
+def comparison_table(
+    hypervolumes: dict[str, float], counts: dict[str, int], tuned: bool
+) -> Table:
+    """Returns the hypervolume of every method's front.
 
     Args:
         hypervolumes: by method; counts: by method its evaluations.
+        tuned: whether the fronts were fine-tuned.
     """
-    table = Table(title="methods, all fine-tuned alike")
+    how = "all fine-tuned alike" if tuned else "none fine-tuned"
+    table = Table(title=f"methods, {how}")
     table.add_column("method", no_wrap=True)
     table.add_column("hypervolume", justify="right", no_wrap=True)
     table.add_column("evaluations", justify="right", no_wrap=True)
