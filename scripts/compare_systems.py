@@ -127,7 +127,9 @@ def entry(name: str, config: Config, place: Path) -> dict[str, Any]:
     """Runs a system, or goes on with it, and returns what it found."""
     known = place / "entry.json"
     if known.exists():
-        return json.loads(known.read_text())
+        found = json.loads(known.read_text())
+        if completed(found["config"]) == config.model_dump(mode="json"):
+            return found
     wall, cpu = time.perf_counter(), time.process_time()
     console, whole = Console(width=160), True
     if (place / "config.yaml").exists():
@@ -163,7 +165,7 @@ def entry(name: str, config: Config, place: Path) -> dict[str, Any]:
     return found
 
 
-def whole(tree: dict[str, Any]) -> dict[str, Any]:
+def completed(tree: dict[str, Any]) -> dict[str, Any]:
     """Returns a configuration of before with the defaults of what is new since then."""
     return Config(**tree).model_dump(mode="json")
 
@@ -267,7 +269,7 @@ def main() -> None:
             config = configured(name, seed, given)
             tree, label = config.model_dump(mode="json"), Path(name).name
             alike = [e for e in before if e["system"] == label]
-            same = [e for e in alike if whole(e["config"]) == tree]
+            same = [e for e in alike if completed(e["config"]) == tree]
             if not same:
                 folder = f"{given.network}-{label.replace(':', '-')}-{seed}"
                 same = [entry(label, config, given.runs / folder)]

@@ -37,7 +37,7 @@ def compact(network: Network, plan: Plan, params: Any = None) -> Network:
     """
     check_plan(network, plan)
     alive = network.alive_on_host(plan.channels, plan.blocks)
-    narrow, coding = _narrow(network, plan, params)
+    narrow, coding = _narrow(network, plan, params, alive)
 
     def before(step: Step, operands: list[Any]) -> list[Any]:
         return quantized_input(network, plan, step, operands)
@@ -65,16 +65,16 @@ def coded_parameters(
     Returns:
         The values, float32 in their narrow shapes, and how each tensor is coded.
     """
-    values, coding = _narrow(network, plan, params)
     alive = network.alive_on_host(plan.channels, plan.blocks)
+    values, coding = _narrow(network, plan, params, alive)
     values = folded(network, values, alive)
     return values, {path: coding[path] for path in values}
 
 
 def _narrow(
-    network: Network, plan: Plan, params: Any
+    network: Network, plan: Plan, params: Any, alive: np.ndarray
 ) -> tuple[dict[str, np.ndarray], dict[str, Coding]]:
-    alive = network.alive_on_host(plan.channels, plan.blocks)
+    """Returns what is left of the parameters, and how each is coded, by path."""
     sizes = Sizes(network.layout, alive, batch=1)
     given = network.params if params is None else params
     coded = _coder(network)(plan, given)

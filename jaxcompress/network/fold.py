@@ -31,11 +31,12 @@ def fold(network: Network) -> Network:
     Returns:
         The network; None in the place of the averages. Itself if there are none.
     """
+    places = foldable(network)
+    if not places:
+        return network
     leaves = network.leaves()
     kept = folded(network, leaves)
-    if len(kept) == len(leaves):
-        return network
-    places, small = foldable(network), network.unflatten(kept)
+    small = network.unflatten(kept)
     structure = jax.tree.structure(small)
 
     def apply(params: Any, x: Any) -> Any:
