@@ -27,11 +27,14 @@ class TrainConfig(Section):
 
 
 class TuneConfig(Section):
-    """How compressed networks are trained: Adam, cosine schedule, straight through."""
+    """How compressed networks are trained: AdamW, cosine schedule, straight through."""
 
     epochs: int = Field(default=6, ge=0, description="passes over the training split, >= 0")
     batch_size: int = Field(default=64, ge=1, description="images a step, >= 1")
     learning_rate: float = Field(default=3e-3, gt=0, description="at the start, > 0")
+    weight_decay: float = Field(
+        default=0.0, ge=0, description="decoupled, >= 0; weights only, no scales"
+    )
     distillation: float = Field(
         default=0.5,
         ge=0,

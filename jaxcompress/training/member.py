@@ -117,6 +117,18 @@ class Layout:
         leaves = member.others | found.params
         return self.network.unflatten(leaves), learned(plan, found)
 
+    def decayed(self, plan: Plan) -> Float[Array, " n"]:
+        """Returns where in a member's vector weight decay acts: 1 there, else 0.
+
+        That is in arrays of two axes and more: no biases, scales or shifts, as in `train`.
+        """
+        like = jax.eval_shape(lambda: self.trainable(plan, None))
+        full = jax.tree.map(
+            lambda leaf: jnp.full(leaf.shape, leaf.ndim > 1, leaf.dtype), like.params
+        )
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
+        return ravel_pytree(zeros.replace(params=full))[0]
+
     def unravel(self, plan: Plan, vector: Float[Array, " n"]) -> Trainable:
         """Returns what a vector of `ravel_pytree` holds, for a plan like this one."""
         like = jax.eval_shape(lambda: self.trainable(plan, None))

@@ -32,10 +32,12 @@ class Rates(struct.PyTreeNode):
     """What a step is told by number, so that one compilation serves every setting.
 
     Attributes:
-        learning_rate, distillation, temperature, label_smoothing, ema: float32 [].
+        learning_rate, weight_decay, distillation, temperature, label_smoothing, ema:
+            float32 [].
     """
 
     learning_rate: Float[Array, ""]
+    weight_decay: Float[Array, ""]
     distillation: Float[Array, ""]
     temperature: Float[Array, ""]
     label_smoothing: Float[Array, ""]
@@ -165,7 +167,8 @@ def pure_steps(
             with_quick_kernel_gradients(loss), has_aux=True
         )(member.trained)
         updates, moments = optimizer.update(gradients, member.moments, member.trained)
-        now = member.trained - rates.learning_rate * jnp.asarray(updates)
+        decay = rates.weight_decay * layout.decayed(plan) * member.trained
+        now = member.trained - rates.learning_rate * (jnp.asarray(updates) + decay)
         finite = jnp.isfinite(value) & jnp.isfinite(gradients).all()
         going = finite & ~member.stopped
         after = member.replace(

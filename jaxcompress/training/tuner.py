@@ -101,6 +101,7 @@ class Tuner:
             cosine = 0.5 * (1.0 + np.cos(np.pi * count / self.steps))
             rates = (
                 config.learning_rate * cosine,
+                config.weight_decay,
                 config.distillation,
                 config.temperature,
                 config.label_smoothing,

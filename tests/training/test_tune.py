@@ -89,6 +89,32 @@ def test_a_member_that_diverges_stops_and_the_others_go_on(network, plans, data)
         assert_same(row(found.params, i), row(whole.params, i))
 
 
+def test_weight_decay_shrinks_matrices_and_nothing_else(data):
+    def apply(p: Any, x: Any) -> Any:
+        hidden = jax.nn.relu(x @ p["a"] + p["shift"])
+        return hidden * p["scale"] @ p["b"]
+
+    rng = np.random.default_rng(2)
+    shapes = {"a": (SIZE, 8), "b": (8, CLASSES), "shift": (8,), "scale": (8,)}
+    params = {k: jnp.asarray(rng.normal(size=s), "f4") for k, s in shapes.items()}
+    network = jc.trace(apply, params, jnp.zeros((2, SIZE)))
+    space = jc.Space(network, (jc.genes.WeightBits((4,)),))
+    plans = jax.device_get(jax.vmap(space.decode)(space.dense[None]))
+    scaled = scaled_plans(network, plans, params)
+
+    def stepped(**chosen: Any) -> Tuned:
+        given = {"batch_size": 48, "epochs": 1, "learning_rate": 0.01}  # one step
+        return run(network, scaled, data, scales="learned", **given, **chosen)
+
+    without, decayed = stepped(), stepped(weight_decay=0.5)
+    for path, began in params.items():
+        share = 0.01 * 0.5 if began.ndim > 1 else 0.0
+        moved = np.asarray(decayed.params[path] - without.params[path])
+        np.testing.assert_allclose(moved[0], -share * began, rtol=1e-3, atol=1e-6)
+        assert (moved != 0).any() == (began.ndim > 1)
+    assert_same(decayed.plans, without.plans)
+
+
 def test_average_is_that_of_the_steps(network, plans, data):
     own = jax.tree.map(lambda leaf: leaf[:1], plans)
     tuner = Tuner(network, data, config(ema=0.75))
