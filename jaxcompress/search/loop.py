@@ -150,9 +150,8 @@ def search(
         for generation in state.history:
             tell_all(generation)
         archive = archive_of(evaluate, state.genotypes, state.objectives, state.violation)
-        if 0 < done < generations and isinstance(evaluate, Racing):
-            known = archive.genotypes[: state.history[0].evaluations]
-            evaluate.recall(known, archive.genotypes[archive.front()])
+        if done and isinstance(evaluate, Racing):
+            evaluate.recall(state.raced)
         began = time.perf_counter() - (state.history[-1].seconds if done else 0.0)
         for number in range(done + 1, generations + 1):
             begin = first if number == 1 else None
@@ -179,6 +178,7 @@ def _first(
         genotypes=nothing.genotypes,
         objectives=nothing.objectives,
         violation=nothing.violation,
+        raced=_memory(evaluate),
         measure=measure,
     )
 
@@ -237,9 +237,14 @@ def _next(
         genotypes=archive.genotypes,
         objectives=archive.objectives,
         violation=archive.violation,
+        raced=_memory(evaluate),
         history=(*state.history, generation),
         measure=measure,
     )
+
+
+def _memory(evaluate: Evaluator | Racing) -> Any:
+    return evaluate.memory if isinstance(evaluate, Racing) else ()
 
 
 def empty_archive(evaluate: Evaluator | Racing) -> Archive:

@@ -1,17 +1,34 @@
 """Racing: what is surely dominated is not run on all examples."""
 
 from copy import copy
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
-from scipy.stats import nbinom
 
 from jaxcompress.evolution import Evaluation
 from jaxcompress.network import Network
 from jaxcompress.objectives import Constraint, Cost, Error, Quality
 from jaxcompress.search.archive import non_dominated
 from jaxcompress.search.evaluator import Evaluator
+from jaxcompress.search.predicted import predicted
 from jaxcompress.space import Space
+
+STAGES = 8  # at most: halves and three quarters of the examples, and halves of these
+
+
+class Memory(NamedTuple):
+    """What a race has learned; K genotypes were feasible and run on all examples.
+
+    Attributes:
+        order: int32 [N], the order of the examples; [0] before the first call.
+        objectives: float32 [K, M].
+        errors: int32 [K, stages], how many each made up to each stage.
+    """
+
+    order: Int[np.ndarray, " n"]
+    objectives: Float[np.ndarray, "k m"]
+    errors: Int[np.ndarray, "k stages"]
 
 
 class Racing:
@@ -20,16 +37,14 @@ class Racing:
     The genotypes of the first call run on all examples. Then the examples are put in
     order, those that most of these got wrong first (but last those that the better ones
     got wrong more often, as happens with wrong labels), and what is asked for later runs
-    on growing subsets, doubled from stage to stage. After each stage a candidate meets
-    everything on the front of what was run in full that costs no more in any objective:
+    on growing subsets of them. After each stage a candidate meets everything on the front
+    of what was run in full that costs no more in any objective:
 
     - If it has made as many errors already as one of these on all examples, it is
       dominated for certain, and stops.
-    - Else its errors to come are predicted. How many examples of a subset are wrong is
-      taken for Poisson distributed, and the ratio of errors to come to errors seen for
-      that of the front where it had made as many. Given s errors seen (and Jeffreys'
-      prior) the errors to come then follow a negative binomial law of shape s + 1/2. The
-      candidate stops where the chance that they are few enough is below 1 - confidence.
+    - Else its errors on all examples are predicted from everything that was run in full
+      (see `predicted`). The candidate stops where the chance that they are fewer than the
+      opponent's is below 1 - confidence.
 
     A stopped candidate is told the errors expected of it, but more than the opponent's: it
     stays dominated, so the front of a search holds only what was run in full. Where nothing
@@ -41,6 +56,7 @@ class Racing:
         confidence: of each stop that is not certain, in (0, 1).
         stages: the numbers of batches after which candidates meet, the last is all.
         forwards: how many examples were run so far, over all individuals.
+        memory: what it has learned, by which another process can `recall` it.
 
     Example:
         >>> racing = jc.Racing(jc.Evaluator(..., splits=16))  # doctest: +SKIP
@@ -48,7 +64,7 @@ class Racing:
         >>> racing.forwards, racing.saved  # doctest: +SKIP
     """
 
-    def __init__(self, evaluate: Evaluator, confidence: float = 0.95) -> None:
+    def __init__(self, evaluate: Evaluator, confidence: float = 0.8) -> None:
         """Races by the evaluator's only quality, a top-1 error.
 
         Raises:
@@ -76,16 +92,16 @@ class Racing:
             )
         # A copy with the same compiled program: the examples will be reordered.
         self._given, self.evaluate, self.confidence = evaluate, copy(evaluate), confidence
-        halves = [evaluate.batches]
-        while halves[0] > 1:
-            halves.insert(0, halves[0] // 2)
-        self.stages = tuple(halves[-5:])
+        count, quarters = evaluate.batches, 3 * evaluate.batches // 4
+        ends = {whole >> k for whole in (count, quarters) for k in range(5)} - {0}
+        self.stages = tuple(sorted(ends)[-STAGES:])
         self._quality = evaluate.objectives.index(qualities[0])
         self.forwards = self._asked = 0
-        self._ordered = False
-        # Of the front of what was run in full: objectives, and errors up to each stage.
-        self._front = np.zeros((0, len(evaluate.objectives)), np.float32)
-        self._errors = np.zeros((0, len(self.stages)), np.int64)
+        self.memory = Memory(
+            np.zeros(0, np.int32),
+            np.zeros((0, len(evaluate.objectives)), np.float32),
+            np.zeros((0, len(self.stages)), np.int32),
+        )
 
     @property
     def network(self) -> Network:
@@ -133,18 +149,14 @@ class Racing:
             Objectives float32 [P, M] and violation float32 [P]. Costs and violations are
             exact; the error of what was stopped is an estimate.
         """
-        return self._raced(np.asarray(genotypes, np.int32), whole=not self._ordered)
+        genotypes = np.asarray(genotypes, np.int32)
+        return self._raced(genotypes, whole=not len(self.memory.order))
 
-    def recall(
-        self, first: Int[np.ndarray, "p genes"], front: Int[np.ndarray, "f genes"]
-    ) -> None:
-        """Runs in full, before a search goes on, what it knew when it stopped.
-
-        Args:
-            first: the genotypes of its first call; front: those of the front.
-        """
-        self._raced(first, whole=True)
-        self._raced(front, whole=True)
+    def recall(self, memory: Memory) -> None:
+        """Goes on from what another race over the same examples has learned."""
+        self.evaluate, self.memory = copy(self._given), memory
+        if len(memory.order):
+            self.evaluate.reorder(memory.order)
 
     def _raced(self, genotypes: Int[np.ndarray, "p genes"], whole: bool) -> Evaluation:
         count, seen, begin = len(genotypes), 0, 0
@@ -152,54 +164,48 @@ class Racing:
         objectives = np.zeros((count, len(self.objectives)), np.float32)
         violation = np.zeros(count, np.float32)
         wrong = np.zeros((count, self.examples), bool)
-        racing = np.arange(count)
+        racing, counts = np.arange(count), np.zeros((count, 0), np.int32)
         for end in self.stages[-1:] if whole else self.stages:
             told, each = self.evaluate.window(genotypes[racing], begin, end)
             self.forwards += each.size
             wrong[racing, seen : seen + each.shape[1]] = each > 0
             begin, seen = end, seen + each.shape[1]
             objectives[racing], violation[racing] = told.objectives, told.violation
-            errors = wrong[racing].sum(1)
+            errors = wrong[racing].sum(1, dtype=np.int32)
+            counts = np.column_stack([counts, errors])
             finite = np.isfinite(each).all(1)
             if end == self.evaluate.batches:
                 error, stopped = errors, np.zeros(len(racing), bool)
             else:
                 costs = np.delete(objectives[racing], self._quality, 1)
-                error, stopped = self._met(costs, errors, self.stages.index(end))
+                error, stopped = self._met(costs, counts)
                 stopped |= ~finite | (violation[racing] > 0)
             share = error.astype(np.float32) / np.float32(self.examples)
             objectives[racing, self._quality] = np.where(finite, share, np.nan)
-            racing = racing[~stopped]
+            racing, counts = racing[~stopped], counts[~stopped]
         usable = np.isfinite(objectives).all(1)
-        if not self._ordered and usable.any():
-            order = _telling_first(wrong[usable])
+        if not len(self.memory.order) and usable.any():
+            order = _telling_first(wrong[usable]).astype(np.int32)
             self.evaluate.reorder(order)
-            wrong, self._ordered = wrong[:, order], True
+            wrong, self.memory = wrong[:, order], self.memory._replace(order=order)
         self._remember(objectives[racing], violation[racing], wrong[racing])
         return Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
 
     def _met(
-        self,
-        costs: Float[np.ndarray, "p c"],
-        errors: Int[np.ndarray, " p"],
-        stage: int,
+        self, costs: Float[np.ndarray, "p c"], seen: Int[np.ndarray, "p s"]
     ) -> tuple[Float[np.ndarray, " p"], Bool[np.ndarray, " p"]]:
         """Returns how many errors of all examples are expected, and who stops."""
-        others = np.delete(self._front, self._quality, 1)
+        objectives, known = self.memory.objectives, self.memory.errors
+        best = non_dominated(objectives)
+        others, total = np.delete(objectives[best], self._quality, 1), known[best, -1]
         opposed = (others <= costs[:, None]).all(-1)
-        seen, total = self._errors[:, stage], self._errors[:, -1]
-        to_come = np.zeros(len(errors))
-        if len(total):
-            places, which = np.unique(seen, return_inverse=True)
-            means = np.bincount(which, total - seen) / np.bincount(which)
-            to_come = np.interp(errors, places, means)
-        expected = to_come + 0.5
         lowest = np.where(opposed, total, np.inf).min(1, initial=np.inf)
-        shape = errors + 0.5
-        chance = nbinom.cdf(lowest - errors - 1, shape, shape / (shape + expected))
-        stopped = chance < 1 - self.confidence
+        prediction = predicted(seen, known)
+        stopped = seen[:, -1] >= lowest
+        reachable = np.where(stopped, np.inf, lowest)
+        stopped |= prediction.chance_below(reachable) < 1 - self.confidence
         more = np.where(stopped, lowest + 0.5, 0.0)
-        return np.maximum(errors + expected, more), stopped
+        return np.maximum(prediction.errors, more), stopped
 
     def _remember(
         self,
@@ -209,13 +215,13 @@ class Racing:
     ) -> None:
         size = -(-self.examples // self.evaluate.batches)
         ends = [min(stage * size, self.examples) for stage in self.stages]
-        counts = np.stack([wrong[:, :end].sum(1) for end in ends], 1)
+        errors = np.stack([wrong[:, :end].sum(1, dtype=np.int32) for end in ends], 1)
         usable = (violation <= 0) & np.isfinite(objectives).all(1)
-        front = np.concatenate([self._front, objectives[usable]])
-        errors = np.concatenate([self._errors, counts[usable]])
-        if len(front):
-            best = non_dominated(front)
-            self._front, self._errors = front[best], errors[best]
+        known = self.memory
+        self.memory = known._replace(
+            objectives=np.concatenate([known.objectives, objectives[usable]]),
+            errors=np.concatenate([known.errors, errors[usable]]),
+        )
 
 
 def _telling_first(wrong: Bool[np.ndarray, "p n"]) -> Int[np.ndarray, " n"]:

@@ -56,6 +56,7 @@ class SearchState:
         objectives: float32 [N, M]; violation: float32 [N].
         history: one entry for each generation.
         measure: of the hypervolume; None until one is given or something is feasible.
+        raced: what `Racing` has learned; () without it.
     """
 
     key: PRNGKeyArray
@@ -65,6 +66,7 @@ class SearchState:
     violation: Float[np.ndarray, " n"]
     history: tuple[Generation, ...] = ()
     measure: Measure | None = None
+    raced: Any = ()
 
     def packed(self) -> tuple[list[np.ndarray], dict[str, Any]]:
         """Returns the state as arrays on the host, and words that JSON can hold."""
@@ -94,7 +96,7 @@ class SearchState:
 
 
 def _arrays(state: SearchState) -> dict[str, Any]:
-    names = ("key", "algorithm", "genotypes", "objectives", "violation")
+    names = ("key", "algorithm", "genotypes", "objectives", "violation", "raced")
     return {name: getattr(state, name) for name in names}
 
 

@@ -1,17 +1,17 @@
 """Racing: nothing that is run in full changes, and what is stopped was dominated."""
 
-from copy import copy
 from functools import cache
 
 import jax
 import numpy as np
 import pytest
-from scipy.stats import gamma, poisson
+from scipy.stats import t as student
 from search.test_search import INPUTS, NETWORK, OBJECTIVES, SPACE, TARGETS
 
 import jaxcompress as jc
 from jaxcompress import objectives
 from jaxcompress.search import Measure, non_dominated
+from jaxcompress.search.predicted import predicted
 
 REPEATS = 8
 FLIPPED = np.random.default_rng(1).random(len(TARGETS) * REPEATS) < 0.2
@@ -57,7 +57,7 @@ def test_a_window_gives_its_part_of_the_whole() -> None:
 
 def test_what_is_run_in_full_is_the_same_and_what_is_stopped_was_dominated() -> None:
     evaluate = evaluator()
-    racing = jc.Racing(evaluate)
+    racing = jc.Racing(evaluate, confidence=0.99)
     exact, raced, full = [], [], []
     for key in jax.random.split(jax.random.key(1), 6):
         genotypes = np.unique(np.asarray(SPACE.sample(key, 30)), axis=0)
@@ -74,40 +74,87 @@ def test_what_is_run_in_full_is_the_same_and_what_is_stopped_was_dominated() -> 
     assert ran[non_dominated(truth)].all()
 
 
-def test_stops_where_the_law_of_the_errors_says_so() -> None:
-    """Recomputed from the single predictions, as a mixture of Poisson laws.
+def test_stops_where_the_prediction_says_so() -> None:
+    """Recomputed network by network from all answers, run apart.
 
     The labels are mostly those of the smallest network: it is everybody's opponent.
     """
     smallest = np.zeros((1, len(SPACE)), np.int32)
     labels = np.asarray(jc.forward(NETWORK, SPACE.decode(smallest[0]), MANY)).argmax(1)
     labels = np.where(FLIPPED, LABELS, labels).astype(np.int32)
-    plain, evaluate = evaluator(labels=labels), evaluator(labels=labels)
-    _, theirs = plain.window(smallest, 0, plain.batches)
-    order = np.argsort(-theirs[0], kind="stable")
-    size = -(-len(MANY) // plain.batches)
-    racing = jc.Racing(evaluate, confidence=0.9)
-    racing(smallest)
+    plain = evaluator(labels=labels)
+    racing = jc.Racing(plain)
+    others = np.asarray(SPACE.sample(jax.random.key(7), 23))
+    known = np.unique(np.concatenate([smallest, others]), axis=0)
+    candidates = np.asarray(SPACE.sample(jax.random.key(3), 60))
+    racing(known)
+    order, size = racing.memory.order, -(-len(MANY) // plain.batches)
     ends = [min(stage * size, len(MANY)) for stage in racing.stages]
-    rates = (np.arange(20_000) + 0.5) / 20_000
+    assert sorted(order) == list(range(len(MANY)))
+
+    def errors(genotypes: np.ndarray) -> np.ndarray:
+        _, each = plain.window(genotypes, 0, plain.batches)
+        return np.stack([each[:, order[:end]].sum(1) for end in ends], 1).astype(int)
+
+    theirs, sizes = errors(known), np.asarray(plain(known).objectives)
+    np.testing.assert_array_equal(racing.memory.errors, theirs)
     runs = []
-    for genotype in np.asarray(SPACE.sample(jax.random.key(3), 20)):
-        one = copy(racing)
-        _, mine = plain.window(genotype[None], 0, plain.batches)
+    for genotype, mine in zip(candidates, errors(candidates), strict=True):
+        costs = np.asarray(plain(genotype[None]).objectives)[0, 1:]
+        lowest = theirs[(sizes[:, 1:] <= costs).all(1), -1].min()
         wanted = len(MANY)
-        for end in ends[-2::-1]:
-            seen = int(mine[0, order[:end]].sum())
-            mean = theirs[0, order[end:]].sum() + 0.5
-            allowed = int(theirs.sum()) - seen - 1
-            weights = gamma.ppf(rates, seen + 0.5) / (seen + 0.5)
-            chance = poisson.cdf(allowed, mean * weights).mean()
-            assert abs(chance - 0.1) > 1e-3  # so that rounding decides nothing
-            wanted = end if chance < 0.1 else wanted
-        before = one.forwards
+        for i in range(len(ends) - 2, -1, -1):
+            steps = [np.sqrt(np.diff(e[: i + 1], prepend=0)) for e in (mine, *theirs)]
+            apart = [np.square(step - steps[0]).sum() for step in steps[1:]]
+            near = np.argsort(apart, kind="stable")[:16]
+            to_come = theirs[near, -1] - theirs[near, i] + 0.5
+            logs = np.log(to_come / (theirs[near, i] + 0.5))
+            rounded = 0.5 / (mine[i] + 0.5) / np.exp(logs.mean())
+            spread = np.sqrt((logs.var(ddof=1) + rounded**2) * (1 + 1 / 16))
+            chance = 0.0
+            if mine[i] < lowest:
+                allowed = np.log((lowest - mine[i]) / (mine[i] + 0.5))
+                chance = student(15).cdf((allowed - logs.mean()) / spread)
+            assert abs(chance - 0.2) > 1e-6  # so that rounding decides nothing
+            wanted = ends[i] if chance < 0.2 else wanted
+        one = jc.Racing(plain)
+        one.recall(racing.memory)
         one(genotype[None])
-        runs.append(one.forwards - before)
+        runs.append(one.forwards)
         assert runs[-1] == wanted
-    assert len(set(runs)) > 1
+    assert len(set(runs)) > 2
+
+
+def test_a_prediction_is_as_sure_as_it_says() -> None:
+    """Networks of any quality, on examples of any difficulty: how often it comes true."""
+    rng = np.random.default_rng(0)
+    ends = [50, 100, 200, 400]
+    hard = np.sort(rng.beta(0.5, 1.0, ends[-1]))[::-1]
+
+    def networks(count: int) -> np.ndarray:
+        skill = rng.uniform(0.2, 3.0, (count, 1))
+        wrong = rng.random((count, ends[-1])) < hard**skill
+        return np.stack([wrong[:, :end].sum(1) for end in ends], 1)
+
+    known, new = networks(300), networks(4000)
+    for stage in range(3):
+        told = predicted(new[:, : stage + 1], known)
+        assert abs((new[:, -1] < told.errors).mean() - 0.5) < 0.1
+        for quantile in (0.2, 0.5, 0.8):
+            ratio = told.ratio + told.spread * student(told.freedom).ppf(quantile)
+            others = np.round(told.made * (1 + np.exp(ratio)))
+            chance = told.chance_below(others)
+            assert abs((new[:, -1] < others).mean() - chance.mean()) < 0.08
+
+
+def test_nothing_is_predicted_from_few_and_nobody_stops_without_an_opponent() -> None:
+    known = np.arange(1, 8)[:, None] * [1, 2]
+    told = predicted(np.asarray([[3], [50]]), known)
+    assert np.isinf(told.spread).all()
+    np.testing.assert_array_equal(told.chance_below(np.asarray([4.0, np.inf])), [1, 1])
+    told = predicted(np.asarray([[3], [50]]), np.repeat(known, 2, axis=0))
+    chances = told.chance_below(np.asarray([4.0, np.inf]))
+    assert chances[0] < 1e-3 and chances[1] == 1
 
 
 def test_searches_alike() -> None:
@@ -133,10 +180,13 @@ def test_a_search_that_goes_on_ends_where_it_would_have(tmp_path) -> None:
         return jc.search(key, algorithm, racing, generations=generations, **how)
 
     run(2, checkpoint_dir=tmp_path / "kept")
-    resumed = run(4, checkpoint_dir=tmp_path / "kept").archive
-    whole = run(4).archive
-    np.testing.assert_array_equal(resumed.genotypes, whole.genotypes)
-    np.testing.assert_array_equal(resumed.objectives, whole.objectives)
+    resumed = run(4, checkpoint_dir=tmp_path / "kept")
+    whole = run(4)
+    np.testing.assert_array_equal(resumed.archive.genotypes, whole.archive.genotypes)
+    np.testing.assert_array_equal(resumed.archive.objectives, whole.archive.objectives)
+    # Nothing is run again, and the last stops count as the first.
+    assert resumed.history[-1].forwards == whole.history[-1].forwards
+    assert whole.history[-1].spared > 0
 
 
 def test_what_is_infeasible_is_stopped_and_stays_so() -> None:
