@@ -1,14 +1,15 @@
 """What racing saves, and what it costs: searches with and without, seed by seed.
 
-python scripts/benchmark_racing.py [--seeds 0 1 2 3 4] [--searches 4] [--generations 25]
-    [--population 32] [--confidence 0.8] [--json docs/results/racing.json] [--table docs/results/racing.md]
+python scripts/benchmark_racing.py [--seeds 0 1 2 3 4] [--searches 4]
+    [--generations 25] [--population 32] [--confidence 0.8]
+    [--json docs/results/racing.json] [--table docs/results/racing.md]
 
 A network for handwritten digits is trained, its shared weights are adapted to random
-plans, and the joint space of channels and bits is searched twice from each of some keys: by
-the evaluator and by `Racing` over it. Searches that differ in anything part ways soon, and
-end some per cent apart by chance alone: hence many. Examples are training and validation images together, as
-many as there are: only the search is compared, and no accuracy is reported. The hypervolume
-is that of each front on all examples.
+plans, and the joint space of channels and bits is searched twice from each of some keys:
+by the evaluator and by `Racing` over it. Searches that differ in anything part ways soon,
+and end some per cent apart by chance alone: hence many. Examples are training and
+validation images together, as many as there are: only the search is compared, and no
+accuracy is reported. The hypervolume is that of each front on all examples.
 """
 
 import argparse
