@@ -8,6 +8,7 @@ from jaxcompress.compress.counts import Counts, counts
 from jaxcompress.compress.factored_work import work
 from jaxcompress.compress.forward import compiled_forward, forward, masked
 from jaxcompress.compress.merge import merge
+from jaxcompress.compress.narrow import kept_first, share_of_macs
 from jaxcompress.compress.parts import leaves_of
 from jaxcompress.compress.work import (
     FLOAT_BITS,
@@ -33,11 +34,13 @@ __all__ = [
     "compress",
     "counts",
     "forward",
+    "kept_first",
     "leaves_of",
     "masked",
     "merge",
     "other_macs",
     "reestimate",
+    "share_of_macs",
     "total",
     "verify",
     "with_batch_statistics",

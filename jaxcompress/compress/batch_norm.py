@@ -65,7 +65,7 @@ def _compiled(network: Network) -> Callable[[Plan, Any, Any], dict[str, Any]]:
 
 
 def with_batch_statistics(
-    network: Network, plan: Plan, inputs: Any, params: PyTree
+    network: Network, plan: Plan, inputs: Any, params: PyTree, narrow: bool = False
 ) -> tuple[Any, dict[str, Array]]:
     """Runs the network with the statistics of its inputs in the place of the averages.
 
@@ -74,6 +74,7 @@ def with_batch_statistics(
     Args:
         plan, inputs: as of `reestimate`.
         params: coded already.
+        narrow: see `masked`.
 
     Returns:
         The outputs; and by path the mean or the biased variance of every normalisation.
@@ -102,4 +103,4 @@ def with_batch_statistics(
         moved = old + (wide - mean.reshape(shape)) * ratio
         return [moved.astype(x.dtype), old]
 
-    return masked(network, plan, inputs, params, before), found
+    return masked(network, plan, inputs, params, before, narrow), found

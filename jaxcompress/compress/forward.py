@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool
 
 from jaxcompress.compress.activations import quantized_input
 from jaxcompress.compress.code import compress
+from jaxcompress.compress.narrow import narrowly
 from jaxcompress.network import Network, Step
 from jaxcompress.space import Plan
 
@@ -45,12 +46,15 @@ def masked(
     x: Any,
     params: Any,
     watch: Callable[[Step, list[Any]], list[Any]] | None = None,
+    narrow: bool = False,
 ) -> Any:
     """Runs the network under a plan on parameters that are coded already.
 
     Args:
         watch: called with (step, operands) ahead of each step, before the plan changes
             them; returns the operands to use.
+        narrow: whether products run as narrow as they can; plan and parameters are those
+            of `kept_first` then.
     """
     alive = network.alive(plan.channels, plan.blocks)
 
@@ -68,7 +72,8 @@ def masked(
             operands[position] = _only(line, operand)
         return operands
 
-    return network.interpret(params, x, before=before)
+    around = narrowly(network, plan) if narrow else None
+    return network.interpret(params, x, before=before, around=around)
 
 
 def _only(kept: Bool[Array | np.ndarray, "..."], x: Array) -> Array:

@@ -267,6 +267,7 @@ class Network:
         inputs: Any,
         alive: np.ndarray | None = None,
         before: Callable[..., list[Any]] | None = None,
+        around: Callable[..., list[Any]] | None = None,
     ) -> Any:
         """Runs the network step by step from its program.
 
@@ -279,6 +280,7 @@ class Network:
             alive: which units survive, bool [units]; None: all.
             before: called with (step, operands) ahead of each step; returns the
                 operands to use.
+            around: runs each step, see `Interpreter`.
 
         Raises:
             ValueError: the inputs do not fit the traced ones.
@@ -293,7 +295,7 @@ class Network:
             for path in self.paths
         ]
         sizes = Sizes(self.layout, alive, batch)
-        interpreter = Interpreter(sizes, before, self._cut(alive))
+        interpreter = Interpreter(sizes, before, self._cut(alive), around)
         results = interpreter.run(self.program, [*values, *leaves])
         return jax.tree.unflatten(self.out_tree, results)
 

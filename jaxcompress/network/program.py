@@ -247,11 +247,14 @@ class Interpreter:
             use instead. This is where masks and activation quantizers come in: of a layer
             whose weight is `Codes` the input may become `Activations`.
         cut: what is left out.
+        around: called with (step, operands, how it runs) in the place of each step that
+            multiplies no codes; returns the results.
     """
 
     sizes: Sizes
     before: Callable[[Step, list[Any]], list[Any]] | None = None
     cut: Cut = Cut()
+    around: Callable[..., list[Any]] | None = None
 
     def run(self, program: Program, args: Sequence[Any]) -> list[Any]:
         env: list[Any] = [None] * program.slots
@@ -276,7 +279,11 @@ class Interpreter:
             if any(isinstance(operand, Activations) for operand in operands):
                 results = [multiply(step, operands, partial(self._rebuilt, step))]
             else:
-                results = self._results(step, [dense(operand) for operand in operands])
+                operands = [dense(operand) for operand in operands]
+                if self.around is None or step.body is not None:
+                    results = self._results(step, operands)
+                else:
+                    results = self.around(step, operands, self._results)
             for slot, value in zip(step.results, results, strict=True):
                 env[slot] = value
         return [dense(read(arg)) for arg in program.outputs]

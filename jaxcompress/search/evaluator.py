@@ -12,7 +12,13 @@ from jax import lax
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcompress.compress import compress, masked, with_batch_statistics
+from jaxcompress.compress import (
+    compress,
+    kept_first,
+    masked,
+    share_of_macs,
+    with_batch_statistics,
+)
 from jaxcompress.evolution import Evaluation
 from jaxcompress.network import Network
 from jaxcompress.objectives import Constraint, Cost, Error, Quality
@@ -20,6 +26,8 @@ from jaxcompress.search.batches import cut
 from jaxcompress.search.devices import Devices
 from jaxcompress.space import Space
 from jaxcompress.transforms import check_labels
+
+WORTH = 0.25  # share of the MACs that can run narrower, below which nothing does
 
 
 class Evaluator:
@@ -37,6 +45,7 @@ class Evaluator:
         examples: how many there are; 0 if nothing is measured on outputs.
         forwards: how many examples were run so far, over all individuals; without those
             of `calibration`, which every call runs anew.
+        narrow: whether products run at the widths that are kept.
 
     Raises:
         ValueError: inputs, targets and network do not fit each other.
@@ -67,6 +76,7 @@ class Evaluator:
         chunk: int = 16,
         splits: int = 1,
         mesh: Mesh | None = None,
+        narrow: bool | None = None,
     ) -> None:
         """Compiles nothing yet.
 
@@ -85,6 +95,11 @@ class Evaluator:
             mesh: devices with an axis "population", over which a chunk is sharded, and
                 perhaps an axis "data", over which its batches are; one device if None.
                 The mesh changes no bit of what is found.
+            narrow: whether products run at widths that hold the channels which are kept,
+                chosen for each individual as it runs. That is faster the more is pruned,
+                takes longer to compile, and changes no more than the order of sums. If
+                None: on a CPU, where a choice costs nothing, if the space prunes channels
+                that carry a good share of the network's work.
         """
         if not objectives:
             raise ValueError("Evaluator: objectives is empty; give at least one")
@@ -115,6 +130,7 @@ class Evaluator:
             self.examples = len(batches.targets)
             self.batches, self._size = batches.shape
         self._tell: Callable[[int, int], None] | None = None
+        self.narrow = _pays(network, space) if narrow is None else narrow
         self._chunk = chunk * devices.rows
         self._order = devices.order(self._chunk)
         self._mapped_over = devices.sharded(self._mapped)
@@ -262,12 +278,14 @@ class Evaluator:
         inputs, others = data
         if others is not None:
             targets, given, calibration = others
-            params = compress(self.network, plan, given)
+            network, narrow, ran = self.network, self.narrow, plan
+            params = compress(network, plan, given)
+            if narrow:
+                ran, params = kept_first(network, plan, params)
             if calibration is not None:
-                network = self.network
-                _, new = with_batch_statistics(network, plan, calibration, params)
+                _, new = with_batch_statistics(network, ran, calibration, params, narrow)
                 params = network.unflatten(network.leaves(params) | new)
-            run = partial(masked, self.network, plan, params=params)
+            run = partial(masked, network, ran, params=params, narrow=narrow)
             outputs = _over(run, inputs, window, self._devices.axis)
             outputs = jax.tree.map(
                 lambda y: y.reshape(-1, *y.shape[2:])[: targets.shape[0]], outputs
@@ -287,6 +305,14 @@ class Evaluator:
         each = qualities[0].each(outputs, targets) if qualities else None
         each = jnp.zeros(0) if each is None else each
         return jnp.stack(values).astype(jnp.float32), violation, each
+
+
+def _pays(network: Network, space: Space) -> bool:
+    """Returns whether products should run at the widths that are kept."""
+    plan = jax.eval_shape(space.decode, space.dense)
+    if jax.default_backend() != "cpu" or not plan.channels:
+        return False
+    return share_of_macs(network) >= WORTH
 
 
 def _over(

@@ -35,6 +35,7 @@ from published_networks import DATA, RESULTS, WEIGHTS, command, versions
 
 import jaxcompress as jc
 from jaxcompress import data, models
+from jaxcompress.artifact import Sizes
 from jaxcompress.compress import compiled_forward, verify
 from jaxcompress.models.published import PUBLISHED, load
 from jaxcompress.objectives import Constraint
@@ -131,10 +132,212 @@ def dense(given: argparse.Namespace, clock: Clock) -> tuple[data.Dataset, Any, A
     return images, *models.as_function(module)
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A network, what may be done to it, and shared weights for all plans.
+
+    Attributes:
+        x: normalised training images, which calibrate.
+        dense: the sizes of the dense network's file.
+        bounds: of each bounded objective the largest value; of the size that of the
+            parameter part, which is what the objective estimates.
+    """
+
+    given: argparse.Namespace
+    task: Task
+    images: data.Dataset
+    network: jc.Network
+    space: jc.Space
+    shared: Any
+    x: Any
+    dense: Sizes
+    bounds: dict[str, float]
+
+    def cost(self, name: str) -> jc.objectives.Cost:
+        """Returns the objective of a name."""
+        if name == "size":
+            return jc.objectives.Size("range", self.shared)
+        return jc.objectives.Macs() if name == "macs" else jc.objectives.Energy("X:Y")
+
+    def key(self, use: int) -> Any:
+        """Returns the key of a use: 0 shared weights, 1 the search, 2 fine-tuning."""
+        return jax.random.split(jax.random.key(self.given.seed), 4)[use]
+
+    def saved(self, path: Path, plan: jc.Plan, own: Any) -> tuple[jc.Network, Sizes]:
+        """Saves a member; returns it and the sizes of its file."""
+        small = jc.compact(self.network, plan, own)
+        return small, jc.save(path, small, coding="range")
+
+
 def energy_at_16_bits(network: jc.Network) -> float:
     """Returns the energy with 16-bit weights, what the EMOMC paper compares with."""
     bits = {layer.weight: jnp.int32(16) for layer in network.layers}
     return float(jc.objectives.Energy("X:Y")(network, jc.Plan(weight_bits=bits)))
+
+
+def prepared(given: argparse.Namespace, clock: Clock) -> Prepared:
+    """Returns the network and its space, ready to be searched."""
+    task = TASKS[given.network]
+    images, apply, params = dense(given, clock)
+    clock("trace and score")
+    network = jc.trace(apply, params, jnp.zeros((2, 32, 32, 3)))
+    some = images.train.some(1024, given.seed)
+    x = images.normalize(some.inputs)
+    scores = jc.importance.taylor(network, x, jnp.asarray(some.targets))
+    space = jc.Space(network, task.kinds(scores, jc.calibrate(network, x)))
+    with tempfile.TemporaryDirectory() as folder:
+        whole = replace(network, apply=network.interpret)
+        sizes = jc.save(Path(folder) / "dense.jcz", whole, coding="range")
+    of_dense = {
+        "macs": float(network.macs),
+        "size": float(sizes.file),
+        "energy": energy_at_16_bits(network),
+    }
+    bounds = {name: share * of_dense[name] for name, share in task.bounds.items()}
+    if "size" in bounds:
+        bounds["size"] -= sizes.file - sizes.parameters
+    before = Prepared(given, task, images, network, space, params, x, sizes, bounds)
+    clock("adapt")
+    config = tuning(given, given.adapt_epochs, learning_rate=1e-3)
+    shared = jc.adapt(before.key(0), network, space, images, config)
+    return replace(before, shared=shared)
+
+
+def tuning(given: argparse.Namespace, epochs: int, **more: Any) -> jc.TuneConfig:
+    """Returns how weights are trained under the statistics of each batch."""
+    return jc.TuneConfig(
+        epochs=epochs,
+        batch_size=given.batch,
+        shift=4,
+        flip=True,
+        batch_norm="trained",
+        **more,
+    )
+
+
+def searched(p: Prepared) -> jc.Result:
+    """Returns what NSGA-II found for the error and what is bounded."""
+    given, few, names = p.given, slice(p.given.validation), list(p.bounds)
+    evaluate = jc.Evaluator(
+        p.network,
+        p.space,
+        (jc.objectives.Error(), *map(p.cost, names)),
+        constraints=[Constraint(p.cost(name), p.bounds[name] * 2) for name in names[:-1]],
+        inputs=p.images.normalize(p.images.validation.inputs[few]),
+        targets=p.images.validation.targets[few],
+        params=p.shared,
+        calibration=p.x[: given.calibration],
+    )
+    initial = ladder(p.space, (3,) * len(p.space.kinds))[: given.population]
+    algorithm = jc.NSGA2(given.population, p.space, 1 + len(names), initial=initial)
+    return jc.search(
+        p.key(1),
+        algorithm,
+        evaluate,
+        generations=given.generations,
+        on_generation=lambda done: print(f"  {done}", flush=True),
+    )
+
+
+def candidates(p: Prepared, result: jc.Result) -> dict[str, list[int]]:
+    """Returns for each bound the places on the front of what may meet it."""
+    found: dict[str, list[int]] = {}
+    for column, (name, limit) in enumerate(p.bounds.items(), 1):
+        for slack in SLACK if name == "size" else (1.0,):
+            fits = np.flatnonzero(result.objectives[:, column] <= slack * limit)
+            if len(fits):
+                best = int(fits[np.argmin(result.objectives[fits, 0])])
+                found[name] = list(dict.fromkeys([*found.get(name, []), best]))
+        if name not in found:
+            raise SystemExit(f"nothing found within {limit} of {name}")
+    return found
+
+
+def fine_tuned(
+    p: Prepared, result: jc.Result, places: list[int], epochs: int, fitted: data.Dataset
+) -> dict[int, tuple[jc.Plan, Any]]:
+    """Returns plan and parameters of each, on the host."""
+    given = p.given
+    config = tuning(
+        given,
+        epochs,
+        learning_rate=given.tune_rate,
+        weight_decay=given.tune_decay,
+        distillation=given.distillation,
+        temperature=given.temperature,
+        scales="learned" if p.task.bits else "fitted",
+        ema=0.998,
+    )
+    plans = jax.vmap(p.space.decode)(result.genotypes[np.asarray(places)])
+    mesh = members_mesh(len(places))
+    tuned = tune(p.key(2), p.network, plans, fitted, config, p.shared, mesh=mesh)
+    trees = (tuned.plans, tuned.params)
+    return {
+        place: jax.tree.map(lambda leaf, i=i: leaf[i], trees)
+        for i, place in enumerate(places)
+    }
+
+
+def chosen(p: Prepared, result: jc.Result) -> tuple[dict[str, int], list[dict[str, float]]]:
+    """Returns the place for each bound, and what was tried for it."""
+    best, trials = {}, []
+    for name, places in candidates(p, result).items():
+        best[name] = places[0]
+        if len(places) == 1:
+            continue
+        tried = fine_tuned(p, result, places, p.given.trial_epochs, p.images)
+        told = {}
+        for place, own in tried.items():
+            with tempfile.TemporaryDirectory() as folder:
+                _, sizes = p.saved(Path(folder) / "trial.jcz", *own)
+            told[place] = {"validation": right(p, *own), "file_bytes": sizes.file}
+        limit = p.task.bounds[name] * p.dense.file
+        within = [place for place in places if told[place]["file_bytes"] <= limit]
+        best[name] = max(within or places[:1], key=lambda at: told[at]["validation"])
+        trials += told.values()
+        print(f"  {trials}", flush=True)
+    return best, trials
+
+
+def right(p: Prepared, plan: jc.Plan, own: Any) -> float:
+    """Returns the share of the validation images that are right."""
+    run = compiled_forward(p.network)
+    return accuracy(lambda x: run(plan, x, own), p.images, p.images.validation)
+
+
+def accuracy(forward: Callable[[Any], Any], images: data.Dataset, split: Any) -> float:
+    error = jc.objectives.Error()
+    return 1.0 - error_of(forward, error, images.normalize(split.inputs), split.targets)
+
+
+def whole(images: data.Dataset) -> data.Dataset:
+    """Returns the images with those of the validation among the training's."""
+    parts = (images.train, images.validation)
+    inputs, targets = ([getattr(s, f) for s in parts] for f in ("inputs", "targets"))
+    every = data.Split(np.concatenate(inputs), np.concatenate(targets))
+    return replace(images, train=every)
+
+
+def judged(p: Prepared, name: str, plan: jc.Plan, own: Any) -> dict[str, Any]:
+    """Returns what a member's file holds and how good it is on the test images."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.jcz"
+        small, sizes = p.saved(path, plan, own)
+        some = p.images.normalize(p.images.validation.inputs[:200])
+        verify(p.network, plan, small, some, own)
+        test = accuracy(jc.load(path), p.images, p.images.test)
+    energy = float(p.cost("energy")(p.network, plan))
+    return {
+        "bound": name,
+        "test": test,
+        "macs": small.macs,
+        "macs_ratio": p.network.macs / small.macs,
+        "parameters_bytes": sizes.parameters,
+        "file_bytes": sizes.file,
+        "bytes_ratio": p.dense.parameters / sizes.parameters,
+        "file_ratio": p.dense.file / sizes.file,
+        "energy_ratio_to_16_bits": energy_at_16_bits(p.network) / energy,
+    }
 
 
 def main() -> None:
@@ -160,175 +363,41 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    clock, task = Clock(), TASKS[given.network]
-    keys = jax.random.split(jax.random.key(given.seed), 4)
-    images, apply, params = dense(given, clock)
-    clock("trace and score")
-    network = jc.trace(apply, params, jnp.zeros((2, 32, 32, 3)))
-    some = images.train.some(1024, given.seed)
-    x = images.normalize(some.inputs)
-    scores = jc.importance.taylor(network, x, jnp.asarray(some.targets))
-    space = jc.Space(network, task.kinds(scores, jc.calibrate(network, x)))
-    clock("adapt")
-    shift = {"shift": 4, "flip": True, "batch_size": given.batch}
-    config = jc.TuneConfig(
-        epochs=given.adapt_epochs, learning_rate=1e-3, batch_norm="trained", **shift
-    )
-    shared = jc.adapt(keys[0], network, space, images, config)
+    clock = Clock()
+    p = prepared(given, clock)
     clock("search")
-    costs = {
-        "macs": jc.objectives.Macs(),
-        "size": jc.objectives.Size("range", shared),
-        "energy": jc.objectives.Energy("X:Y"),
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        whole = replace(network, apply=network.interpret)
-        dense_sizes = jc.save(Path(folder) / "dense.jcz", whole, coding="range")
-    of_dense = {
-        "macs": float(network.macs),
-        "size": float(dense_sizes.file),
-        "energy": energy_at_16_bits(network),
-    }
-    bounds = {name: share * of_dense[name] for name, share in task.bounds.items()}
-    if "size" in bounds:  # of the parameter part, which is what the objective estimates
-        bounds["size"] -= dense_sizes.file - dense_sizes.parameters
-    few = slice(given.validation)
-    evaluate = jc.Evaluator(
-        network,
-        space,
-        (jc.objectives.Error(), *(costs[name] for name in bounds)),
-        constraints=[
-            Constraint(costs[name], bounds[name] * 2) for name in list(bounds)[:-1]
-        ],
-        inputs=images.normalize(images.validation.inputs[few]),
-        targets=images.validation.targets[few],
-        params=shared,
-        calibration=x[: given.calibration],
-    )
-    initial = ladder(space, (3,) * len(space.kinds))[: given.population]
-    algorithm = jc.NSGA2(given.population, space, 1 + len(bounds), initial=initial)
-    result = jc.search(
-        keys[1],
-        algorithm,
-        evaluate,
-        generations=given.generations,
-        on_generation=lambda done: print(f"  {done}", flush=True),
-    )
+    result = searched(p)
     clock("trials")
-    candidates = {}
-    for place, (name, limit) in enumerate(bounds.items(), 1):
-        found = []
-        for slack in SLACK if name == "size" else (1.0,):
-            fits = np.flatnonzero(result.objectives[:, place] <= slack * limit)
-            if len(fits):
-                found.append(fits[np.argmin(result.objectives[fits, 0])])
-        if not found:
-            raise SystemExit(f"nothing found within {limit} of {name}")
-        candidates[name] = list(dict.fromkeys(found))
-    quality, run = jc.objectives.Error(), compiled_forward(network)
-
-    def fine_tuned(
-        places: list[int], epochs: int, fitted: data.Dataset
-    ) -> dict[int, tuple[jc.Plan, Any]]:
-        """Returns plan and parameters of each, on the host."""
-        config = jc.TuneConfig(
-            epochs=epochs,
-            learning_rate=given.tune_rate,
-            weight_decay=given.tune_decay,
-            distillation=given.distillation,
-            temperature=given.temperature,
-            batch_norm="trained",
-            scales="learned" if task.bits else "fitted",
-            ema=0.998,
-            **shift,
-        )
-        plans = jax.vmap(space.decode)(result.genotypes[np.asarray(places)])
-        mesh = members_mesh(len(places))
-        tuned = tune(keys[2], network, plans, fitted, config, shared, mesh=mesh)
-        trees = (tuned.plans, tuned.params)
-        return {
-            place: jax.tree.map(lambda leaf, i=i: leaf[i], trees)
-            for i, place in enumerate(places)
-        }
-
-    def right(plan: jc.Plan, own: Any) -> float:
-        """Returns the share of the validation images that are right."""
-        forward = lambda x: run(plan, x, own)  # noqa: E731
-        return 1.0 - error_of(forward, quality, validation, images.validation.targets)
-
-    def file_bytes(plan: jc.Plan, own: Any) -> int:
-        with tempfile.TemporaryDirectory() as folder:
-            small = jc.compact(network, plan, own)
-            return jc.save(Path(folder) / "trial.jcz", small, coding="range").file
-
-    validation = images.normalize(images.validation.inputs)
-    chosen, trials = {}, []
-    for name, places in candidates.items():
-        chosen[name] = places[0]
-        if len(places) == 1:
-            continue
-        tried = fine_tuned(places, given.trial_epochs, images)
-        told = {p: (right(*own), file_bytes(*own)) for p, own in tried.items()}
-        trials += [{"validation": v, "file_bytes": size} for v, size in told.values()]
-        limit = task.bounds[name] * of_dense[name]
-        within = [p for p, (_, size) in told.items() if size <= limit]
-        chosen[name] = max(within or places[:1], key=lambda p: told[p][0])
-        print(f"  {trials}", flush=True)
+    best, trials = chosen(p, result)
     clock("fine-tune")
-    whole, fitted = task.whole and not given.apart, images
-    if whole:
-        pairs = (images.train.inputs, images.validation.inputs)
-        targets = (images.train.targets, images.validation.targets)
-        every = data.Split(np.concatenate(pairs), np.concatenate(targets))
-        fitted = replace(images, train=every)
-    tuned = fine_tuned(list(dict.fromkeys(chosen.values())), given.tune_epochs, fitted)
+    all_images = p.task.whole and not given.apart
+    fitted = whole(p.images) if all_images else p.images
+    places = list(dict.fromkeys(best.values()))
+    tuned = fine_tuned(p, result, places, given.tune_epochs, fitted)
     clock("judge")
-    test = images.normalize(images.test.inputs)
-
-    def accuracy(forward: Callable[[Any], Any]) -> float:
-        return 1.0 - error_of(forward, quality, test, images.test.targets)
-
-    dense_run = jax.jit(network.apply)
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name, place in chosen.items():
-            plan, own = tuned[place]
-            small = jc.compact(network, plan, own)
-            verify(network, plan, small, validation[:200], own)
-            path = Path(folder) / f"{name}.jcz"
-            sizes = jc.save(path, small, coding="range")
-            rows.append(
-                {
-                    "bound": name,
-                    "searched_accuracy": 1 - float(result.objectives[place, 0]),
-                    "validation": None if whole else right(plan, own),
-                    "test": accuracy(jc.load(path)),
-                    "macs": small.macs,
-                    "macs_ratio": network.macs / small.macs,
-                    "parameters_bytes": sizes.parameters,
-                    "file_bytes": sizes.file,
-                    "bytes_ratio": dense_sizes.parameters / sizes.parameters,
-                    "file_ratio": dense_sizes.file / sizes.file,
-                    "energy_ratio_to_16_bits": of_dense["energy"]
-                    / float(costs["energy"](network, plan)),
-                }
-            )
-            print(rows[-1], flush=True)
+    for name, place in best.items():
+        seen = 1 - float(result.objectives[place, 0])
+        validation = None if all_images else right(p, *tuned[place])
+        row = {"searched_accuracy": seen, "validation": validation}
+        rows.append(row | judged(p, name, *tuned[place]))
+        print(rows[-1], flush=True)
+    run = jax.jit(p.network.apply)
     found = {
         "command": command(f"gpu/{Path(__file__).stem}"),
         "device": jax.devices()[0].device_kind,
         "versions": versions(),
         "seed": given.seed,
         "network": given.network,
-        "bounds": task.bounds,
+        "bounds": p.task.bounds,
         "dense": {
-            "test": accuracy(lambda x: dense_run(network.params, x)),
-            "macs": network.macs,
-            "parameters_bytes": dense_sizes.parameters,
-            "file_bytes": dense_sizes.file,
+            "test": accuracy(lambda x: run(p.network.params, x), p.images, p.images.test),
+            "macs": p.network.macs,
+            "parameters_bytes": p.dense.parameters,
+            "file_bytes": p.dense.file,
         },
         "evaluations": len(result.archive),
-        "trained_on_validation": whole,
+        "trained_on_validation": all_images,
         "trials": trials,
         "rows": rows,
     }
