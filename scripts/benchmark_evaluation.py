@@ -68,7 +68,10 @@ def evaluations(given: argparse.Namespace) -> dict[str, Any]:
     pruning = jc.Space(network, (jc.genes.ChannelCount(),))
 
     def engine(
-        space: jc.Space, devices: int, population: int = given.population
+        space: jc.Space,
+        devices: int,
+        population: int = given.population,
+        narrow: bool | None = None,
     ) -> tuple[jc.Evaluator, Callable[[], Any]]:
         rows = np.asarray(space.sample(jax.random.key(0), population))
         evaluate = jc.Evaluator(
@@ -78,6 +81,7 @@ def evaluations(given: argparse.Namespace) -> dict[str, Any]:
             inputs=x,
             targets=y,
             mesh=None if devices == 1 else jax.make_mesh((devices,), ("population",)),
+            narrow=narrow,
         )
         return evaluate, lambda: evaluate(rows).objectives
 
@@ -100,6 +104,10 @@ def evaluations(given: argparse.Namespace) -> dict[str, Any]:
     for name, (space, devices) in chosen.items():
         evaluators[name], ways[name] = engine(space, devices)
         forwards[name] = given.population * given.images
+        if evaluators[name].narrow:
+            whole = f"{name}, in full widths"
+            _, ways[whole] = engine(space, devices, narrow=False)
+            forwards[whole] = forwards[name]
     cpu = jax.default_backend() == "cpu"
     what, some = ("STEP_BYTES_CPU", FEW) if cpu else ("STEP_BYTES", given.population)
     usual = getattr(batches, what)
@@ -180,6 +188,39 @@ def convolutions(rounds: int) -> dict[str, dict[str, float]]:
     return found
 
 
+def widths(rounds: int) -> dict[str, dict[str, float]]:
+    """Returns how long a 3 x 3 convolution takes with fewer channels, of its whole time."""
+
+    def convolved(into: int, out: int, x: Any, w: Any) -> Any:
+        numbers = ("NHWC", "HWIO", "NHWC")
+        missing = w.shape[3] - out
+        x, w = x[..., :into], w[:, :, :into, :out]
+        y = jax.lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=numbers)
+        return jnp.pad(y, ((0, 0), (0, 0), (0, 0), (0, missing)))
+
+    found = {}
+    for side, width in STAGES:
+        rng = np.random.default_rng(0)
+        x = jnp.asarray(rng.normal(size=(64, side, side, width)), jnp.float32)
+        w = jnp.asarray(rng.normal(size=(3, 3, width, width)), jnp.float32)
+        ways = {}
+        for share in (1.0, 0.75, 0.5, 0.25):
+            less = round(share * width)
+            for name, into, out in (
+                ("outputs", width, less),
+                ("inputs", less, width),
+                ("both", less, less),
+            ):
+                run = jax.jit(partial(convolved, into, out))
+                ways[f"{share:g} of {name}"] = partial(run, x, w)
+        seconds = medians(ways, 4 * rounds)
+        whole = seconds["1 of both"]
+        found[f"{side}x{side}x{width}"] = {
+            name: s / whole for name, s in seconds.items() if not name.startswith("1 ")
+        }
+    return found
+
+
 def peak(found: dict[str, Any]) -> list[str]:
     """Returns the line on the card's peak, and on ranks, where they are known."""
     told, device = found["evaluation"], found["setting"]["device"]
@@ -193,6 +234,16 @@ def peak(found: dict[str, Any]) -> list[str]:
         f"with those in full float32 precision: {told['ranks']:.4f}.",
         "",
     ]
+
+
+def table(stages: dict[str, dict[str, float]], form: str) -> list[str]:
+    """Returns a line for each stage."""
+    names = list(next(iter(stages.values())))
+    lines = [f"| stage | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for stage, row in stages.items():
+        cells = [form.format(row[name]) for name in names]
+        lines.append(f"| {stage} | {' | '.join(cells)} |")
+    return lines
 
 
 def page(found: dict[str, Any]) -> str:
@@ -209,6 +260,8 @@ def page(found: dict[str, Any]) -> str:
         "",
         "*joint* is a space of channels and bits (every individual has weights of its",
         "own), *pruning* one of channels alone; *naive vmap* maps the forward over plans.",
+        "Layers of 32 channels and more run at the first of four widths that holds what an",
+        "individual keeps of them, on a CPU, but where it says *in full widths*.",
         "",
         "| way | images/s | of the ceiling |",
         "|---|---|---|",
@@ -223,12 +276,9 @@ def page(found: dict[str, Any]) -> str:
         "Ways to write a 3x3 convolution, 64 images, GFLOP/s (64 x the stage's shape):",
         "",
     ]
-    stages = found["convolutions"]
-    names = list(next(iter(stages.values())))
-    lines += [f"| stage | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    for stage, row in stages.items():
-        cells = [f"{row[name]:.0f}" for name in names]
-        lines.append(f"| {stage} | {' | '.join(cells)} |")
+    lines += table(found["convolutions"], "{:.0f}")
+    lines += ["", "The same with fewer channels, of the time of all:", ""]
+    lines += table(found["widths"], "{:.2f}")
     text = ", ".join(f"{name} {number}" for name, number in setting["versions"].items())
     return "\n".join([*lines, "", f"{text}."]) + "\n"
 
@@ -263,6 +313,7 @@ def main() -> None:
         },
         "evaluation": evaluations(given),
         "convolutions": convolutions(given.rounds),
+        "widths": widths(given.rounds),
     }
     print(json.dumps(found["evaluation"], indent=1))
     write(given.json, found, given.table, page(found))

@@ -6,7 +6,7 @@ keeps are moved to the front, and each convolution or dot runs at the first of a
 that hold them all. Which one is decided when it runs, so one program serves all plans.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,10 +17,13 @@ from jax import lax
 from jaxtyping import Array, Int, PyTree
 
 from jaxcompress.network import Group, Network, Step
+from jaxcompress.network.axes import Axes
+from jaxcompress.network.sizes import Column
 from jaxcompress.space import Plan
 
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of a group's channels: the widths
-# Narrower products are hardly faster (docs/results/performance.md).
+# Channels of a group; with fewer a narrower product is hardly faster (measured:
+# docs/results/performance.md).
 LEAST = 32
 
 Run = Callable[[Step, list[Any]], list[Any]]
@@ -37,17 +40,19 @@ def kept_first(network: Network, plan: Plan, params: PyTree) -> tuple[Plan, PyTr
         A plan and parameters for `masked`; of the network as a whole nothing changes but
         the order of sums. Groups whose channels cannot change places stay as they are.
     """
-    movable = _movable(network)
-    order: Any = jnp.arange(network.layout.count)
-    channels = dict(plan.channels)
-    for name in set(movable) & set(channels):
-        group, kept = movable[name], jnp.asarray(channels[name])
-        units = jnp.asarray(group.units)
-        order = order.at[units].set(units[jnp.argsort(~kept, stable=True)])
-        channels[name] = jnp.arange(group.size) < kept.sum()
+    orders, channels = {}, dict(plan.channels)
+    for name, group in _moved(network).items():
+        if name in channels:
+            kept = jnp.asarray(channels[name])
+            orders[name] = jnp.argsort(~kept, stable=True)
+            channels[name] = jnp.arange(group.size) < kept.sum()
     leaves = dict(network.leaves(params))
-    for (path, dim), line in _lines(network).items():
-        leaves[path] = jnp.take(leaves[path], line.moved(order), axis=dim)
+    for (path, dim), places in _places(network).items():
+        index: Any = jnp.arange(np.shape(leaves[path])[dim])
+        for name, where in places.items():
+            if name in orders:
+                index = index.at[where].set(jnp.asarray(where)[orders[name]])
+        leaves[path] = jnp.take(leaves[path], index, axis=dim)
     return plan.replace(channels=channels), network.unflatten(leaves)
 
 
@@ -65,7 +70,7 @@ def narrowly(
         return None
     levels = {
         group.name: _level(group, plan.channels[group.name])
-        for group in _movable(network).values()
+        for group in _moved(network).values()
         if group.name in plan.channels
     }
 
@@ -164,81 +169,71 @@ def cuts_of(network: Network) -> dict[int, list[Place]]:
     return found
 
 
-def share_of_macs(network: Network) -> float:
-    """Returns which share of a network's MACs is in steps that can run narrower."""
+def share_of_macs(network: Network, names: Collection[str]) -> float:
+    """Returns which share of a network's MACs can run narrower.
+
+    Args:
+        names: of the groups whose channels are removed.
+    """
     cuts = cuts_of(network)
-    macs = [c.macs for c in network.contractions if c.step.index in cuts]
+    macs = [
+        contraction.macs
+        for contraction in network.contractions
+        if any(p.group.name in names for p in cuts.get(contraction.step.index, ()))
+    ]
     return sum(macs) / max(network.macs, 1)
 
 
-@dataclass(frozen=True, eq=False)
-class _Line:
-    """How the indices of a parameter's axis move with its channels.
-
-    Attributes:
-        units: int [n], of each index; negative: of none.
-        copies: int [n], which of the indices with this unit it is, counted from 0.
-        places: int [copies, units], the index of each.
-    """
-
-    units: np.ndarray
-    copies: np.ndarray
-    places: np.ndarray
-
-    def moved(self, order: Int[Array, " units"]) -> Int[Array, " n"]:
-        """Returns for each index which one comes there; order: likewise for units."""
-        there = jnp.asarray(self.places)[self.copies, order[np.maximum(self.units, 0)]]
-        return jnp.where(self.units < 0, np.arange(len(self.units)), there)
+def _moved(network: Network) -> dict[str, Group]:
+    """Returns the groups by which some step runs narrower, by name."""
+    places = [place for found in cuts_of(network).values() for place in found]
+    return {place.group.name: place.group for place in places}
 
 
 @lru_cache(maxsize=8)
-def _lines(network: Network) -> dict[tuple[str, int], _Line]:
-    """Returns by path and axis how the indices of parameters move."""
-    movable = np.zeros(network.layout.count + 1, bool)  # the last: of no unit
-    for group in _movable(network).values():
-        movable[group.units] = True
-    found = {}
+def _places(network: Network) -> dict[tuple[str, int], dict[str, np.ndarray]]:
+    """Returns by path and axis where the channels of each moved group lie, in order."""
+    found: dict[tuple[str, int], dict[str, np.ndarray]] = {}
     for path in network.paths:
         for dim, column in enumerate(network.columns(path)):
-            if len(column.units) != 1 or not movable[column.units[0]].any():
-                continue
-            units = np.where(movable[column.units[0]], column.units[0], -1)
-            copies, seen = np.zeros(len(units), int), np.zeros(network.layout.count, int)
-            held = np.flatnonzero(units >= 0)
-            for index in held:
-                copies[index] = seen[units[index]]
-                seen[units[index]] += 1
-            places = np.zeros((seen.max(), network.layout.count), int)
-            places[copies[held], units[held]] = held
-            found[path, dim] = _Line(units, copies, places)
+            for name, group in _moved(network).items():
+                for line in column.units:  # one at most, see `_movable`
+                    if np.isin(group.units, line).any():
+                        where = np.argmax(line == group.units[:, None], axis=1)
+                        found.setdefault((path, dim), {})[name] = where
     return found
 
 
-@lru_cache(maxsize=8)
 def _movable(network: Network) -> dict[str, Group]:
     """Returns the groups whose channels can change places, by name.
 
-    Channels of a group run through the same axes of all arrays, and what treats the
-    indices of an axis differently freezes it. Left are constants, which hold a value for
-    each index, and axes of which several channels decide together.
+    What treats the indices of an axis differently freezes it, so a network does not mind
+    in which order they come, as long as all arrays agree. They do where every array has
+    each channel of a group at one index of an axis, if any. Left out are constants, which
+    hold a value for each index, and parameters of which several channels decide together.
     """
-    fixed: set[int] = set()
-    layout = network.layout
-    for path in network.paths:
-        for column in network.columns(path):
-            if len(column.units) > 1:
-                fixed.update(int(u) for line in column.units for u in line)
+    layout, steps = network.layout, network.program.walk()
     constants = [axes for _, _, axes in network.program.constants]
-    for step in network.program.walk():
+    for step in steps:
         if step.body is not None:
             constants += [axes for _, _, axes in step.body.constants]
         if not any(step.driven) and not any(step.sources):
             constants += step.outs
-    for axes in constants:
-        for dim in range(axes.ndim):
-            fixed.update(int(u) for line in layout.column(axes, dim).units for u in line)
-    return {
-        group.name: group
-        for group in network.prunable
-        if not fixed & set(group.units.tolist())
-    }
+    fixed = np.zeros(layout.count + 1, bool)  # the last is of no unit
+
+    def columns(arrays: Iterable[Axes]) -> dict[Column, None]:
+        return dict.fromkeys(layout.column(a, d) for a in arrays for d in range(a.ndim))
+
+    for column in columns(constants):
+        for line in column.units:
+            fixed[line] = True
+    for path in network.paths:
+        for column in network.columns(path):
+            for line in column.units if len(column.units) > 1 else ():
+                fixed[line] = True
+    all_axes = [a for step in steps for a in (*step.ins, *step.outs)]
+    for column in columns([*network.leaf_axes, *all_axes]):
+        for line in column.units:
+            units, counts = np.unique(line, return_counts=True)
+            fixed[units[counts > 1]] = True
+    return {g.name: g for g in network.prunable if not fixed[g.units].any()}

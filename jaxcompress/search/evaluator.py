@@ -45,7 +45,8 @@ class Evaluator:
         examples: how many there are; 0 if nothing is measured on outputs.
         forwards: how many examples were run so far, over all individuals; without those
             of `calibration`, which every call runs anew.
-        narrow: whether products run at the widths that are kept.
+        narrow: whether products run at the widths that are kept; `pure` has full widths.
+        batch_size: of the batches; 0 if there are none.
 
     Raises:
         ValueError: inputs, targets and network do not fit each other.
@@ -118,7 +119,7 @@ class Evaluator:
             raise ValueError("Evaluator: a quality objective needs inputs and targets")
         self._devices = devices = Devices(mesh)
         self._data: Any = (None, None)
-        self.batches = self.examples = self.forwards = self._size = 0
+        self.batches = self.examples = self.forwards = self.batch_size = 0
         if measured:
             given = network.params if params is None else params
             self._batches = batches = cut(network, inputs, targets, splits)
@@ -128,13 +129,16 @@ class Evaluator:
             if any(isinstance(o, Error) and not callable(o.kind) for o in asked):
                 check_labels(targets, outputs.shape[-1])
             self.examples = len(batches.targets)
-            self.batches, self._size = batches.shape
+            self.batches, self.batch_size = batches.shape
         self._tell: Callable[[int, int], None] | None = None
-        self.narrow = _pays(network, space) if narrow is None else narrow
+        pays = measured and _pays(network, space)
+        self.narrow = pays if narrow is None else narrow
         self._chunk = chunk * devices.rows
         self._order = devices.order(self._chunk)
-        self._mapped_over = devices.sharded(self._mapped)
-        self._run = devices.compiled(self._mapped_over)
+        mapped = devices.sharded(partial(self._mapped, narrow=self.narrow))
+        self._run = devices.compiled(mapped)
+        # Under a vmap a choice of widths would run all of them.
+        self._mapped_over = devices.sharded(partial(self._mapped, narrow=False))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -167,7 +171,7 @@ class Evaluator:
             for the examples of the window: float32 [P, N] (N: 0 if it says nothing).
         """
         told, parts = self._run_on(genotypes, begin, end)
-        first, last = (min(i * self._size, self.examples) for i in (begin, end))
+        first, last = (min(i * self.batch_size, self.examples) for i in (begin, end))
         each = [self._devices.gathered(part)[rows, first:last] for part, rows in parts]
         empty = np.zeros((0, last - first), np.float32)
         return told, np.concatenate(each) if each else empty
@@ -197,7 +201,7 @@ class Evaluator:
             parts.append((each, np.argsort(self._order)[: valid.sum()]))
             if self._tell is not None:
                 self._tell(min(start + self._chunk, len(genotypes)), len(genotypes))
-        first, last = (min(i * self._size, self.examples) for i in (begin, end))
+        first, last = (min(i * self.batch_size, self.examples) for i in (begin, end))
         self.forwards += len(genotypes) * (last - first)
         told = Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
         return told, parts
@@ -259,10 +263,12 @@ class Evaluator:
         valid: Bool[Array, " p"],
         window: Int[Array, "2"],
         data: Any,
+        *,
+        narrow: bool,
     ) -> Any:
         def one(row: Any) -> Any:
             genotype, wanted = row
-            run = partial(self._one, window=window, data=data)
+            run = partial(self._one, window=window, data=data, narrow=narrow)
             nothing = partial(jax.tree.map, lambda leaf: jnp.zeros(leaf.shape, leaf.dtype))
             told = jax.eval_shape(run, genotype)
             return lax.cond(wanted, run, lambda _: nothing(told), genotype)
@@ -270,7 +276,11 @@ class Evaluator:
         return lax.map(one, (genotypes, valid))
 
     def _one(
-        self, genotype: Int[Array, " genes"], window: Int[Array, "2"], data: Any
+        self,
+        genotype: Int[Array, " genes"],
+        window: Int[Array, "2"],
+        data: Any,
+        narrow: bool,
     ) -> Any:
         plan = self.space.decode(genotype)
         outputs: Any = None
@@ -278,7 +288,7 @@ class Evaluator:
         inputs, others = data
         if others is not None:
             targets, given, calibration = others
-            network, narrow, ran = self.network, self.narrow, plan
+            network, ran = self.network, plan
             params = compress(network, plan, given)
             if narrow:
                 ran, params = kept_first(network, plan, params)
@@ -312,7 +322,7 @@ def _pays(network: Network, space: Space) -> bool:
     plan = jax.eval_shape(space.decode, space.dense)
     if jax.default_backend() != "cpu" or not plan.channels:
         return False
-    return share_of_macs(network) >= WORTH
+    return share_of_macs(network, plan.channels) >= WORTH
 
 
 def _over(

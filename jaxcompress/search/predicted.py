@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.spatial.distance import cdist
 from scipy.stats import t as student
 
 ALIKE = 16  # networks that a prediction comes from
@@ -55,7 +56,9 @@ def predicted(
     networks that were the most alike so far: by the square roots of the errors from one
     stage to the next, which spread about alike however many these are. What is expected
     and how far it is off is measured on them; no law of single errors is taken for
-    granted, for the examples of a data set are neither alike nor independent.
+    granted, for the examples of a data set are neither alike nor independent. It is taken
+    for granted that the networks come from where the known ones do, which a race that
+    keeps the better ones does not quite give.
 
     Args:
         seen: errors after each of the first s stages, of P networks.
@@ -69,9 +72,9 @@ def predicted(
     def roots(errors: Int[np.ndarray, "n s"]) -> Float[np.ndarray, "n s"]:
         return np.sqrt(np.diff(errors, axis=1, prepend=0))
 
-    apart = roots(seen)[:, None] - roots(known[:, : stage + 1])[None]
+    apart = cdist(roots(seen), roots(known[:, : stage + 1]), "sqeuclidean")
     count = min(ALIKE, len(known))
-    near = np.argsort((apart**2).sum(-1), axis=1, kind="stable")[:, :count]
+    near = np.argsort(apart, axis=1, kind="stable")[:, :count]
     theirs, total = known[near, stage] + 0.5, known[near, -1] + 0.5
     ratios = np.log((total - theirs + 0.5) / theirs)
     ratio = ratios.mean(axis=1)

@@ -150,22 +150,13 @@ class Racing:
             exact; the error of what was stopped is an estimate.
         """
         genotypes = np.asarray(genotypes, np.int32)
-        return self._raced(genotypes, whole=not len(self.memory.order))
-
-    def recall(self, memory: Memory) -> None:
-        """Goes on from what another race over the same examples has learned."""
-        self.evaluate, self.memory = copy(self._given), memory
-        if len(memory.order):
-            self.evaluate.reorder(memory.order)
-
-    def _raced(self, genotypes: Int[np.ndarray, "p genes"], whole: bool) -> Evaluation:
         count, seen, begin = len(genotypes), 0, 0
         self._asked += count
         objectives = np.zeros((count, len(self.objectives)), np.float32)
         violation = np.zeros(count, np.float32)
         wrong = np.zeros((count, self.examples), bool)
         racing, counts = np.arange(count), np.zeros((count, 0), np.int32)
-        for end in self.stages[-1:] if whole else self.stages:
+        for end in self.stages if len(self.memory.order) else self.stages[-1:]:
             told, each = self.evaluate.window(genotypes[racing], begin, end)
             self.forwards += each.size
             wrong[racing, seen : seen + each.shape[1]] = each > 0
@@ -178,7 +169,7 @@ class Racing:
                 error, stopped = errors, np.zeros(len(racing), bool)
             else:
                 costs = np.delete(objectives[racing], self._quality, 1)
-                error, stopped = self._met(costs, counts)
+                error, stopped = self._met(costs, counts, self.examples - seen)
                 stopped |= ~finite | (violation[racing] > 0)
             share = error.astype(np.float32) / np.float32(self.examples)
             objectives[racing, self._quality] = np.where(finite, share, np.nan)
@@ -191,10 +182,20 @@ class Racing:
         self._remember(objectives[racing], violation[racing], wrong[racing])
         return Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
 
+    def recall(self, memory: Memory) -> None:
+        """Goes on from what another race over the same examples has learned."""
+        self.evaluate, self.memory = copy(self._given), memory
+        if len(memory.order):
+            self.evaluate.reorder(memory.order)
+
     def _met(
-        self, costs: Float[np.ndarray, "p c"], seen: Int[np.ndarray, "p s"]
+        self, costs: Float[np.ndarray, "p c"], seen: Int[np.ndarray, "p s"], left: int
     ) -> tuple[Float[np.ndarray, " p"], Bool[np.ndarray, " p"]]:
-        """Returns how many errors of all examples are expected, and who stops."""
+        """Returns how many errors of all examples are expected, and who stops.
+
+        Args:
+            seen: errors up to each stage so far; left: examples not run yet.
+        """
         objectives, known = self.memory.objectives, self.memory.errors
         best = non_dominated(objectives)
         others, total = np.delete(objectives[best], self._quality, 1), known[best, -1]
@@ -205,7 +206,7 @@ class Racing:
         reachable = np.where(stopped, np.inf, lowest)
         stopped |= prediction.chance_below(reachable) < 1 - self.confidence
         more = np.where(stopped, lowest + 0.5, 0.0)
-        return np.maximum(prediction.errors, more), stopped
+        return np.maximum(np.minimum(prediction.errors, seen[:, -1] + left), more), stopped
 
     def _remember(
         self,
@@ -213,7 +214,7 @@ class Racing:
         violation: Float[np.ndarray, " p"],
         wrong: Bool[np.ndarray, "p n"],
     ) -> None:
-        size = -(-self.examples // self.evaluate.batches)
+        size = self.evaluate.batch_size
         ends = [min(stage * size, self.examples) for stage in self.stages]
         errors = np.stack([wrong[:, :end].sum(1, dtype=np.int32) for end in ends], 1)
         usable = (violation <= 0) & np.isfinite(objectives).all(1)

@@ -129,7 +129,7 @@ def settings_of(
         "algorithm": type(algorithm).__name__,
         **{name.strip("_"): value for name, value in own.items()},
         "rates": digest(params),
-        "racing": evaluate.confidence if isinstance(evaluate, Racing) else None,
+        "racing": _race(evaluate) if isinstance(evaluate, Racing) else None,
         "objectives": list(evaluate.names),
         "constraints": {c.objective.name: c.limit for c in evaluate.constraints},
         "cardinality": np.asarray(space.cardinality).tolist(),
@@ -137,6 +137,12 @@ def settings_of(
         "measure": None if measure is None else repr(measure),
         "first": None if first is None else digest(first),
     }
+
+
+def _race(racing: Racing) -> list[float | int]:
+    """Returns what a race's memory is of: confidence, examples, and ends of stages."""
+    size = racing.evaluate.batch_size
+    return [racing.confidence, racing.examples, *(int(size * end) for end in racing.stages)]
 
 
 def check_agreement(settings: dict[str, Any]) -> None:

@@ -84,7 +84,10 @@ class SearchState:
         mine, shape = jax.tree.flatten(tree)
         kinds = [(leaf.dtype, leaf.ndim) for leaf in map(_bare, mine)]
         if kinds != [(leaf.dtype, leaf.ndim) for leaf in leaves]:
-            raise ValueError("search: the checkpoint is of an algorithm with another state")
+            raise ValueError(
+                "search: the checkpoints are of another version or of an algorithm with "
+                "another state; give another checkpoint_dir"
+            )
         pairs = zip(mine, leaves, strict=True)
         arrays = jax.tree.unflatten(shape, [_like(known, leaf) for known, leaf in pairs])
         measure = words["measure"]

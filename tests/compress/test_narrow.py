@@ -123,13 +123,39 @@ def test_the_first_width_that_holds_what_is_kept_runs(kept: int, width: int) -> 
     assert wide - narrow_ == pytest.approx(saved, rel=0.1)
 
 
+def crossed(halves: bool) -> jc.Network:
+    """Each channel meets the one at the other end; then slices of every second, or few."""
+    rng = np.random.default_rng(0)
+    shapes = {"w": (4, 8), "q": (8,), "v": (8 if halves else 6, 3)}
+    params = {k: jnp.asarray(rng.normal(size=s), "f4") for k, s in shapes.items()}
+
+    def apply(p: Any, x: jax.Array) -> jax.Array:
+        h = x @ p["w"]
+        h = h * p["q"] + h[:, ::-1]
+        h = jnp.concatenate([h[:, ::2], h[:, 1::2]], 1) if halves else h[:, :6]
+        return jax.nn.relu(h) @ p["v"]
+
+    return jc.trace(apply, params, jnp.zeros((2, 4)))
+
+
+@pytest.mark.parametrize("halves", [False, True])
+def test_channels_that_lie_twice_on_an_axis_stay_where_they_are(
+    halves: bool, any_width: None
+) -> None:
+    network = crossed(halves)
+    assert network.prunable
+    check(network, random_inputs(network.example, batch=3))
+
+
 def test_what_is_small_or_everything_stays_whole() -> None:
     network = chain()
     cuts = narrow.cuts_of(network)
     sides = [[(p.group.size, p.result) for p in places] for places in cuts.values()]
     assert sides == [[(40, 3)], [(40, None)]]  # not the 8
     macs = [2 * 40 * 9 * 36, 40 * 8 * 9 * 36, 8 * 3]
-    assert share_of_macs(network) == pytest.approx(sum(macs[:2]) / sum(macs))
+    names = [group.name for group in network.prunable]
+    assert share_of_macs(network, names) == pytest.approx(sum(macs[:2]) / sum(macs))
+    assert share_of_macs(network, []) == 0
     plan = jc.Plan()
     same, params = kept_first(network, plan, network.params)
     assert narrow.narrowly(network, same) is None
@@ -181,9 +207,12 @@ def test_an_evaluation_is_the_same(reestimated: bool, any_width: None) -> None:
 def test_a_cpu_runs_narrow_what_prunes_wide_layers() -> None:
     network = chain()
 
-    def chosen(*kinds: Any) -> bool:
+    x, y = np.zeros((4, 6, 6, 2), np.float32), np.zeros(4, np.int32)
+
+    def chosen(*kinds: Any, measured: Any = jc.objectives.Error()) -> bool:  # noqa: B008
         space = jc.Space(network, kinds)
-        return jc.Evaluator(network, space, (jc.objectives.Macs(),)).narrow
+        return jc.Evaluator(network, space, (measured,), inputs=x, targets=y).narrow
 
     assert chosen(jc.genes.ChannelCount())
     assert not chosen(jc.genes.WeightBits((2, 8)))
+    assert not chosen(jc.genes.ChannelCount(), measured=jc.objectives.Macs())

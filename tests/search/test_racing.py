@@ -88,7 +88,7 @@ def test_stops_where_the_prediction_says_so() -> None:
     known = np.unique(np.concatenate([smallest, others]), axis=0)
     candidates = np.asarray(SPACE.sample(jax.random.key(3), 60))
     racing(known)
-    order, size = racing.memory.order, -(-len(MANY) // plain.batches)
+    order, size = racing.memory.order, plain.batch_size
     ends = [min(stage * size, len(MANY)) for stage in racing.stages]
     assert sorted(order) == list(range(len(MANY)))
 
@@ -187,6 +187,36 @@ def test_a_search_that_goes_on_ends_where_it_would_have(tmp_path) -> None:
     # Nothing is run again, and the last stops count as the first.
     assert resumed.history[-1].forwards == whole.history[-1].forwards
     assert whole.history[-1].spared > 0
+
+
+@pytest.mark.parametrize("change", ["splits", "examples"])
+def test_a_race_over_other_examples_is_refused(change: str, tmp_path) -> None:
+    def run(splits: int, examples: int) -> None:
+        racing = jc.Racing(
+            jc.Evaluator(
+                NETWORK,
+                SPACE,
+                OBJECTIVES,
+                inputs=MANY[:examples],
+                targets=LABELS[:examples],
+                splits=splits,
+            )
+        )
+        algorithm, key = jc.NSGA2(8, SPACE, 3), jax.random.key(6)
+        jc.search(key, algorithm, racing, generations=2, checkpoint_dir=tmp_path / "kept")
+
+    run(16, len(MANY))
+    with pytest.raises(ValueError, match="racing"):
+        run(16, 200) if change == "examples" else run(5, len(MANY))
+
+
+def test_an_estimate_is_of_no_more_errors_than_there_are_examples() -> None:
+    racing = jc.Racing(evaluator(labels=(LABELS + 1) % 3))  # nearly all are wrong
+    genotypes = np.asarray(SPACE.sample(jax.random.key(1), 40))
+    racing(genotypes[:12])
+    told = np.asarray(racing(genotypes[12:]).objectives)
+    assert racing.saved > 0
+    assert (told[:, 0] <= 1.0 + 0.5 / len(MANY)).all()
 
 
 def test_what_is_infeasible_is_stopped_and_stays_so() -> None:
