@@ -139,8 +139,7 @@ class Prepared:
     Attributes:
         x: normalised training images, which calibrate.
         dense: the sizes of the dense network's file.
-        bounds: of each bounded objective the largest value; of the size that of the
-            parameter part, which is what the objective estimates.
+        of_dense: by objective what the dense network has.
     """
 
     given: argparse.Namespace
@@ -151,7 +150,19 @@ class Prepared:
     shared: Any
     x: Any
     dense: Sizes
-    bounds: dict[str, float]
+    of_dense: dict[str, float]
+
+    @property
+    def bounds(self) -> dict[str, float]:
+        """Of each bounded objective the largest value.
+
+        Of the size that of the parameter part, which is what the objective estimates.
+        """
+        shares = self.task.bounds.items()
+        bounds = {name: share * self.of_dense[name] for name, share in shares}
+        if "size" in bounds:
+            bounds["size"] -= self.dense.file - self.dense.parameters
+        return bounds
 
     def cost(self, name: str) -> jc.objectives.Cost:
         """Returns the objective of a name."""
@@ -193,10 +204,7 @@ def prepared(given: argparse.Namespace, clock: Clock) -> Prepared:
         "size": float(sizes.file),
         "energy": energy_at_16_bits(network),
     }
-    bounds = {name: share * of_dense[name] for name, share in task.bounds.items()}
-    if "size" in bounds:
-        bounds["size"] -= sizes.file - sizes.parameters
-    before = Prepared(given, task, images, network, space, params, x, sizes, bounds)
+    before = Prepared(given, task, images, network, space, params, x, sizes, of_dense)
     clock("adapt")
     config = tuning(given, given.adapt_epochs, learning_rate=1e-3)
     shared = jc.adapt(before.key(0), network, space, images, config)
@@ -327,8 +335,11 @@ def judged(p: Prepared, name: str, plan: jc.Plan, own: Any) -> dict[str, Any]:
         verify(p.network, plan, small, some, own)
         test = accuracy(jc.load(path), p.images, p.images.test)
     energy = float(p.cost("energy")(p.network, plan))
+    amount = {"macs": small.macs, "size": sizes.file, "energy": energy}
+    of_dense = p.of_dense
     return {
         "bound": name,
+        "met": amount[name] <= p.task.bounds[name] * of_dense[name],
         "test": test,
         "macs": small.macs,
         "macs_ratio": p.network.macs / small.macs,
@@ -336,7 +347,7 @@ def judged(p: Prepared, name: str, plan: jc.Plan, own: Any) -> dict[str, Any]:
         "file_bytes": sizes.file,
         "bytes_ratio": p.dense.parameters / sizes.parameters,
         "file_ratio": p.dense.file / sizes.file,
-        "energy_ratio_to_16_bits": energy_at_16_bits(p.network) / energy,
+        "energy_ratio_to_16_bits": of_dense["energy"] / energy,
     }
 
 

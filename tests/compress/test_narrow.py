@@ -111,7 +111,9 @@ def test_the_first_width_that_holds_what_is_kept_runs(kept: int, width: int) -> 
 
     def flops(run: Any) -> float:
         x = jnp.zeros((2, 6, 6, 2))
-        return jax.jit(run).lower(x).compile().cost_analysis()["flops"]
+        counted = jax.jit(run).lower(x).compile().cost_analysis()
+        assert counted is not None
+        return counted["flops"]
 
     narrow_, wide = (
         flops(lambda x, n=n: masked(network, given[0], x, given[1], narrow=n))
