@@ -176,7 +176,7 @@ def test_statistics_of_the_batch_are_those_of_the_masked_network(any_width: None
     assert found
 
 
-@pytest.mark.parametrize("reestimated", [False, True])
+@pytest.mark.parametrize("reestimated", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_an_evaluation_is_the_same(reestimated: bool, any_width: None) -> None:
     network = of_zoo("resnet_projection")
     x = random_inputs(network.example, batch=48)
