@@ -1,7 +1,7 @@
 """What racing saves, and what it costs: searches with and without, seed by seed.
 
 python scripts/benchmark_racing.py [--seeds 0 1 2 3 4] [--searches 4]
-    [--generations 25] [--population 32] [--confidence 0.8]
+    [--generations 25] [--population 32] [--confidence 0.85]
     [--json docs/results/racing.json] [--table docs/results/racing.md]
 
 A network for handwritten digits is trained, its shared weights are adapted to random
@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--searches", type=int, default=4, help="of each network")
     parser.add_argument("--generations", type=int, default=25)
-    parser.add_argument("--confidence", type=float, default=0.8)
+    parser.add_argument("--confidence", type=float, default=0.85)
     parser.add_argument("--population", type=int, default=32)
     parser.add_argument("--json", type=Path, default=RESULTS / "racing.json")
     parser.add_argument("--table", type=Path, default=RESULTS / "racing.md")

@@ -75,7 +75,7 @@ class SearchConfig(Section):
         default=None,
         gt=0,
         lt=1,
-        description="confidence of each stop of racing, > 0 and < 1, such as 0.8; "
+        description="confidence of each stop of racing, > 0 and < 1, such as 0.85; "
         "none: no racing",
     )
     mutation: Literal["polynomial", "gaussian", "step"] = Field(

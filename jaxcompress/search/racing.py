@@ -1,20 +1,23 @@
 """Racing: what is surely dominated is not run on all examples."""
 
 from copy import copy
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree, UInt8
 
 from jaxcompress.evolution import Evaluation
 from jaxcompress.network import Network
 from jaxcompress.objectives import Constraint, Cost, Error, Quality
+from jaxcompress.processes import from_first
 from jaxcompress.search.archive import non_dominated
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.predicted import predicted
 from jaxcompress.space import Space
 
 STAGES = 8  # at most: halves and three quarters of the examples, and halves of these
+RECENT = 512  # networks that predictions come from: the cube of it is their time
 
 
 class Memory(NamedTuple):
@@ -23,12 +26,14 @@ class Memory(NamedTuple):
     Attributes:
         order: int32 [N], the order of the examples; [0] before the first call.
         objectives: float32 [K, M].
-        errors: int32 [K, stages], how many each made up to each stage.
+        genotypes: int32 [R, D], of the last `RECENT` of these.
+        wrong: uint8 [R, N / 8], where they erred; a bit for each example, in order.
     """
 
     order: Int[np.ndarray, " n"]
     objectives: Float[np.ndarray, "k m"]
-    errors: Int[np.ndarray, "k stages"]
+    genotypes: Int[np.ndarray, "r genes"]
+    wrong: UInt8[np.ndarray, "r bytes"]
 
 
 class Racing:
@@ -64,7 +69,7 @@ class Racing:
         >>> racing.forwards, racing.saved  # doctest: +SKIP
     """
 
-    def __init__(self, evaluate: Evaluator, confidence: float = 0.8) -> None:
+    def __init__(self, evaluate: Evaluator, confidence: float = 0.85) -> None:
         """Races by the evaluator's only quality, a top-1 error.
 
         Raises:
@@ -100,7 +105,8 @@ class Racing:
         self.memory = Memory(
             np.zeros(0, np.int32),
             np.zeros((0, len(evaluate.objectives)), np.float32),
-            np.zeros((0, len(self.stages)), np.int32),
+            np.zeros((0, len(evaluate.space)), np.int32),
+            np.zeros((0, -(-evaluate.examples // 8)), np.uint8),
         )
 
     @property
@@ -155,31 +161,30 @@ class Racing:
         objectives = np.zeros((count, len(self.objectives)), np.float32)
         violation = np.zeros(count, np.float32)
         wrong = np.zeros((count, self.examples), bool)
-        racing, counts = np.arange(count), np.zeros((count, 0), np.int32)
+        racing = np.arange(count)
         for end in self.stages if len(self.memory.order) else self.stages[-1:]:
             told, each = self.evaluate.window(genotypes[racing], begin, end)
             self.forwards += each.size
             wrong[racing, seen : seen + each.shape[1]] = each > 0
             begin, seen = end, seen + each.shape[1]
             objectives[racing], violation[racing] = told.objectives, told.violation
-            errors = wrong[racing].sum(1, dtype=np.int32)
-            counts = np.column_stack([counts, errors])
             finite = np.isfinite(each).all(1)
             if end == self.evaluate.batches:
-                error, stopped = errors, np.zeros(len(racing), bool)
+                error, stopped = wrong[racing].sum(1), np.zeros(len(racing), bool)
             else:
                 costs = np.delete(objectives[racing], self._quality, 1)
-                error, stopped = self._met(costs, counts, self.examples - seen)
+                error, stopped = self._met(genotypes[racing], costs, wrong[racing, :seen])
                 stopped |= ~finite | (violation[racing] > 0)
             share = error.astype(np.float32) / np.float32(self.examples)
             objectives[racing, self._quality] = np.where(finite, share, np.nan)
-            racing, counts = racing[~stopped], counts[~stopped]
-        usable = np.isfinite(objectives).all(1)
+            racing = racing[~stopped]
+        usable = np.all(np.isfinite(objectives), axis=1)
         if not len(self.memory.order) and usable.any():
             order = _telling_first(wrong[usable]).astype(np.int32)
             self.evaluate.reorder(order)
             wrong, self.memory = wrong[:, order], self.memory._replace(order=order)
-        self._remember(objectives[racing], violation[racing], wrong[racing])
+        well = racing[usable[racing] & (violation[racing] <= 0)]
+        self._remember(genotypes[well], objectives[well], wrong[well])
         return Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
 
     def recall(self, memory: Memory) -> None:
@@ -189,39 +194,44 @@ class Racing:
             self.evaluate.reorder(memory.order)
 
     def _met(
-        self, costs: Float[np.ndarray, "p c"], seen: Int[np.ndarray, "p s"], left: int
+        self,
+        genotypes: Int[np.ndarray, "p genes"],
+        costs: Float[np.ndarray, "p c"],
+        wrong: Bool[np.ndarray, "p s"],
     ) -> tuple[Float[np.ndarray, " p"], Bool[np.ndarray, " p"]]:
         """Returns how many errors of all examples are expected, and who stops.
 
         Args:
-            seen: errors up to each stage so far; left: examples not run yet.
+            wrong: where they erred among the examples so far.
         """
-        objectives, known = self.memory.objectives, self.memory.errors
-        best = non_dominated(objectives)
-        others, total = np.delete(objectives[best], self._quality, 1), known[best, -1]
+        objectives = self.memory.objectives
+        best = objectives[non_dominated(objectives)]
+        total = np.rint(np.float64(best[:, self._quality]) * self.examples)
+        others = np.delete(best, self._quality, 1)
         opposed = (others <= costs[:, None]).all(-1)
         lowest = np.where(opposed, total, np.inf).min(1, initial=np.inf)
-        prediction = predicted(seen, known)
-        stopped = seen[:, -1] >= lowest
+        made, known = wrong.sum(1), self.memory.genotypes
+        errors = np.unpackbits(self.memory.wrong, axis=1, count=self.examples).view(bool)
+        # Sums in another order, on another kind of machine, would part the processes.
+        prediction = from_first(partial(predicted, genotypes, wrong, known, errors))
+        stopped = made >= lowest
         reachable = np.where(stopped, np.inf, lowest)
         stopped |= prediction.chance_below(reachable) < 1 - self.confidence
+        most = made + self.examples - wrong.shape[1]
         more = np.where(stopped, lowest + 0.5, 0.0)
-        return np.maximum(np.minimum(prediction.errors, seen[:, -1] + left), more), stopped
+        return np.maximum(np.minimum(prediction.errors, most), more), stopped
 
     def _remember(
         self,
+        genotypes: Int[np.ndarray, "p genes"],
         objectives: Float[np.ndarray, "p m"],
-        violation: Float[np.ndarray, " p"],
         wrong: Bool[np.ndarray, "p n"],
     ) -> None:
-        size = self.evaluate.batch_size
-        ends = [min(stage * size, self.examples) for stage in self.stages]
-        errors = np.stack([wrong[:, :end].sum(1, dtype=np.int32) for end in ends], 1)
-        usable = (violation <= 0) & np.isfinite(objectives).all(1)
-        known = self.memory
+        known, bits = self.memory, np.packbits(wrong, axis=1)
         self.memory = known._replace(
-            objectives=np.concatenate([known.objectives, objectives[usable]]),
-            errors=np.concatenate([known.errors, errors[usable]]),
+            objectives=np.concatenate([known.objectives, objectives]),
+            genotypes=np.concatenate([known.genotypes, genotypes])[-RECENT:],
+            wrong=np.concatenate([known.wrong, bits])[-RECENT:],
         )
 
 
