@@ -140,6 +140,7 @@ def _run(job: Job) -> Outcome:
     reference = (job.config.report.reference_error, float(np.log2(4 * network.size)))
     judged = Measure((0, 1), reference, logged=(1,))
     evaluate, shared, measure, before = prepared(job, network, judged)
+    job.say(f"individuals are evaluated {evaluate} (the first call compiles)")
     initial, spent = starting_point(job, evaluate, shared, measure, before, OURS, 2)
     ours, chance = jax.random.split(job.keys["search"])
     found, shared = searched(job, evaluate, shared, measure, initial, ours, before + spent)

@@ -140,6 +140,17 @@ class Evaluator:
         # Under a vmap a choice of widths would run all of them.
         self._mapped_over = devices.sharded(partial(self._mapped, narrow=False))
 
+    def __str__(self) -> str:
+        """How individuals are run, as it was chosen for the space and the devices."""
+        if not self.examples:
+            return "by costs alone"
+        rows, columns = self._devices.rows, self._devices.columns
+        widths = "as wide as what they keep" if self.narrow else "in full width"
+        return (
+            f"{rows} at a time, each on {columns} of {rows * columns} devices, in batches "
+            f"of {self.batch_size}, {widths}"
+        )
+
     @property
     def names(self) -> tuple[str, ...]:
         """The objectives' names."""

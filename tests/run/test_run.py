@@ -60,6 +60,7 @@ def complete(done: subprocess.CompletedProcess[str], path: Path) -> None:
     assert Path(lines[-1]) == path.resolve()
     assert any("search 3/3" in line and "evaluations/s" in line for line in lines)
     assert any("reference point" in line for line in lines)
+    assert any("devices, in batches of" in line for line in lines)
     for method in ("search", "uniform", "greedy", "random"):
         assert any(f"│ {method} " in line for line in lines)
 
