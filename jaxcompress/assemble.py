@@ -264,8 +264,8 @@ def start_of(
         before: evaluations so far, of those that the search may spend.
 
     Returns:
-        "rows": int32 [P, D]; "evaluations": how many there were; "correlation": of
-        masks, by group (see `Layerwise`).
+        "rows": int32 [P, D]; "evaluations": how many there were, without those that are
+        "known": an archive's columns; "correlation": of masks, by group (see `Layerwise`).
     """
     chosen, space, network = config.search, evaluate.space, evaluate.network
     if chosen.initial == "descent":
@@ -273,8 +273,9 @@ def start_of(
         if chosen.evaluations is not None:
             most = min(most, chosen.evaluations - before)
         levels = levels_within(space, count, most // 2)  # the other half is the search's
-        rows, spent = descent(evaluate, measure, count, levels)
-        return {"rows": rows, "evaluations": spent}
+        rows, archive = descent(evaluate, measure, count, levels)
+        known = archive.columns
+        return {"rows": rows, "evaluations": 0, "known": known}
     if chosen.initial == "boundary":
         cost = "macs" if "macs" in evaluate.names else "size"
         limit = boundary(evaluate, config.space.tolerance, cost=cost, levels=LEVELS)

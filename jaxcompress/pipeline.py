@@ -141,9 +141,11 @@ def _run(job: Job) -> Outcome:
     judged = Measure((0, 1), reference, logged=(1,))
     evaluate, shared, measure, before = prepared(job, network, judged)
     job.say(f"individuals are evaluated {evaluate} (the first call compiles)")
-    initial, spent = starting_point(job, evaluate, shared, measure, before, OURS, 2)
+    initial, known, spent = starting_point(job, evaluate, shared, measure, before, OURS, 2)
     ours, chance = jax.random.split(job.keys["search"])
-    found, shared = searched(job, evaluate, shared, measure, initial, ours, before + spent)
+    found, shared = searched(
+        job, evaluate, shared, measure, initial, known, ours, before + spent
+    )
     evaluate = evaluate.under(shared)  # those of the end for all that it is compared with
     results = {OURS: found}
     if job.config.report.baselines:
@@ -238,9 +240,7 @@ def _baselines(
             name: str = name, method: Callable[[Evaluator], Result] = method
         ) -> dict[str, np.ndarray]:
             with job.evaluating(f"baseline: {name}") as progress:
-                archive = method(evaluate.telling(progress.update)).archive
-            columns = ("genotypes", "objectives", "violation")
-            return {column: getattr(archive, column) for column in columns}
+                return method(evaluate.telling(progress.update)).archive.columns
 
         found = job.place.kept(name, compute, job.config.search.generations)
         results[name] = result_of(archive_of(evaluate, **found), evaluate, measure)

@@ -12,6 +12,7 @@ from jaxcompress.assemble import algorithm_of, rates_of
 from jaxcompress.job import Job
 from jaxcompress.report import SearchProgress
 from jaxcompress.search import (
+    Archive,
     Evaluator,
     Generation,
     Measure,
@@ -31,6 +32,7 @@ def searched(
     shared: PyTree,
     measure: Measure,
     initial: np.ndarray,
+    known: Archive,
     key: jax.Array,
     spent: int,
     name: str = OURS,
@@ -39,7 +41,8 @@ def searched(
 
     Args:
         shared: the weights of `evaluate`.
-        spent: evaluations before it; those of a population each are left for the rest.
+        initial: genotypes to begin with; known: what was evaluated already.
+        spent: other evaluations before it; a population's each are left for the rest.
 
     Returns:
         What it found, and under which weights: those given, unless `adapt.every` trains
@@ -48,7 +51,7 @@ def searched(
     config, width = job.config.search, len(evaluate.objectives)
     racing, generations = config.racing, config.generations
     if config.evaluations is not None:
-        left = (config.evaluations - spent) // config.population
+        left = (config.evaluations - spent - len(known)) // config.population
         generations = min(generations, max(left, 1))
     way = evaluate if racing is None else Racing(evaluate, racing)
     algorithm = algorithm_of(job.config, evaluate.space, width, initial, evaluate)
@@ -73,6 +76,8 @@ def searched(
             every=job.config.adapt.every,
             measure=measure,
             params=rates_of(job.config, algorithm),
+            known=known if len(known) else None,
+            screening=config.screening,
             on_generation=on_generation,
             checkpoint_dir=job.place.checkpoints(name),
             checkpoint_every=config.checkpoint_every,

@@ -9,7 +9,7 @@ from jaxtyping import PyTree
 
 from jaxcompress.assemble import initial_of, start_of
 from jaxcompress.job import Job
-from jaxcompress.search import Evaluator, Measure
+from jaxcompress.search import Archive, Evaluator, Measure, empty_archive
 
 
 def starting_point(
@@ -20,8 +20,8 @@ def starting_point(
     before: int,
     stage: str,
     number: int,
-) -> tuple[np.ndarray, int]:
-    """Returns the genotypes with which a search begins, and what they cost.
+) -> tuple[np.ndarray, Archive, int]:
+    """Returns the genotypes with which a search begins, and what is known by then.
 
     Args:
         shared: the parameters that are compressed.
@@ -30,11 +30,11 @@ def starting_point(
         stage: under which name it is kept; number: of its random key, its own.
 
     Returns:
-        int32 [n, D], and how many evaluations it took to find them.
+        int32 [n, D]; what was evaluated to find them; and how many evaluations besides.
     """
     config, given = job.config, job.given
     if config.search.initial == "ladder":
-        return initial_of(config, evaluate.space), 0
+        return initial_of(config, evaluate.space), empty_archive(evaluate), 0
     key = jax.random.fold_in(job.keys["search"], number)
 
     def compute() -> dict[str, Any]:
@@ -45,14 +45,17 @@ def starting_point(
             return start_of(config, tell, measure, data, shared, loss, key, before)
 
     found = job.place.kept(f"{stage}_initial", compute)
+    known = empty_archive(evaluate)
+    if "known" in found:
+        known.add(**found["known"])
     spent = int(found["evaluations"])
     correlation = {name: float(c) for name, c in found.get("correlation", {}).items()}
     if correlation:
-        known = {n: None if np.isnan(c) else c for n, c in correlation.items()}
-        text = json.dumps({"rank_correlation": known})
+        finite = {n: None if np.isnan(c) else c for n, c in correlation.items()}
+        text = json.dumps({"rank_correlation": finite})
         job.place.text("surrogate.json", lambda: text)
         each = ", ".join(f"{name} {c:.2f}" for name, c in correlation.items())
         job.say(f"rank correlation of the quadratic form and the true loss: {each}")
     else:
-        job.say(f"{stage}: {spent} evaluations to find where to begin")
-    return found["rows"], spent
+        job.say(f"{stage}: {spent + len(known)} evaluations to find where to begin")
+    return found["rows"], known, spent

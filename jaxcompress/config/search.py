@@ -78,6 +78,13 @@ class SearchConfig(Section):
         description="confidence of each stop of racing, > 0 and < 1, such as 0.85; "
         "none: no racing",
     )
+    screening: int = Field(
+        default=1,
+        ge=1,
+        description="offspring drawn for each that is evaluated, >= 1; of several the best "
+        "by their costs and by what a Gaussian process expects of their errors (nsga2, "
+        "nsga3); 1: no screening",
+    )
     mutation: Literal["polynomial", "gaussian", "step"] = Field(
         default="polynomial",
         description="of ordered genes, by nsga2, nsga3, moead, genetic: polynomial, "
@@ -169,6 +176,11 @@ class SearchConfig(Section):
         rates = [name for name in RATES if getattr(self, name) is not None]
         if rates and self.algorithm in ("decomposed", "random"):
             raise ValueError(f"{rates[0]}: {self.algorithm} has no such rate; leave it out")
+        if self.screening > 1 and self.algorithm not in ("nsga2", "nsga3"):
+            raise ValueError(
+                f"screening = {self.screening}: {self.algorithm} must be told of what it "
+                "asked for; take nsga2 or nsga3, or 1"
+            )
         if self.score == "saving" and "macs" not in self.objectives:
             raise ValueError("score = 'saving': needs macs among the objectives")
         return self

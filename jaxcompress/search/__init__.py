@@ -10,7 +10,13 @@ from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.layerwise import Layerwise, best_masks, layerwise
 from jaxcompress.search.legs import Train, search_in_legs
 from jaxcompress.search.lock import locked
-from jaxcompress.search.loop import Result, archive_of, result_of, search
+from jaxcompress.search.loop import (
+    Result,
+    archive_of,
+    empty_archive,
+    result_of,
+    search,
+)
 from jaxcompress.search.measure import Measure
 from jaxcompress.search.once import once
 from jaxcompress.search.racing import Racing
@@ -47,6 +53,7 @@ __all__ = [
     "cores_as_devices",
     "corners",
     "descent",
+    "empty_archive",
     "encoded",
     "greedy",
     "grid_steps",

@@ -49,6 +49,12 @@ class Archive:
     def violation(self) -> Float[np.ndarray, " n"]:
         return _view(self._violation, len(self))
 
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """What `add` takes, by name."""
+        names = ("genotypes", "objectives", "violation")
+        return {name: getattr(self, name) for name in names}
+
     def unknown(self, genotypes: Int[np.ndarray, "p genes"]) -> Int[np.ndarray, "q genes"]:
         """Returns, in canonical form, the rows that were never evaluated, each once."""
         rows = self._canonical(genotypes)

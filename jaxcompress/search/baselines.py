@@ -1,12 +1,11 @@
 """What a search is compared with: a uniform grid, greedy by sensitivity, chance."""
 
-from collections.abc import Callable
-
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Int, PRNGKeyArray
 
 from jaxcompress.objectives import Cost
+from jaxcompress.search.costs import costs_of
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.loop import Result, empty_archive, evaluated, result_of
 from jaxcompress.search.measure import Measure
@@ -76,7 +75,9 @@ def greedy(
     ):
         gene = int(np.argmax(row != dense))
         sensitivity[gene][int(row[gene])] = float(harm)
-    costs = _cost_of(evaluate, price)
+    if not isinstance(evaluate.objectives[price], Cost):
+        raise ValueError(f"greedy: {cost!r} is no cost that a plan alone has")
+    costs = costs_of(evaluate, len(space) + 1)
     current, path = dense.copy(), [dense.copy()]
     while True:
         moves, rates = [], []
@@ -92,30 +93,9 @@ def greedy(
             )
         if not moves:
             break
-        prices = costs(np.stack([current, *moves]))
+        prices = costs(np.stack([current, *moves]))[0][:, price]
         saved = np.maximum(prices[0] - prices[1:], 1e-9)
         current = moves[int(np.argmin(np.maximum(rates, 0.0) / saved - 1e-12 * saved))]
         path.append(current)
     evaluated(archive, evaluate, np.stack(path))
     return result_of(archive, evaluate, measure)
-
-
-def _cost_of(
-    evaluate: Evaluator | Racing, column: int
-) -> Callable[[Int[np.ndarray, "n genes"]], Float[np.ndarray, " n"]]:
-    """Returns the cost objective alone, for many genotypes at once."""
-    objective, space = evaluate.objectives[column], evaluate.space
-    if not isinstance(objective, Cost):
-        raise ValueError(f"greedy: {objective.name!r} is no cost that a plan alone has")
-
-    def one(genotype: Int[Array, " genes"]) -> Float[Array, ""]:
-        return objective(evaluate.network, space.decode(genotype))
-
-    mapped = jax.jit(jax.vmap(one))
-    width = len(space) + 1
-
-    def costs(rows: Int[np.ndarray, "n genes"]) -> Float[np.ndarray, " n"]:
-        padded = np.concatenate([rows, np.repeat(rows[-1:], width - len(rows), 0)])
-        return np.asarray(mapped(padded))[: len(rows)]
-
-    return costs

@@ -3,10 +3,12 @@
 import numpy as np
 from jaxtyping import Int
 
-from jaxcompress.search.baselines import greedy, uniform_grid
+from jaxcompress.search.archive import Archive
+from jaxcompress.search.baselines import greedy
 from jaxcompress.search.evaluator import Evaluator
+from jaxcompress.search.loop import evaluated, result_of
 from jaxcompress.search.measure import Measure
-from jaxcompress.search.seeding import grid_steps, probes
+from jaxcompress.search.seeding import grid_steps, ladder, probes
 from jaxcompress.search.selection import representatives
 from jaxcompress.space import Space
 
@@ -29,7 +31,7 @@ def levels_within(space: Space, count: int, evaluations: int) -> int:
 
 def descent(
     evaluate: Evaluator, measure: Measure, count: int, levels: int
-) -> tuple[Int[np.ndarray, "n genes"], int]:
+) -> tuple[Int[np.ndarray, "n genes"], Archive]:
     """Returns genotypes on the front of `greedy` and `uniform_grid` together.
 
     Where genes are many, those drawn alone and evenly are all alike: about the mean is
@@ -42,14 +44,12 @@ def descent(
         levels: see `greedy` and `levels_within`.
 
     Returns:
-        int32 [n, D], n at most `count`, and how many evaluations it took.
+        int32 [n, D], n at most `count`, and everything that was evaluated.
     """
     cost = evaluate.names[1]
-    found = [
-        greedy(evaluate, measure, cost, levels=levels),
-        uniform_grid(evaluate, grid_steps(evaluate.space, count), measure),
-    ]
-    rows = np.concatenate([result.genotypes for result in found])
-    objectives = np.concatenate([result.objectives for result in found])
-    chosen = representatives(rows, objectives, count, measure)
-    return np.unique(chosen, axis=0), sum(len(result.archive) for result in found)
+    archive = greedy(evaluate, measure, cost, levels=levels).archive
+    steps = grid_steps(evaluate.space, count)
+    evaluated(archive, evaluate, ladder(evaluate.space, steps))
+    found = result_of(archive, evaluate, measure)
+    chosen = representatives(found.genotypes, found.objectives, count, measure)
+    return np.unique(chosen, axis=0), archive

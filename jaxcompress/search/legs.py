@@ -37,6 +37,8 @@ def search_in_legs(
     every: int,
     measure: Measure | None = None,
     params: Any = None,
+    known: Archive | None = None,
+    screening: int = 1,
     on_generation: Callable[[Generation], None] | None = None,
     checkpoint_dir: str | Path | None = None,
     checkpoint_every: int = 5,
@@ -61,9 +63,9 @@ def search_in_legs(
     begins again.
 
     Args:
-        key, algorithm, evaluate, measure, params, on_generation, checkpoint_every,
-            checkpoints_kept: as of `search`; an `Evaluator` of other parameters is made
-            for each new leg.
+        key, algorithm, evaluate, measure, params, known, screening, on_generation,
+            checkpoint_every, checkpoints_kept: as of `search`; `known` is of the first
+            leg; an `Evaluator` of other parameters is made for each new one.
         weights: those of `evaluate`.
         train: (key, weights, genotypes) -> weights, such as a `training.Adapter`; the
             genotypes are a front's, int32 [n, D], from its smallest first objective to
@@ -120,6 +122,8 @@ def search_in_legs(
             measure=measure,
             params=params,
             first=first,
+            known=None if number else known,
+            screening=screening,
             on_generation=tell,
             checkpoint_dir=place / f"leg-{number}" if place and number else place,
             checkpoint_every=checkpoint_every,

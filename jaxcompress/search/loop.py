@@ -18,7 +18,9 @@ from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.measure import Measure
 from jaxcompress.search.racing import Racing
 from jaxcompress.search.resume import check_agreement, kept, settings_of
+from jaxcompress.search.screen import Screen
 from jaxcompress.search.state import Generation, SearchState
+from jaxcompress.space.importance import rank_correlation
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +79,8 @@ def search(
     measure: Measure | None = None,
     params: Any = None,
     first: Int[np.ndarray, "n genes"] | None = None,
+    known: Archive | None = None,
+    screening: int = 1,
     on_generation: Callable[[Generation], None] | None = None,
     checkpoint_dir: str | Path | None = None,
     checkpoint_every: int = 5,
@@ -106,6 +110,9 @@ def search(
         params: the algorithm's rates; its `default_params` if None.
         first: int32 [n, D], any n: evaluated in the first generation. The algorithm is
             told of as many as it has members, in the place of those it asked for.
+        known: what `evaluate` has found before; it counts as evaluated by this search.
+        screening: how many offspring are drawn for each that is evaluated; of more than 1
+            those that promise most are (see `Screen`).
         on_generation: called after each generation, and for each that a checkpoint knows.
         checkpoint_dir: of this search alone; nothing is written if None.
         checkpoint_every: generations from one checkpoint to the next, at least 1.
@@ -116,8 +123,8 @@ def search(
 
     Raises:
         ValueError: `generations` is below 1 or less than were done; `first` is no
-            genotypes; every evaluation failed; the checkpoints are of another search, or
-            in use.
+            genotypes; `screening` does not go with the algorithm; every evaluation failed;
+            the checkpoints are of another search, or in use.
         OSError: a checkpoint cannot be written; those before it stay whole.
     """
     if generations < 1:
@@ -128,15 +135,19 @@ def search(
             f"{len(evaluate.space)})"
         )
     params = algorithm.default_params if params is None else params
-    state = _first(key, algorithm, evaluate, measure, params)
+    screen = Screen(algorithm, evaluate, screening)
+    state = _first(key, algorithm, evaluate, measure, params, known)
     tell_all = on_generation or (lambda _: None)
     with ExitStack() as stack:
         keeper = None
-        if many():
-            settings = settings_of(key, algorithm, evaluate, measure, params, first)
+        settings = {}
+        if many() or checkpoint_dir is not None:
+            begin = None if known is None else known.genotypes
+            settings = settings_of(
+                key, algorithm, evaluate, measure, params, first, begin, screening
+            )
             check_agreement(settings)
         if checkpoint_dir is not None:
-            settings = settings_of(key, algorithm, evaluate, measure, params, first)
             every, keep = checkpoint_every, checkpoints_kept
             files = kept(checkpoint_dir, settings, state, every, keep)
             keeper = stack.enter_context(files)
@@ -155,7 +166,7 @@ def search(
         began = time.perf_counter() - (state.history[-1].seconds if done else 0.0)
         for number in range(done + 1, generations + 1):
             begin = first if number == 1 else None
-            state = _next(state, archive, algorithm, evaluate, params, began, begin)
+            state = _next(state, archive, algorithm, evaluate, screen, params, began, begin)
             if keeper is not None:
                 keeper.saw(state, last=number == generations)
             tell_all(state.history[-1])
@@ -168,16 +179,17 @@ def _first(
     evaluate: Evaluator | Racing,
     measure: Measure | None,
     params: Any,
+    known: Archive | None,
 ) -> SearchState:
     """Returns the state before the first generation."""
     key, start = jax.random.split(key)
-    nothing = empty_archive(evaluate)
+    known = empty_archive(evaluate) if known is None else known
     return SearchState(
         key=key,
         algorithm=algorithm.compiled.init(start, params),
-        genotypes=nothing.genotypes,
-        objectives=nothing.objectives,
-        violation=nothing.violation,
+        genotypes=known.genotypes,
+        objectives=known.objectives,
+        violation=known.violation,
         raced=_memory(evaluate),
         measure=measure,
     )
@@ -188,6 +200,7 @@ def _next(
     archive: Archive,
     algorithm: Algorithm,
     evaluate: Evaluator | Racing,
+    screen: Screen,
     params: Any,
     began: float,
     first: Int[np.ndarray, "n genes"] | None,
@@ -204,8 +217,11 @@ def _next(
     ran_before = evaluate.forwards
     key, ask_key, tell_key = jax.random.split(state.key, 3)
     genotypes, asked = ask(ask_key, state.algorithm, params)
-    rows = np.asarray(genotypes)
-    if first is not None:
+    rows, expected = np.asarray(genotypes), None
+    if state.history:
+        rows, expected = screen(ask_key, rows, state.algorithm, params, archive)
+        genotypes = rows
+    elif first is not None:
         rows = np.concatenate([first, rows[len(first) :]]).astype(np.int32)
         genotypes = rows[: algorithm.population_size]
     evaluated(archive, evaluate, rows)
@@ -220,6 +236,10 @@ def _next(
         last = state.history[-1]
         asked, forwards = asked + last.asked, forwards + last.forwards
         spared += last.spared
+    counted = {name: value.item() for name, value in metrics.items()}
+    if expected is not None:
+        agreed = rank_correlation(expected, objectives[:, screen.quality])
+        counted |= {"rank_correlation": agreed} if np.isfinite(agreed) else {}
     now = time.perf_counter()
     generation = Generation(
         generation=len(state.history) + 1,
@@ -229,7 +249,7 @@ def _next(
         spared=spared,
         rate=(len(archive) - before) / max(now - tick, 1e-9),
         seconds=now - began,
-        metrics={name: value.item() for name, value in metrics.items()},
+        metrics=counted,
     )
     return SearchState(
         key=key,

@@ -118,7 +118,9 @@ def settings_of(
     evaluate: Evaluator | Racing,
     measure: Measure | None,
     params: Any,
-    first: Any = None,
+    first: Any,
+    known: Any,
+    screening: int,
 ) -> dict[str, Any]:
     """Returns what must not change between a stop and a resume, as JSON by name."""
     simple = (bool, int, float, str)
@@ -136,6 +138,8 @@ def settings_of(
         "network": digest(network.leaves()),
         "measure": None if measure is None else repr(measure),
         "first": None if first is None else digest(first),
+        "known": None if known is None else digest(known),
+        "screening": screening,
     }
 
 

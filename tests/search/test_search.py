@@ -247,8 +247,11 @@ def test_a_descent_keeps_the_best_of_both_ways() -> None:
         uniform_grid(EVALUATE, grid_steps(SPACE, 16), MEASURE),
     ]
     both = np.concatenate([way.objectives for way in ways])
-    rows, spent = descent(EVALUATE, MEASURE, 16, levels=3)
-    assert spent == sum(len(way.archive) for way in ways)
+    rows, archive = descent(EVALUATE, MEASURE, 16, levels=3)
+    every = np.concatenate([way.archive.genotypes for way in ways])
+    np.testing.assert_array_equal(
+        np.unique(archive.genotypes, axis=0), np.unique(every, axis=0)
+    )
     assert len(rows) < 16  # so that nothing was left out
     volume = MEASURE(np.asarray(EVALUATE(rows).objectives))
     assert volume == pytest.approx(MEASURE(both))
@@ -266,7 +269,7 @@ def test_a_descent_takes_no_more_than_it_may() -> None:
         most = 2 * (1 + layers * (levels - 1)) + grid
         assert levels_within(space, grid, most) == levels
         assert levels_within(space, grid, most - 1) == max(levels - 1, 3)
-        assert descent(evaluate, MEASURE, grid, levels)[1] <= most
+        assert len(descent(evaluate, MEASURE, grid, levels)[1]) <= most
     assert levels_within(space, grid, 10_000) == 6
 
 
@@ -278,7 +281,7 @@ def test_what_was_spent_before_a_descent_counts() -> None:
         own = jc.Evaluator(NETWORK, space, OBJECTIVES, inputs=INPUTS, targets=TARGETS)
         others = data.load("digits"), NETWORK.params, None, jax.random.key(0)
         found = start_of(config, own, MEASURE, *others, before)
-        return int(found["evaluations"])
+        return int(found["evaluations"]) + len(found["known"]["genotypes"])
 
     whole = spent(0, generations=100)
     assert spent(0, generations=100, evaluations=100) == whole > spent(0, generations=2)

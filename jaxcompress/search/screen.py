@@ -1,0 +1,117 @@
+"""Which offspring are worth running: the best of many, by what is known."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int, PRNGKeyArray
+
+from jaxcompress.evolution import NSGA2, NSGA3, Algorithm, Evaluation, survive
+from jaxcompress.objectives import Quality
+from jaxcompress.processes import from_first
+from jaxcompress.search.archive import Archive
+from jaxcompress.search.costs import costs_of
+from jaxcompress.search.evaluator import Evaluator
+from jaxcompress.search.racing import Racing
+from jaxcompress.search.surrogate import fitted, placed
+
+LEAST = 8  # evaluations that a surrogate needs
+RECENT = 512  # evaluations that it comes from: the cube of it is their time
+
+
+class Screen:
+    """Draws more offspring than are evaluated, and chooses among them.
+
+    Costs of a plan are exact and take no run of the network; each quality is predicted by
+    a Gaussian process over the genotypes that were evaluated. Of these values the best
+    survive, by the rules of NSGA-II (surrogate-assisted search, as in Lu et al. 2020,
+    NSGANetV2). What is chosen is evaluated as ever.
+
+    Attributes:
+        draws: offspring for each that is evaluated.
+        quality: position of the first quality among the objectives, None if there is none.
+    """
+
+    def __init__(
+        self, algorithm: Algorithm, evaluate: Evaluator | Racing, draws: int
+    ) -> None:
+        """Compiles nothing yet.
+
+        Raises:
+            ValueError: `draws` is below 1, or the algorithm must be told of what it asked.
+        """
+        if draws < 1:
+            raise ValueError(f"search: screening is {draws}; allowed: 1 (none) or more")
+        if draws > 1 and not isinstance(algorithm, NSGA2 | NSGA3):
+            raise ValueError(
+                f"search: screening is {draws}, but {type(algorithm).__name__} must be "
+                "told of what it asked for; take NSGA2 or NSGA3, or screening 1"
+            )
+        self.draws, self._evaluate = draws, evaluate
+        kinds = [isinstance(o, Quality) for o in evaluate.objectives]
+        self.quality = kinds.index(True) if any(kinds) else None
+        self._ask = algorithm.compiled.ask
+        self._size = algorithm.population_size
+        self._costs = costs_of(evaluate, draws * self._size)
+        self._survive = jax.jit(partial(survive, size=self._size))
+
+    def __call__(
+        self,
+        key: PRNGKeyArray,
+        asked: Int[np.ndarray, "p genes"],
+        state: Any,
+        params: Any,
+        archive: Archive,
+    ) -> tuple[Int[np.ndarray, "p genes"], Any]:
+        """Returns as many genotypes, and the first quality that is expected of them.
+
+        Args:
+            key: as the algorithm was asked with; asked: what it asked for.
+            state: the algorithm's; params: its rates.
+            archive: everything that was evaluated.
+
+        Returns:
+            int32 [P, D], and float [P], on a scale of its own; None if nothing was
+            predicted.
+        """
+        usable = np.flatnonzero(np.isfinite(archive.objectives).all(1))[-RECENT:]
+        if self.draws == 1 or len(usable) < LEAST:
+            return asked, None
+        keys = [jax.random.fold_in(key, number) for number in range(1, self.draws)]
+        others = [np.asarray(self._ask(own, state, params)[0]) for own in keys]
+        pool = archive.unknown(np.concatenate([asked, *others]))
+        if len(pool) <= self._size:  # the space has few others
+            return asked, None
+        objectives, violation = self._costs(pool)
+        # In the logarithm of each is how a front is spread.
+        objectives = np.log(np.maximum(objectives, np.finfo(np.float32).tiny))
+        known, values = archive.genotypes[usable], archive.objectives[usable]
+        points = [placed(rows, self._evaluate.space) for rows in (known, pool)]
+        for column, objective in enumerate(self._evaluate.objectives):
+            if isinstance(objective, Quality):
+                told = _scaled(values[:, column], self._evaluate.examples)
+                # Sums in another order, on another machine, would part the processes.
+                objectives[:, column] = from_first(partial(_expected, *points, told))
+        missing = self.draws * self._size - len(pool)
+        filled = np.pad(objectives, ((0, missing), (0, 0)), constant_values=np.inf)
+        excess = np.pad(violation, (0, missing), constant_values=np.inf)
+        evaluation = Evaluation(objectives=filled, violation=excess)  # type: ignore[arg-type]
+        none = np.zeros(len(filled), bool)
+        chosen = np.asarray(self._survive(key, none, evaluation).indices)
+        predicted = None if self.quality is None else objectives[chosen, self.quality]
+        return pool[chosen], predicted
+
+
+def _expected(
+    known: Float[np.ndarray, "k c"],
+    points: Float[np.ndarray, "n c"],
+    values: Float[np.ndarray, " k"],
+) -> Float[np.ndarray, " n"]:
+    return fitted(known, values)(points)
+
+
+def _scaled(values: Float[np.ndarray, " k"], examples: int) -> Float[np.ndarray, " k"]:
+    """Returns logarithms, as errors are multiples of each other, if none is below 0."""
+    values = values.astype(np.float64)
+    return np.log(values + 0.5 / max(examples, 1)) if values.min() >= 0 else values

@@ -1,0 +1,176 @@
+"""Screening: what is chosen promises most, and what is known is not run again."""
+
+import jax
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from scipy.stats import multivariate_normal
+from search.test_search import EVALUATE, INPUTS, MEASURE, NETWORK, SPACE, TARGETS
+
+import jaxcompress as jc
+from jaxcompress import objectives
+from jaxcompress.evolution import Decomposed, Grid
+from jaxcompress.search import archive_of, empty_archive
+from jaxcompress.search.costs import costs_of
+from jaxcompress.search.screen import Screen
+from jaxcompress.search.surrogate import LENGTHS, NOISES, fitted, placed
+
+# Enough choices that a search does not see them all.
+WIDE = jc.Space(
+    NETWORK, (jc.genes.ChannelCount(), jc.genes.WeightBits((2, 3, 4, 5, 6, 7, 8)))
+)
+OWN = jc.Evaluator(
+    NETWORK,
+    WIDE,
+    (objectives.Error("cross_entropy"), objectives.Size("dense")),
+    inputs=INPUTS,
+    targets=TARGETS,
+)
+
+
+def searched(seed: int, screening: int, generations: int = 6, **how) -> jc.Result:
+    algorithm = jc.NSGA2(8, WIDE, 2)
+    key = jax.random.key(seed)
+    return jc.search(
+        key, algorithm, OWN, generations=generations, screening=screening, **how
+    )
+
+
+def test_a_surrogate_is_the_most_likely_normal_law() -> None:
+    """Against densities of SciPy, over all lengths and noises."""
+    rng = np.random.default_rng(0)
+    points, others = rng.random((20, 3)), rng.random((5, 3))
+    values = 3.0 * np.sin(4.0 * points[:, 0]) + points[:, 1] + 0.1 * rng.normal(size=20)
+    scaled = (values - values.mean()) / values.std()
+    found = []
+    for length in LENGTHS:
+        for noise in NOISES:
+            law = np.exp(-cdist(points, points, "cityblock") / (length * np.sqrt(3)))
+            law += noise**2 * np.eye(20)
+            weights = np.linalg.solve(law, scaled)
+            law = law * (scaled @ weights / 20)  # the amplitude that is most likely
+            alike = np.exp(-cdist(others, points, "cityblock") / (length * np.sqrt(3)))
+            told = values.mean() + values.std() * (alike @ weights)
+            found.append((multivariate_normal(np.zeros(20), law).logpdf(scaled), told))
+    best = max(found, key=lambda pair: pair[0])[1]
+    np.testing.assert_allclose(fitted(points, values)(others), best, rtol=1e-9)
+
+
+def test_a_surrogate_of_equal_values_says_that_value() -> None:
+    points = np.random.default_rng(0).random((10, 2))
+    np.testing.assert_allclose(fitted(points, np.full(10, 2.5))(points), 2.5)
+
+
+def test_the_ends_of_a_gene_and_all_names_are_one_apart() -> None:
+    grid = Grid([5, 3, 1], ordered=[True, False, True])
+    genotypes = np.asarray([[0, 0, 0], [4, 0, 0], [0, 2, 0], [0, 1, 0], [2, 1, 0]])
+    apart = cdist(*[placed(genotypes, grid)] * 2, "cityblock")
+    wanted = [[0, 1, 1, 1, 1.5], [1, 0, 2, 2, 1.5], [1, 2, 0, 1, 1.5]]
+    np.testing.assert_allclose(apart[:3], wanted)
+
+
+def test_costs_are_those_of_the_evaluator() -> None:
+    bounds = (objectives.Macs() <= 40.0,)
+    evaluate = jc.Evaluator(
+        NETWORK,
+        SPACE,
+        EVALUATE.objectives,
+        constraints=bounds,
+        inputs=INPUTS,
+        targets=TARGETS,
+    )
+    rows = np.asarray(SPACE.sample(jax.random.key(0), 11))
+    told = evaluate(rows)
+    values, violation = costs_of(evaluate, 20)(rows)
+    assert np.isnan(values[:, 0]).all()  # an error is none
+    np.testing.assert_array_equal(values[:, 1:], np.asarray(told.objectives)[:, 1:])
+    np.testing.assert_array_equal(violation, told.violation)
+    assert (violation > 0).any() and (violation == 0).any()
+
+
+def test_what_is_chosen_promises_most() -> None:
+    """Of many offspring those on the front of what is expected come before all others."""
+    algorithm = jc.NSGA2(8, WIDE, 2)
+    init, ask, tell = algorithm.compiled
+    params = algorithm.default_params
+    state = init(jax.random.key(0), params)
+    rows, asked = ask(jax.random.key(1), state, params)
+    archive = empty_archive(OWN)
+    told = OWN(rows)
+    archive.add(np.asarray(rows), np.asarray(told.objectives), np.asarray(told.violation))
+    state, _ = tell(jax.random.key(2), rows, told, asked, params)
+    key, screen = jax.random.key(3), Screen(algorithm, OWN, 16)
+    first = np.asarray(ask(key, state, params)[0])
+    chosen, expected = screen(key, first, state, params, archive)
+    assert expected is not None and len(chosen) == 8
+    assert len(np.unique(chosen, axis=0)) == 8
+    assert len(archive.unknown(chosen)) == 8
+    # By hand: every offspring, what is expected of it, and which of them nothing beats.
+    keys = [key] + [jax.random.fold_in(key, i) for i in range(1, 16)]
+    pool = np.concatenate([np.asarray(ask(k, state, params)[0]) for k in keys])
+    pool = archive.unknown(pool)
+    errors = np.log(archive.objectives[:, 0].astype(np.float64) + 0.5 / len(TARGETS))
+    surrogate = fitted(placed(archive.genotypes, WIDE), errors)
+    points = np.column_stack([surrogate(placed(pool, WIDE)), OWN(pool).objectives[:, 1]])
+    beaten = (points[:, None] >= points).all(-1) & (points[:, None] > points).any(-1)
+    front = {row.tobytes() for row in pool[~beaten.any(1)]}
+    mine = {row.tobytes() for row in chosen}
+    assert mine <= front or front <= mine
+
+
+def test_a_screened_search_finds_more() -> None:
+    measure = searched(0, 1).measure
+    volumes = [
+        [searched(seed, draws, measure=measure).hypervolume for seed in range(4)]
+        for draws in (1, 8)
+    ]
+    assert np.mean(volumes[1]) > np.mean(volumes[0])
+    last = searched(0, 8).history[-1]
+    assert 0 < last.metrics["rank_correlation"] <= 1
+    assert last.evaluations == 48
+
+
+def test_a_screened_search_that_goes_on_ends_where_it_would_have(tmp_path) -> None:
+    searched(0, 4, generations=3, checkpoint_dir=tmp_path)
+    resumed, whole = searched(0, 4, checkpoint_dir=tmp_path), searched(0, 4)
+    np.testing.assert_array_equal(resumed.archive.genotypes, whole.archive.genotypes)
+    np.testing.assert_array_equal(resumed.archive.objectives, whole.archive.objectives)
+    with pytest.raises(ValueError, match="screening = 4"):
+        searched(0, 3, checkpoint_dir=tmp_path)
+
+
+def test_what_is_known_is_not_run_again_and_stays() -> None:
+    rows = np.asarray(SPACE.sample(jax.random.key(5), 12))
+    known = empty_archive(EVALUATE)
+    new = known.unknown(rows)
+    told = EVALUATE(new)
+    known.add(new, np.asarray(told.objectives), np.asarray(told.violation))
+    algorithm = jc.NSGA2(4, SPACE, 3, initial=new[:4])
+    before = EVALUATE.forwards
+    result = jc.search(
+        jax.random.key(1), algorithm, EVALUATE, generations=2, known=known, measure=MEASURE
+    )
+    assert EVALUATE.forwards - before <= 4 * len(INPUTS)
+    assert result.evaluations == len(result.archive) == len(new) + 4
+    front = archive_of(EVALUATE, **known.columns)
+    assert result.hypervolume >= MEASURE(front.objectives[front.front()])
+
+
+def test_where_few_are_left_all_are_run() -> None:
+    space = jc.Space(NETWORK, (jc.genes.WeightBits((2, 8)),))
+    evaluate = jc.Evaluator(NETWORK, space, OWN.objectives, inputs=INPUTS, targets=TARGETS)
+    algorithm = jc.NSGA2(4, space, 2)
+    result = jc.search(jax.random.key(0), algorithm, evaluate, generations=6, screening=8)
+    assert len(result.archive) == np.prod(space.cardinality)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "draws", "words"),
+    [
+        (jc.NSGA2(8, WIDE, 2), 0, "screening is 0; allowed: 1"),
+        (Decomposed(32, WIDE, 2), 2, "Decomposed must be told of what it asked for"),
+    ],
+)
+def test_bad_use_is_refused(algorithm, draws: int, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        jc.search(jax.random.key(0), algorithm, OWN, generations=1, screening=draws)
