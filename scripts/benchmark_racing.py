@@ -27,8 +27,8 @@ from jaxcompress.search import Measure
 SPLITS = 16
 
 
-def one(seed: int, given: argparse.Namespace) -> list[dict[str, Any]]:
-    """Returns hypervolumes and forwards of both searches, from each key."""
+def prepared(seed: int) -> tuple[jax.Array, jc.Evaluator, Measure]:
+    """Returns a key, the evaluator of a trained network, and how a front is measured."""
     key = jax.random.key(seed)
     digits = data.load("digits")
     module = models.create("digits_cnn", key, digits)
@@ -52,10 +52,16 @@ def one(seed: int, given: argparse.Namespace) -> list[dict[str, Any]]:
         splits=SPLITS,
     )
     measure = Measure((0, 1), (0.2, float(np.log2(4 * network.size))), logged=(1,))
-    algorithm = jc.NSGA2(given.population, space, 2)
+    return key, evaluate, measure
+
+
+def one(seed: int, given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Returns hypervolumes and forwards of both searches, from each key."""
+    key, evaluate, measure = prepared(seed)
+    algorithm = jc.NSGA2(given.population, evaluate.space, 2)
     rows = []
     for number in range(given.searches):
-        found: dict[str, Any] = {"seed": seed, "examples": len(targets)}
+        found: dict[str, Any] = {"seed": seed, "examples": evaluate.examples}
         own = jax.random.fold_in(key, number)
         for name, way in (
             ("plain", evaluate),

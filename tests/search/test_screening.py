@@ -64,7 +64,8 @@ def test_a_surrogate_of_equal_values_says_that_value() -> None:
 def test_the_ends_of_a_gene_and_all_names_are_one_apart() -> None:
     grid = Grid([5, 3, 1], ordered=[True, False, True])
     genotypes = np.asarray([[0, 0, 0], [4, 0, 0], [0, 2, 0], [0, 1, 0], [2, 1, 0]])
-    apart = cdist(*[placed(genotypes, grid)] * 2, "cityblock")
+    points = placed(genotypes, grid)
+    apart = cdist(points, points, "cityblock")
     wanted = [[0, 1, 1, 1, 1.5], [1, 0, 2, 2, 1.5], [1, 2, 0, 1, 1.5]]
     np.testing.assert_allclose(apart[:3], wanted)
 
@@ -113,7 +114,7 @@ def test_what_is_chosen_promises_most() -> None:
     surrogate = fitted(placed(archive.genotypes, WIDE), errors)
     points = np.column_stack([surrogate(placed(pool, WIDE)), OWN(pool).objectives[:, 1]])
     beaten = (points[:, None] >= points).all(-1) & (points[:, None] > points).any(-1)
-    front = {row.tobytes() for row in pool[~beaten.any(1)]}
+    front = {row.tobytes() for row in pool[~np.any(beaten, axis=1)]}
     mine = {row.tobytes() for row in chosen}
     assert mine <= front or front <= mine
 
