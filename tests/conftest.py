@@ -51,5 +51,5 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--graphs", type=int, default=50, help="random networks to check")
+    parser.addoption("--graphs", type=int, default=30, help="random networks to check")
     parser.addoption("--plans", type=int, default=2, help="random plans for each of them")

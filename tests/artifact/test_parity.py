@@ -163,9 +163,12 @@ def compare(directory: Path, loader: str, packages: Path) -> None:
         )
 
 
-def test_every_gene_kind_by_both_loaders(tmp_path: Path, packages: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["wide", pytest.param("resnet_padded", marks=pytest.mark.slow)]
+)
+def test_every_gene_kind_by_both_loaders(name: str, tmp_path: Path, packages: Path) -> None:
     """In an environment with jax, numpy and flatbuffers alone."""
-    network = traced("resnet_padded")
+    network = traced(name)
     space = joint(network)
     decode = jax.jit(space.decode)  # one compilation for all plans
     drawn = np.asarray(space.sample(jax.random.key(0), 1)[0])
