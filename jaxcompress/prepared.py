@@ -90,12 +90,12 @@ def _decided(
     )
 
     def compute() -> dict[str, PyTree]:
-        initial, known, spent = starting_point(
+        initial, archive, spent = starting_point(
             alone, evaluate, shared, measure, 0, FIRST, 3
         )
         key = jax.random.fold_in(job.keys["search"], 1)
         result, _ = searched(
-            alone, evaluate, shared, measure, initial, known, key, spent, "first_search"
+            alone, evaluate, shared, measure, initial, archive, key, spent, "first_search"
         )
         found = cheapest(
             result.genotypes, result.objectives, result.names, chosen.error_threshold

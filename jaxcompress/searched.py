@@ -42,7 +42,8 @@ def searched(
     Args:
         shared: the weights of `evaluate`.
         initial: genotypes to begin with; known: what was evaluated already.
-        spent: other evaluations before it; a population's each are left for the rest.
+        spent: other evaluations before it, which count as its own where these are
+            bounded.
 
     Returns:
         What it found, and under which weights: those given, unless `adapt.every` trains
@@ -50,9 +51,12 @@ def searched(
     """
     config, width = job.config.search, len(evaluate.objectives)
     racing, generations = config.racing, config.generations
+    if len(known):
+        generations += 1  # the first tells the algorithm what is known
     if config.evaluations is not None:
-        left = (config.evaluations - spent - len(known)) // config.population
-        generations = min(generations, max(left, 1))
+        new = config.population - (len(initial) if len(known) else 0)
+        left = config.evaluations - spent - len(known) - new
+        generations = min(generations, 1 + max(left // config.population, 0))
     way = evaluate if racing is None else Racing(evaluate, racing)
     algorithm = algorithm_of(job.config, evaluate.space, width, initial, evaluate)
     log_name = "metrics.jsonl" if name == OURS else f"metrics_{name}.jsonl"

@@ -9,7 +9,7 @@ each block (kept by l2 norm) and the bits of every weight (one scale a channel, 
 maximum); error and packed bytes are minimised. The peer is what one would write by hand:
 pymoo's NSGA-II on integers, and a loop over individuals that cuts the pruned channels out
 of the PyTorch network and runs the images in batches, of the size that is fastest in a
-trial. Ours is `jc.search` with screening and `Racing`, twice: from the same random
+trial. Ours is `jc.search` with `Racing`, twice: from the same random
 genotypes, and from where a run of ours begins when nothing else is said, uniform widths
 times uniform bits among random genotypes. All run in turn, seed by seed, compilation
 included. All fronts are judged by our evaluator, on all images.
@@ -45,7 +45,6 @@ from jaxcompress.search import Measure, ladder, mesh_for, non_dominated
 
 NAME = "resnet20_cifar10"
 BITS = (2, 3, 4, 6, 8)
-SCREENING = 8  # offspring that ours draws for each that it evaluates
 # The channels that the residual sums share: they would have to be cut everywhere at once.
 FROZEN = ("bn1/scale", "layer*/bn2/scale")
 BLOCKS = [f"layer{stage}.{block}" for stage in (1, 2, 3) for block in range(3)]
@@ -176,7 +175,7 @@ def by_us(
     racing = jc.Racing(evaluate)
     algorithm = jc.NSGA2(population, evaluate.space, 2, initial=initial)
     key = jax.random.key(seed)
-    result = jc.search(key, algorithm, racing, generations=generations, screening=SCREENING)
+    result = jc.search(key, algorithm, racing, generations=generations)
     track = []
     for done in result.history:
         objectives = result.archive.objectives[: done.evaluations]
@@ -220,8 +219,7 @@ def page(found: dict[str, Any]) -> str:
         f"cuts pruned channels out; its batch of {found['batch']} images was the fastest "
         f"({found['peer_rate']:,.0f} images/s, dense). Seconds to the hypervolume that "
         "both reach; the first search of a process compiles, those after it do not. "
-        "Ours draws 8 offspring for each that it evaluates. *Forwards*: the share of "
-        "images that racing ran.",
+        "*Forwards*: the share of images that racing ran.",
     ]
     titles = {
         "ours": "From the same random genotypes",

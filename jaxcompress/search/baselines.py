@@ -5,7 +5,6 @@ import numpy as np
 from jaxtyping import Int, PRNGKeyArray
 
 from jaxcompress.objectives import Cost
-from jaxcompress.search.costs import costs_of
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.loop import Result, empty_archive, evaluated, result_of
 from jaxcompress.search.measure import Measure
@@ -77,7 +76,6 @@ def greedy(
         sensitivity[gene][int(row[gene])] = float(harm)
     if not isinstance(evaluate.objectives[price], Cost):
         raise ValueError(f"greedy: {cost!r} is no cost that a plan alone has")
-    costs = costs_of(evaluate, len(space) + 1)
     current, path = dense.copy(), [dense.copy()]
     while True:
         moves, rates = [], []
@@ -93,7 +91,8 @@ def greedy(
             )
         if not moves:
             break
-        prices = costs(np.stack([current, *moves]))[0][:, price]
+        prices, _ = evaluate.costs(np.stack([current, *moves]), len(space) + 1)
+        prices = prices[:, price]
         saved = np.maximum(prices[0] - prices[1:], 1e-9)
         current = moves[int(np.argmin(np.maximum(rates, 0.0) / saved - 1e-12 * saved))]
         path.append(current)

@@ -1,36 +1,34 @@
 """What plans cost, without running them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxcompress.objectives import Cost
-from jaxcompress.search.evaluator import Evaluator
-from jaxcompress.search.racing import Racing
+from jaxcompress.network import Network
+from jaxcompress.objectives import Constraint, Cost, Quality
+from jaxcompress.space import Space
 
 AT_ONCE = 8  # plans that are counted side by side; bounds the memory
 
-Costs = Callable[
-    [Int[np.ndarray, "n genes"]],
-    tuple[Float[np.ndarray, "n m"], Float[np.ndarray, " n"]],
-]
+Counted = tuple[Float[Array, "n m"], Float[Array, " n"]]
 
 
-def costs_of(evaluate: Evaluator | Racing, most: int) -> Costs:
-    """Returns a function that counts the costs of genotypes, compiled once.
-
-    Args:
-        most: genotypes of a call, at most.
+def counting(
+    network: Network,
+    space: Space,
+    objectives: Sequence[Cost | Quality],
+    constraints: Sequence[Constraint],
+) -> Callable[[Int[Array, "n genes"]], Counted]:
+    """Returns a compiled function that counts what genotypes cost.
 
     Returns:
         int32 [n, D] -> objectives float32 [n, M], NaN where they are qualities, and
         violation float32 [n] of the bounds on costs.
     """
-    network, space = evaluate.network, evaluate.space
+    bounds = [c for c in constraints if isinstance(c.objective, Cost)]
 
     def one(genotype: Int[Array, " genes"]) -> Any:
         plan = space.decode(genotype)
@@ -40,15 +38,4 @@ def costs_of(evaluate: Evaluator | Racing, most: int) -> Costs:
             violation += jnp.maximum(bound.violation(network, plan), 0.0)
         return jnp.stack([jnp.asarray(v, jnp.float32) for v in values]), violation
 
-    objectives = evaluate.objectives
-    bounds = [c for c in evaluate.constraints if isinstance(c.objective, Cost)]
-    mapped = jax.jit(lambda rows: jax.lax.map(one, rows, batch_size=AT_ONCE))
-
-    def costs(
-        rows: Int[np.ndarray, "n genes"],
-    ) -> tuple[Float[np.ndarray, "n m"], Float[np.ndarray, " n"]]:
-        filled = np.concatenate([rows, np.repeat(rows[-1:], most - len(rows), 0)])
-        values, violation = mapped(filled)
-        return np.asarray(values)[: len(rows)], np.asarray(violation)[: len(rows)]
-
-    return costs
+    return jax.jit(lambda rows: jax.lax.map(one, rows, batch_size=AT_ONCE))

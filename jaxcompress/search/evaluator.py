@@ -23,6 +23,7 @@ from jaxcompress.evolution import Evaluation
 from jaxcompress.network import Network
 from jaxcompress.objectives import Constraint, Cost, Error, Quality
 from jaxcompress.search.batches import cut
+from jaxcompress.search.costs import counting
 from jaxcompress.search.devices import Devices
 from jaxcompress.space import Space
 from jaxcompress.transforms import check_labels
@@ -137,6 +138,7 @@ class Evaluator:
         self._order = devices.order(self._chunk)
         mapped = devices.sharded(partial(self._mapped, narrow=self.narrow))
         self._run = devices.compiled(mapped)
+        self._count = counting(network, space, self.objectives, self.constraints)
         # Under a vmap a choice of widths would run all of them.
         self._mapped_over = devices.sharded(partial(self._mapped, narrow=False))
 
@@ -216,6 +218,23 @@ class Evaluator:
         self.forwards += len(genotypes) * (last - first)
         told = Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
         return told, parts
+
+    def costs(
+        self, genotypes: Int[np.ndarray, "p genes"], most: int
+    ) -> tuple[Float[np.ndarray, "p m"], Float[np.ndarray, " p"]]:
+        """Counts what genotypes cost, without running anything.
+
+        Args:
+            most: genotypes of a call, at most; one program for each number.
+
+        Returns:
+            Objectives float32 [P, M], NaN where they are qualities, and violation float32
+            [P] of the bounds on costs.
+        """
+        missing = most - len(genotypes)
+        filled = np.concatenate([genotypes, np.repeat(genotypes[-1:], missing, 0)])
+        values, violation = map(np.asarray, self._count(jnp.asarray(filled)))
+        return values[: len(genotypes)], violation[: len(genotypes)]
 
     def under(self, params: Any) -> "Evaluator":
         """Returns an evaluator of other parameters, with the same compiled program.

@@ -105,12 +105,13 @@ def search(
         evaluate: gives objectives to genotypes.
         generations: how many, the initial population and those before a resume included;
             at least 1.
-        measure: for the hypervolume; all objectives against the worst of the first
-            generation in which something is feasible if None.
+        measure: for the hypervolume; all objectives against the worst of what is known
+            after the first generation in which something is feasible if None.
         params: the algorithm's rates; its `default_params` if None.
         first: int32 [n, D], any n: evaluated in the first generation. The algorithm is
             told of as many as it has members, in the place of those it asked for.
-        known: what `evaluate` has found before; it counts as evaluated by this search.
+        known: what `evaluate` has found before, on all examples; it counts as evaluated by
+            this search.
         screening: how many offspring are drawn for each that is evaluated; of more than 1
             those that promise most are (see `Screen`).
         on_generation: called after each generation, and for each that a checkpoint knows.
@@ -142,9 +143,9 @@ def search(
         keeper = None
         settings = {}
         if many() or checkpoint_dir is not None:
-            begin = None if known is None else known.genotypes
+            given = None if known is None else known.columns
             settings = settings_of(
-                key, algorithm, evaluate, measure, params, first, begin, screening
+                key, algorithm, evaluate, measure, params, first, given, screening
             )
             check_agreement(settings)
         if checkpoint_dir is not None:
@@ -183,7 +184,16 @@ def _first(
 ) -> SearchState:
     """Returns the state before the first generation."""
     key, start = jax.random.split(key)
-    known = empty_archive(evaluate) if known is None else known
+    nothing = empty_archive(evaluate)
+    if known is None:
+        known = nothing
+    elif (known.genes, known.width) != (nothing.genes, nothing.width):
+        raise ValueError(
+            f"search: known has {known.genes} genes and {known.width} objectives; the "
+            f"evaluator has {nothing.genes} and {nothing.width}"
+        )
+    elif isinstance(evaluate, Racing):
+        evaluate.learn(known)
     return SearchState(
         key=key,
         algorithm=algorithm.compiled.init(start, params),

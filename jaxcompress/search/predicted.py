@@ -8,6 +8,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import norm
 
 LEAST = 8  # known networks, below which nothing is predicted
+LEAST_SCALE = 1e-3  # of variances: networks that all err alike make nothing certain
 # Standard deviations, over all networks, of the logarithm of errors to come a network made:
 LEVEL = 0.2  # by how many it made, for each unit of their logarithm
 EXAMPLES = 0.4  # by which ones

@@ -11,9 +11,9 @@ from jaxcompress.evolution import Evaluation
 from jaxcompress.network import Network
 from jaxcompress.objectives import Constraint, Cost, Error, Quality
 from jaxcompress.processes import from_first
-from jaxcompress.search.archive import non_dominated
+from jaxcompress.search.archive import Archive, non_dominated
 from jaxcompress.search.evaluator import Evaluator
-from jaxcompress.search.predicted import predicted
+from jaxcompress.search.predicted import LEAST, predicted
 from jaxcompress.space import Space
 
 STAGES = 8  # at most: halves and three quarters of the examples, and halves of these
@@ -24,9 +24,9 @@ class Memory(NamedTuple):
     """What a race has learned; K genotypes were feasible and run on all examples.
 
     Attributes:
-        order: int32 [N], the order of the examples; [0] before the first call.
-        objectives: float32 [K, M].
-        genotypes: int32 [R, D], of the last `RECENT` of these.
+        order: int32 [N], the order of the examples; [0] before there is one.
+        objectives: float32 [K, M]; also of what was learned from an archive.
+        genotypes: int32 [R, D], of the last `RECENT` that this race ran.
         wrong: uint8 [R, N / 8], where they erred; a bit for each example, in order.
     """
 
@@ -39,11 +39,12 @@ class Memory(NamedTuple):
 class Racing:
     """An evaluator that stops a genotype when it can no longer be non-dominated.
 
-    The genotypes of the first call run on all examples. Then the examples are put in
-    order, those that most of these got wrong first (but last those that the better ones
-    got wrong more often, as happens with wrong labels), and what is asked for later runs
-    on growing subsets of them. After each stage a candidate meets everything on the front
-    of what was run in full that costs no more in any objective:
+    The genotypes of the first call run on all examples, and those of later ones until
+    there were 8. Then the examples are put in order, those that most of these got wrong
+    first (but last those that the better ones got wrong more often, as happens with wrong
+    labels), and what is asked for later runs on growing subsets of them. After each stage
+    a candidate meets everything on the front of what was run in full that costs no more in
+    any objective:
 
     - If it has made as many errors already as one of these on all examples, it is
       dominated for certain, and stops.
@@ -144,6 +145,12 @@ class Racing:
         """How many examples there are."""
         return self.evaluate.examples
 
+    def costs(
+        self, genotypes: Int[np.ndarray, "p genes"], most: int
+    ) -> tuple[Float[np.ndarray, "p m"], Float[np.ndarray, " p"]]:
+        """Counts what genotypes cost, as the evaluator does."""
+        return self.evaluate.costs(genotypes, most)
+
     def under(self, params: PyTree) -> "Racing":
         """Returns a race of other parameters, which has learned nothing yet."""
         return Racing(self._given.under(params), self.confidence)
@@ -179,13 +186,25 @@ class Racing:
             objectives[racing, self._quality] = np.where(finite, share, np.nan)
             racing = racing[~stopped]
         usable = np.all(np.isfinite(objectives), axis=1)
-        if not len(self.memory.order) and usable.any():
-            order = _telling_first(wrong[usable]).astype(np.int32)
-            self.evaluate.reorder(order)
-            wrong, self.memory = wrong[:, order], self.memory._replace(order=order)
+        if not len(self.memory.order):
+            before = self._wrong()
+            every = np.concatenate([before, wrong[usable]])
+            if len(every) >= LEAST:
+                order = _telling_first(every).astype(np.int32)
+                self.evaluate.reorder(order)
+                bits = np.packbits(before[:, order], axis=1)
+                self.memory = self.memory._replace(order=order, wrong=bits)
+                wrong = wrong[:, order]
         well = racing[usable[racing] & (violation[racing] <= 0)]
         self._remember(genotypes[well], objectives[well], wrong[well])
         return Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
+
+    def learn(self, archive: Archive) -> None:
+        """Takes in what was evaluated on all examples before: nothing need be better."""
+        usable = np.all(np.isfinite(archive.objectives), axis=1)
+        usable &= archive.violation <= 0
+        objectives = [self.memory.objectives, archive.objectives[usable]]
+        self.memory = self.memory._replace(objectives=np.concatenate(objectives))
 
     def recall(self, memory: Memory) -> None:
         """Goes on from what another race over the same examples has learned."""
@@ -210,8 +229,7 @@ class Racing:
         others = np.delete(best, self._quality, 1)
         opposed = (others <= costs[:, None]).all(-1)
         lowest = np.where(opposed, total, np.inf).min(1, initial=np.inf)
-        made, known = wrong.sum(1), self.memory.genotypes
-        errors = np.unpackbits(self.memory.wrong, axis=1, count=self.examples).view(bool)
+        made, known, errors = wrong.sum(1), self.memory.genotypes, self._wrong()
         # Sums in another order, on another kind of machine, would part the processes.
         prediction = from_first(partial(predicted, genotypes, wrong, known, errors))
         stopped = made >= lowest
@@ -219,7 +237,11 @@ class Racing:
         stopped |= prediction.chance_below(reachable) < 1 - self.confidence
         most = made + self.examples - wrong.shape[1]
         more = np.where(stopped, lowest + 0.5, 0.0)
-        return np.maximum(np.minimum(prediction.errors, most), more), stopped
+        return np.maximum(np.clip(prediction.errors, made, most), more), stopped
+
+    def _wrong(self) -> Bool[np.ndarray, "r n"]:
+        """Returns where the last networks erred."""
+        return np.unpackbits(self.memory.wrong, axis=1, count=self.examples).view(bool)
 
     def _remember(
         self,

@@ -139,7 +139,7 @@ def settings_of(
         "measure": None if measure is None else repr(measure),
         "first": None if first is None else digest(first),
         "known": None if known is None else digest(known),
-        "screening": screening,
+        "screening": screening if screening > 1 else None,  # as before there was any
     }
 
 

@@ -11,7 +11,6 @@ from jaxcompress.evolution import NSGA2, NSGA3, Algorithm, Evaluation, survive
 from jaxcompress.objectives import Quality
 from jaxcompress.processes import from_first
 from jaxcompress.search.archive import Archive
-from jaxcompress.search.costs import costs_of
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.racing import Racing
 from jaxcompress.search.surrogate import fitted, placed
@@ -26,7 +25,9 @@ class Screen:
     Costs of a plan are exact and take no run of the network; each quality is predicted by
     a Gaussian process over the genotypes that were evaluated. Of these values the best
     survive, by the rules of NSGA-II (surrogate-assisted search, as in Lu et al. 2020,
-    NSGANetV2). What is chosen is evaluated as ever.
+    NSGANetV2). What is chosen is evaluated as ever. Bounds on costs are kept, those on
+    qualities play no part in the choice. Under `Racing` some of what is known, and of what
+    predictions are compared with, are estimates.
 
     Attributes:
         draws: offspring for each that is evaluated.
@@ -53,8 +54,6 @@ class Screen:
         self.quality = kinds.index(True) if any(kinds) else None
         self._ask = algorithm.compiled.ask
         self._size = algorithm.population_size
-        self._costs = costs_of(evaluate, draws * self._size)
-        self._survive = jax.jit(partial(survive, size=self._size))
 
     def __call__(
         self,
@@ -82,33 +81,40 @@ class Screen:
         others = [np.asarray(self._ask(own, state, params)[0]) for own in keys]
         pool = archive.unknown(np.concatenate([asked, *others]))
         if len(pool) <= self._size:  # the space has few others
-            return asked, None
-        objectives, violation = self._costs(pool)
-        # In the logarithm of each is how a front is spread.
-        objectives = np.log(np.maximum(objectives, np.finfo(np.float32).tiny))
+            return np.concatenate([pool, asked])[: self._size], None
         known, values = archive.genotypes[usable], archive.objectives[usable]
+        # Sums in another order, on another machine, would part the processes.
+        return from_first(partial(self._chosen, key, pool, known, values))
+
+    def _chosen(
+        self,
+        key: PRNGKeyArray,
+        pool: Int[np.ndarray, "n genes"],
+        known: Int[np.ndarray, "k genes"],
+        values: Float[np.ndarray, "k m"],
+    ) -> tuple[Int[np.ndarray, "p genes"], Any]:
+        size, most = self._size, self.draws * self._size
+        costs, violation = self._evaluate.costs(pool, most)
+        # In the logarithm of each is how a front is spread.
+        objectives = np.log(np.maximum(costs, np.finfo(np.float32).tiny))
         points = [placed(rows, self._evaluate.space) for rows in (known, pool)]
         for column, objective in enumerate(self._evaluate.objectives):
             if isinstance(objective, Quality):
                 told = _scaled(values[:, column], self._evaluate.examples)
-                # Sums in another order, on another machine, would part the processes.
-                objectives[:, column] = from_first(partial(_expected, *points, told))
-        missing = self.draws * self._size - len(pool)
+                objectives[:, column] = fitted(points[0], told)(points[1])
+        failed = np.isnan(objectives).any(1) | np.isnan(violation)
+        objectives[failed], violation = np.inf, np.where(failed, np.inf, violation)
+        missing = most - len(pool)
         filled = np.pad(objectives, ((0, missing), (0, 0)), constant_values=np.inf)
         excess = np.pad(violation, (0, missing), constant_values=np.inf)
         evaluation = Evaluation(objectives=filled, violation=excess)  # type: ignore[arg-type]
-        none = np.zeros(len(filled), bool)
-        chosen = np.asarray(self._survive(key, none, evaluation).indices)
-        predicted = None if self.quality is None else objectives[chosen, self.quality]
-        return pool[chosen], predicted
+        none, own = np.zeros(most, bool), jax.random.fold_in(key, 0)
+        rows = np.asarray(_survivors(own, none, evaluation, size).indices)
+        expected = None if self.quality is None else objectives[rows, self.quality]
+        return pool[rows], expected
 
 
-def _expected(
-    known: Float[np.ndarray, "k c"],
-    points: Float[np.ndarray, "n c"],
-    values: Float[np.ndarray, " k"],
-) -> Float[np.ndarray, " n"]:
-    return fitted(known, values)(points)
+_survivors = jax.jit(survive, static_argnames="size")
 
 
 def _scaled(values: Float[np.ndarray, " k"], examples: int) -> Float[np.ndarray, " k"]:

@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 
 from jaxcompress.evolution import GridLike
 
-LENGTHS = (0.5, 1.0, 2.0, 4.0)  # times the square root of the number of genes
+LENGTHS = (0.5, 1.0, 2.0, 4.0)  # times the square root of the number of columns
 NOISES = (0.05, 0.1, 0.2, 0.4)  # deviations, of a quality whose own is 1
 
 

@@ -10,7 +10,7 @@ from search.test_search import INPUTS, NETWORK, OBJECTIVES, SPACE, TARGETS
 
 import jaxcompress as jc
 from jaxcompress import objectives
-from jaxcompress.search import Measure, non_dominated
+from jaxcompress.search import Measure, empty_archive, non_dominated
 from jaxcompress.search.predicted import predicted
 
 REPEATS = 8
@@ -218,6 +218,25 @@ def test_nothing_is_predicted_from_few_and_nobody_stops_without_an_opponent() ->
     assert chances[0] < 1e-3 and chances[1] == 1
 
 
+def test_a_race_learns_from_what_is_known_and_waits_for_eight() -> None:
+    plain = shared()
+    rows = np.unique(np.asarray(SPACE.sample(jax.random.key(9), 24)), axis=0)
+    known = empty_archive(plain)
+    told = plain(rows[8:])
+    known.add(rows[8:], np.asarray(told.objectives), np.asarray(told.violation))
+    racing = jc.Racing(plain)
+    racing.learn(known)
+    racing(rows[:3])
+    assert not len(racing.memory.order) and len(racing.memory.genotypes) == 3
+    racing(rows[3:8])
+    assert racing.forwards == 8 * len(MANY) and racing.saved == 0
+    order = racing.memory.order
+    _, each = plain.window(rows[:8], 0, plain.batches)
+    bits = np.unpackbits(racing.memory.wrong, axis=1)[:, : len(MANY)]
+    np.testing.assert_array_equal(bits, each[:, order] > 0)
+    assert len(racing.memory.objectives) == len(rows)
+
+
 def test_searches_alike() -> None:
     measure = Measure((0, 1), (0.9, float(np.log2(4_000))), logged=(1,))
     algorithm = jc.NSGA2(16, SPACE, 3)
@@ -283,11 +302,11 @@ def test_an_estimate_is_of_no_more_errors_than_there_are_examples() -> None:
 def test_what_is_infeasible_is_stopped_and_stays_so() -> None:
     bound = (objectives.Macs() <= 1.0,)
     racing = jc.Racing(evaluator(bound))
-    genotypes = np.asarray(SPACE.sample(jax.random.key(0), 8))
-    racing(genotypes[:4])
-    told = racing(genotypes[4:])
+    genotypes = np.asarray(SPACE.sample(jax.random.key(0), 12))
+    racing(genotypes[:8])
+    told = racing(genotypes[8:])
     assert (told.violation > 0).all() and np.isfinite(told.objectives).all()
-    assert racing.forwards < 5 * len(MANY)
+    assert racing.forwards < 9 * len(MANY)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import jaxcompress as jc
 from jaxcompress import objectives
 from jaxcompress.evolution import Decomposed, Grid
 from jaxcompress.search import archive_of, empty_archive
-from jaxcompress.search.costs import costs_of
 from jaxcompress.search.screen import Screen
 from jaxcompress.search.surrogate import LENGTHS, NOISES, fitted, placed
 
@@ -82,7 +81,7 @@ def test_costs_are_those_of_the_evaluator() -> None:
     )
     rows = np.asarray(SPACE.sample(jax.random.key(0), 11))
     told = evaluate(rows)
-    values, violation = costs_of(evaluate, 20)(rows)
+    values, violation = evaluate.costs(rows, 20)
     assert np.isnan(values[:, 0]).all()  # an error is none
     np.testing.assert_array_equal(values[:, 1:], np.asarray(told.objectives)[:, 1:])
     np.testing.assert_array_equal(violation, told.violation)
@@ -155,6 +154,48 @@ def test_what_is_known_is_not_run_again_and_stays() -> None:
     assert result.evaluations == len(result.archive) == len(new) + 4
     front = archive_of(EVALUATE, **known.columns)
     assert result.hypervolume >= MEASURE(front.objectives[front.front()])
+
+
+def test_what_is_known_of_another_search_is_refused() -> None:
+    known = empty_archive(OWN)  # of two objectives
+    with pytest.raises(ValueError, match="known has 5 genes and 2 objectives"):
+        algorithm = jc.NSGA2(4, SPACE, 3)
+        jc.search(jax.random.key(1), algorithm, EVALUATE, generations=1, known=known)
+
+
+def test_the_choice_is_that_of_bounds_too() -> None:
+    sizes = OWN.costs(np.asarray(WIDE.sample(jax.random.key(1), 50)), 50)[0][:, 1]
+    bound = (objectives.Size("dense") <= float(np.quantile(sizes, 0.3)),)
+    evaluate = jc.Evaluator(
+        NETWORK,
+        WIDE,
+        OWN.objectives,
+        constraints=bound,
+        inputs=INPUTS,
+        targets=TARGETS,
+    )
+    kept = []
+    for draws in (1, 8):
+        algorithm, key = jc.NSGA2(8, WIDE, 2), jax.random.key(2)
+        way = jc.search(key, algorithm, evaluate, generations=4, screening=draws)
+        kept.append((way.archive.violation[8:] <= 0).mean())
+    assert kept[1] > kept[0]
+
+
+def test_legs_compile_the_costs_once() -> None:
+    algorithm, weights = jc.NSGA2(8, WIDE, 2), NETWORK.params
+    way = jc.Evaluator(NETWORK, WIDE, OWN.objectives, inputs=INPUTS, targets=TARGETS)
+    jc.search_in_legs(
+        jax.random.key(0),
+        algorithm,
+        way,
+        weights,
+        lambda key, params, genotypes: params,
+        generations=6,
+        every=2,
+        screening=4,
+    )
+    assert way._count._cache_size() == 1  # type: ignore[attr-defined]
 
 
 def test_where_few_are_left_all_are_run() -> None:
