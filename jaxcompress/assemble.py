@@ -274,8 +274,7 @@ def start_of(
             most = min(most, chosen.evaluations - before)
         levels = levels_within(space, count, most // 2)  # the other half is the search's
         rows, archive = descent(evaluate, measure, count, levels)
-        known = archive.columns
-        return {"rows": rows, "evaluations": 0, "known": known}
+        return {"rows": rows, "evaluations": 0, "known": archive.columns}
     if chosen.initial == "boundary":
         cost = "macs" if "macs" in evaluate.names else "size"
         limit = boundary(evaluate, config.space.tolerance, cost=cost, levels=LEVELS)

@@ -69,9 +69,15 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def wide() -> tuple[Any, Any, Any]:
-    """A convolution and two dense layers, 170,000 parameters."""
+    """A convolution, three dense layers and a block that can go, 203,000 parameters."""
     rng = np.random.default_rng(0)
-    shapes = {"conv": (3, 3, 3, 32), "dense": (800, 200), "last": (200, 10)}
+    shapes = {
+        "conv": (3, 3, 3, 32),
+        "dense": (800, 200),
+        "block": (200, 100),
+        "back": (100, 200),
+        "last": (200, 10),
+    }
     params = {
         name: jnp.asarray(rng.laplace(size=shape) / np.sqrt(np.prod(shape[:-1])), "f4")
         for name, shape in shapes.items()
@@ -83,7 +89,8 @@ def wide() -> tuple[Any, Any, Any]:
             x, p["conv"], (2, 2), "VALID", dimension_numbers=numbers
         )
         x = jax.nn.relu(x).reshape(x.shape[0], -1)
-        return jax.nn.relu(x @ p["dense"]) @ p["last"]
+        x = jax.nn.relu(x @ p["dense"])
+        return (x + jax.nn.relu(x @ p["block"]) @ p["back"]) @ p["last"]
 
     return apply, params, jnp.zeros((2, 11, 11, 3))
 

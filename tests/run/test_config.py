@@ -27,6 +27,10 @@ def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
         ("search: {size: 3}", "search: unknown key size; allowed: algorithm, crossover, "),
         ("search: {algorithm: nsga4}", "algorithm = 'nsga4': input should be 'nsga2', 'ns"),
         (
+            "search: {algorithm: moead, screening: 2}",
+            "search: screening = 2: moead must be told of what it asked for",
+        ),
+        (
             "search: {algorithm: decomposed, population: 36}",
             "search: population = 36: must be a multiple of 8, 32 or more",
         ),

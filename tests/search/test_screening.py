@@ -206,6 +206,19 @@ def test_where_few_are_left_all_are_run() -> None:
     assert len(result.archive) == np.prod(space.cardinality)
 
 
+def test_costs_alone_are_searched_too_and_by_nsga3() -> None:
+    """Nothing is predicted: what is chosen is on the front of all that was drawn."""
+    costs = (objectives.Size("dense"), objectives.Macs(), objectives.Parameters())
+    evaluate = jc.Evaluator(NETWORK, WIDE, costs)
+    ends = []
+    for draws in (1, 8):
+        algorithm, key = jc.NSGA3(8, WIDE, 3), jax.random.key(0)
+        way = jc.search(key, algorithm, evaluate, generations=5, screening=draws)
+        assert "rank_correlation" not in way.history[-1].metrics
+        ends.append(way.archive.objectives[8:, 0].mean())
+    assert ends[1] < ends[0]
+
+
 @pytest.mark.parametrize(
     ("algorithm", "draws", "words"),
     [
