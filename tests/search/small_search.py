@@ -1,6 +1,7 @@
 """A search small enough to be run on several numbers of devices; one process of it.
 
-python small_search.py FILE GENERATIONS ROWS [CHECKPOINTS] --coordinator .. --process-id ..
+python small_search.py FILE GENERATIONS ROWS [CHECKPOINTS] [--raced] --coordinator ..
+    --processes .. --process-id ..
 """
 
 import argparse
@@ -19,8 +20,12 @@ from jaxcompress.processes import is_first, joined
 
 
 @cache
-def setting(mesh: Mesh | None) -> tuple[jc.NSGA2, jc.Evaluator]:
-    """Returns a search of channels and bits of a convolution and a dense layer."""
+def setting(mesh: Mesh | None, raced: bool) -> tuple[jc.NSGA2, jc.Evaluator]:
+    """Returns a search of channels and bits of a convolution and a dense layer.
+
+    Args:
+        raced: for `Racing`: the errors of wrong labels, in more batches.
+    """
     rng = np.random.default_rng(0)
     shapes = {"kernel": (3, 3, 1, 6), "dense": (6, 3)}
     params = {n: rng.normal(size=s).astype(np.float32) for n, s in shapes.items()}
@@ -37,20 +42,28 @@ def setting(mesh: Mesh | None) -> tuple[jc.NSGA2, jc.Evaluator]:
     network = jc.trace(apply, params, inputs[:2])
     kinds = (jc.genes.ChannelCount(), jc.genes.WeightBits((2, 3, 4, 6, 8)))
     space = jc.Space(network, kinds)
-    goals = (objectives.Error("cross_entropy"), objectives.Size("dense"))
+    quality = objectives.Error("top1" if raced else "cross_entropy")
+    goals = (quality, objectives.Size("dense"))
+    splits = 8 if raced else 3
     evaluate = jc.Evaluator(
-        network, space, goals, inputs=inputs, targets=targets, splits=3, mesh=mesh
+        network, space, goals, inputs=inputs, targets=targets, splits=splits, mesh=mesh
     )
     return jc.NSGA2(8, space, 2), evaluate
 
 
 def small_search(
-    generations: int, mesh: Mesh | None, checkpoint_dir: Path | None = None
+    generations: int,
+    mesh: Mesh | None,
+    checkpoint_dir: Path | None = None,
+    raced: bool = False,
 ) -> jc.Result:
+    algorithm, evaluate = setting(mesh, raced)
     return jc.search(
         jax.random.key(0),
-        *setting(mesh),
+        algorithm,
+        jc.Racing(evaluate) if raced else evaluate,
         generations=generations,
+        screening=4 if raced else 1,
         checkpoint_dir=checkpoint_dir,
     )
 
@@ -61,6 +74,7 @@ def main() -> None:
     parser.add_argument("generations", type=int)
     parser.add_argument("rows", type=int, help='devices along "population"')
     parser.add_argument("checkpoints", type=Path, nargs="?")
+    parser.add_argument("--raced", action="store_true", help="and screened")
     parser.add_argument("--coordinator")
     parser.add_argument("--processes", type=int)
     parser.add_argument("--process-id", type=int)
@@ -68,7 +82,7 @@ def main() -> None:
     with joined(given.coordinator, given.processes, given.process_id, detect=False):
         columns = jax.device_count() // given.rows
         mesh = jax.make_mesh((given.rows, columns), ("population", "data"))
-        found = small_search(given.generations, mesh, given.checkpoints)
+        found = small_search(given.generations, mesh, given.checkpoints, given.raced)
         if is_first():
             np.savez(
                 given.file,
@@ -76,6 +90,7 @@ def main() -> None:
                 archive=found.archive.genotypes,
                 genotypes=found.genotypes,
                 objectives=found.objectives,
+                forwards=found.history[-1].forwards,
             )
 
 

@@ -56,6 +56,7 @@ def test_eight_devices_find_the_same_front(tmp_path: Path, alone: jc.Result) -> 
     same(tmp_path / "found.npz", alone)
 
 
+@pytest.mark.slow
 def test_two_processes_go_on_with_what_one_device_began(
     tmp_path: Path, alone: jc.Result
 ) -> None:
@@ -65,6 +66,20 @@ def test_two_processes_go_on_with_what_one_device_began(
     finished(start(command, 2, 4))
     same(tmp_path / "found.npz", alone)
     assert {path.name for path in files.glob("[0-9]*")} == {"2", "5"}
+
+
+def test_racing_and_screening_go_on_in_two_processes(tmp_path: Path) -> None:
+    """What both choose by is in the checkpoints, and the same in all processes."""
+    alone = small_search(8, None, raced=True)
+    last = alone.history[-1]
+    assert last.spared > 60 * (last.asked - last.evaluations)  # some were stopped
+    files = tmp_path / "checkpoints"
+    small_search(4, None, files, raced=True)
+    command = [WORKER, str(tmp_path / "found.npz"), "8", "8", str(files), "--raced"]
+    finished(start(command, 2, 4))
+    same(tmp_path / "found.npz", alone)
+    with np.load(tmp_path / "found.npz") as found:
+        assert found["forwards"] == last.forwards
 
 
 def test_every_core_of_a_cpu_is_a_device() -> None:
