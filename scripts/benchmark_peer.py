@@ -1,17 +1,17 @@
 """The same search written with pymoo and PyTorch: time to the same hypervolume.
 
 python scripts/benchmark_peer.py [--population 24] [--generations 10] [--images 1000]
-    [--seeds 0 1 2] [--devices 2] [--json docs/results/peer.json]
-    [--table docs/results/peer.md]
+    [--seeds 0 1 2] [--starts ladder random] [--screening 8] [--devices 2]
+    [--json docs/results/peer.json] [--table docs/results/peer.md]
 
 Published ResNet-20 for CIFAR-10; genes are the channels between the two convolutions of
 each block (kept by l2 norm) and the bits of every weight (one scale a channel, by its
 maximum); error and packed bytes are minimised. The peer is what one would write by hand:
 pymoo's NSGA-II on integers, and a loop over individuals that cuts the pruned channels out
 of the PyTorch network and runs the images in batches, of the size that is fastest in a
-trial. Ours is `jc.search` with `Racing`, twice: from the same random
-genotypes, and from where a run of ours begins when nothing else is said, uniform widths
-times uniform bits among random genotypes. All run in turn, seed by seed, compilation
+trial. Ours is `jc.search` with `Racing` and screening. Both begin with the same genotypes:
+where a run of ours begins when nothing else is said, uniform widths times uniform bits
+among random ones; or random ones alone. All run in turn, seed by seed, compilation
 included. All fronts are judged by our evaluator, on all images.
 `pip install -e ".[bench]"`. Data: see CONTRIBUTING.md.
 """
@@ -20,6 +20,7 @@ import argparse
 import os
 import time
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,11 @@ class Peer(ElementwiseProblem):
         return rates[self.batch]
 
 
+TITLES = {
+    "ladder": "Both from where a run of ours begins: uniform widths times uniform bits, "
+    "among random ones",
+    "random": "Both from the same random genotypes",
+}
 Track = list[tuple[float, np.ndarray]]  # seconds, and the front of all so far
 
 
@@ -167,15 +173,15 @@ def by_peer(peer: Peer, initial: np.ndarray, generations: int, seed: int) -> Tra
 
 def by_us(
     evaluate: jc.Evaluator,
-    population: int,
     initial: np.ndarray,
     generations: int,
     seed: int,
+    screening: int,
 ) -> tuple[Track, float]:
     racing = jc.Racing(evaluate)
-    algorithm = jc.NSGA2(population, evaluate.space, 2, initial=initial)
+    algorithm = jc.NSGA2(len(initial), evaluate.space, 2, initial=initial)
     key = jax.random.key(seed)
-    result = jc.search(key, algorithm, racing, generations=generations)
+    result = jc.search(key, algorithm, racing, generations=generations, screening=screening)
     track = []
     for done in result.history:
         objectives = result.archive.objectives[: done.evaluations]
@@ -219,29 +225,27 @@ def page(found: dict[str, Any]) -> str:
         f"cuts pruned channels out; its batch of {found['batch']} images was the fastest "
         f"({found['peer_rate']:,.0f} images/s, dense). Seconds to the hypervolume that "
         "both reach; the first search of a process compiles, those after it do not. "
-        "*Forwards*: the share of images that racing ran.",
+        "*Forwards*: the share of images that racing ran. Ours draws "
+        f"{setting['screening']} offspring for each that it evaluates.",
     ]
-    titles = {
-        "ours": "From the same random genotypes",
-        "ladder": "Ours from where a run begins by default: a ladder of uniform widths "
-        "times uniform bits",
-    }
-    for name, title in titles.items():
+    for name, title in TITLES.items():
+        rows = [row for row in found["rows"] if row["start"] == name]
+        if not rows:
+            continue
         lines += [
             "",
             f"## {title}",
-            "| seed | hypervolume, peer | ours | both | peer, s | ours, s | ratio | "
-            "forwards |",
-            "|---|---|---|---|---|---|---|---|",
+            "| seed | hypervolume at first | peer | ours | both | peer, s | ours, s | "
+            "ratio | forwards |",
+            "|---|---|---|---|---|---|---|---|---|",
         ]
-        ratios = []
-        for row in found["rows"]:
-            one = row[name]
-            ratios.append(one["peer_seconds"] / one["seconds"])
+        ratios = [row["peer_seconds"] / row["seconds"] for row in rows]
+        for row, ratio in zip(rows, ratios, strict=True):
             lines.append(
-                f"| {row['seed']} | {row['peer'][-1][1]:.4f} | {one['track'][-1][1]:.4f} | "
-                f"{one['volume']:.4f} | {one['peer_seconds']:.0f} | {one['seconds']:.0f} | "
-                f"{ratios[-1]:.2f} | {one['share']:.2f} |"
+                f"| {row['seed']} | {row['ours'][0][1]:.4f} | {row['peer'][-1][1]:.4f} | "
+                f"{row['ours'][-1][1]:.4f} | {row['volume']:.4f} | "
+                f"{row['peer_seconds']:.0f} | {row['seconds']:.0f} | {ratio:.2f} | "
+                f"{row['share']:.2f} |"
             )
         lines += ["", f"Median ratio {np.median(ratios):.2f}."]
     text = ", ".join(f"{name} {number}" for name, number in setting["versions"].items())
@@ -254,6 +258,8 @@ def main() -> None:
     parser.add_argument("--generations", type=int, default=10)
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--starts", nargs="+", default=list(TITLES), choices=TITLES)
+    parser.add_argument("--screening", type=int, default=8, help="of ours; 1: none")
     parser.add_argument("--devices", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", type=Path, default=RESULTS / "peer.json")
     parser.add_argument("--table", type=Path, default=RESULTS / "peer.md")
@@ -289,23 +295,29 @@ def main() -> None:
     measure = Measure((0, 1), (1.0, float(np.log2(dense_size))), logged=(1,))
     rungs = ladder(space, (3,) * len(kinds))  # as a run begins
     rows = []
-    for seed in given.seeds:
+    for seed, start in product(given.seeds, given.starts):
         initial = np.asarray(space.sample(jax.random.key(seed), given.population))
+        if start == "ladder":
+            initial[: len(rungs)] = rungs
         theirs = by_peer(peer, initial, given.generations, seed)
-        row: dict[str, Any] = {"seed": seed, "peer": judged(theirs, evaluate, measure)}
-        for name, begin in (("ours", initial), ("ladder", rungs)):
-            ours, share = by_us(evaluate, given.population, begin, given.generations, seed)
-            track = judged(ours, evaluate, measure)
-            volume = min(row["peer"][-1][1], track[-1][1])
-            row[name] = {
-                "track": track,
+        ours, share = by_us(evaluate, initial, given.generations, seed, given.screening)
+        tracks = {
+            "peer": judged(theirs, evaluate, measure),
+            "ours": judged(ours, evaluate, measure),
+        }
+        volume = min(track[-1][1] for track in tracks.values())
+        rows.append(
+            {
+                "seed": seed,
+                "start": start,
+                **tracks,
                 "volume": volume,
-                "peer_seconds": seconds_to(row["peer"], volume),
-                "seconds": seconds_to(track, volume),
+                "peer_seconds": seconds_to(tracks["peer"], volume),
+                "seconds": seconds_to(tracks["ours"], volume),
                 "share": share,
             }
-        rows.append(row)
-        print(row, flush=True)
+        )
+        print(rows[-1], flush=True)
     found = {
         "command": command("benchmark_peer"),
         "setting": {
@@ -315,6 +327,7 @@ def main() -> None:
             "population": given.population,
             "generations": given.generations,
             "images": given.images,
+            "screening": given.screening,
             "versions": versions() | {"torch": torch.__version__},
         },
         "batch": peer.batch,

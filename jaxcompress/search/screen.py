@@ -14,9 +14,11 @@ from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.racing import Racing
 from jaxcompress.search.surrogate import fitted, placed
+from jaxcompress.space.importance import rank_correlation
 
 LEAST = 8  # evaluations that a surrogate needs
 RECENT = 512  # evaluations that it comes from: the cube of it is their time
+TRUSTED = 0.5  # rank correlation, of what is known with what each is expected to be
 
 
 class Screen:
@@ -25,9 +27,12 @@ class Screen:
     Costs of a plan are exact and take no run of the network; each quality is predicted by
     a Gaussian process over the genotypes that were evaluated. Of these values the best
     survive, by the rules of NSGA-II (surrogate-assisted search, as in Lu et al. 2020,
-    NSGANetV2). What is chosen is evaluated as ever. Bounds on costs are kept, those on
-    qualities play no part in the choice. Under `Racing` some of what is known, and of what
-    predictions are compared with, are estimates.
+    NSGANetV2). What is chosen is evaluated as ever. As long as the genes do not tell a
+    quality (each genotype that is known, predicted from all others), nothing is chosen:
+    among random plans of a deep network, of which none is better than chance, the smallest
+    would win. Bounds on costs are kept, those on qualities play no part in the choice.
+    Under `Racing` some of what is known, and of what predictions are compared with, are
+    estimates.
 
     Attributes:
         draws: offspring for each that is evaluated.
@@ -84,24 +89,25 @@ class Screen:
             return np.concatenate([pool, asked])[: self._size], None
         known, values = archive.genotypes[usable], archive.objectives[usable]
         # Sums in another order, on another machine, would part the processes.
-        return from_first(partial(self._chosen, key, pool, known, values))
+        return from_first(partial(self._chosen, key, asked, pool, known, values))
 
     def _chosen(
         self,
         key: PRNGKeyArray,
+        asked: Int[np.ndarray, "p genes"],
         pool: Int[np.ndarray, "n genes"],
         known: Int[np.ndarray, "k genes"],
         values: Float[np.ndarray, "k m"],
     ) -> tuple[Int[np.ndarray, "p genes"], Any]:
         size, most = self._size, self.draws * self._size
+        told = self._expected(pool, known, values)
+        if told is None:
+            return asked, None
         costs, violation = self._evaluate.costs(pool, most)
         # In the logarithm of each is how a front is spread.
         objectives = np.log(np.maximum(costs, np.finfo(np.float32).tiny))
-        points = [placed(rows, self._evaluate.space) for rows in (known, pool)]
-        for column, objective in enumerate(self._evaluate.objectives):
-            if isinstance(objective, Quality):
-                told = _scaled(values[:, column], self._evaluate.examples)
-                objectives[:, column] = fitted(points[0], told)(points[1])
+        for column, expected in told.items():
+            objectives[:, column] = expected
         failed = np.isnan(objectives).any(1) | np.isnan(violation)
         objectives[failed], violation = np.inf, np.where(failed, np.inf, violation)
         missing = most - len(pool)
@@ -112,6 +118,25 @@ class Screen:
         rows = np.asarray(_survivors(own, none, evaluation, size).indices)
         expected = None if self.quality is None else objectives[rows, self.quality]
         return pool[rows], expected
+
+    def _expected(
+        self,
+        pool: Int[np.ndarray, "n genes"],
+        known: Int[np.ndarray, "k genes"],
+        values: Float[np.ndarray, "k m"],
+    ) -> dict[int, Float[np.ndarray, " n"]] | None:
+        """Returns by its position what is expected of each quality; None: untrustworthy."""
+        points = [placed(rows, self._evaluate.space) for rows in (known, pool)]
+        found = {}
+        for column, objective in enumerate(self._evaluate.objectives):
+            if isinstance(objective, Quality):
+                told = _scaled(values[:, column], self._evaluate.examples)
+                surrogate = fitted(points[0], told)
+                # Not above covers NaN, of values that are all equal.
+                if not rank_correlation(surrogate.left_out, told) > TRUSTED:
+                    return None
+                found[column] = surrogate(points[1])
+        return found
 
 
 _survivors = jax.jit(survive, static_argnames="size")

@@ -21,12 +21,14 @@ class Surrogate(NamedTuple):
         length: over which what is known of one tells of another.
         weights: of their values.
         centre: the mean value.
+        left_out: float [K], what is expected of each known one by all others.
     """
 
     points: Float[np.ndarray, "k c"]
     length: float
     weights: Float[np.ndarray, " k"]
     centre: float
+    left_out: Float[np.ndarray, " k"]
 
     def __call__(self, points: Float[np.ndarray, "n c"]) -> Float[np.ndarray, " n"]:
         """Returns the values that are expected at other points."""
@@ -47,7 +49,7 @@ def fitted(points: Float[np.ndarray, "k c"], values: Float[np.ndarray, " k"]) ->
     spread = float(values.std()) or 1.0
     scaled, eye = (values - centre) / spread, np.eye(count)
     best = -np.inf
-    chosen = LENGTHS[-1], np.zeros(count)
+    chosen, told = (LENGTHS[-1], np.zeros(count)), None
     for length in (x * np.sqrt(points.shape[1]) for x in LENGTHS):
         alike = _alike(points, points, length)
         for noise in NOISES:
@@ -59,8 +61,11 @@ def fitted(points: Float[np.ndarray, "k c"], values: Float[np.ndarray, " k"]) ->
             fit = 0.5 * count * np.log(max(scaled @ weights, 1e-300))
             likelihood = -fit - np.log(np.diag(factor[0])).sum()
             if likelihood > best:
-                best, chosen = likelihood, (length, spread * weights)
-    return Surrogate(points, *chosen, centre)
+                best, chosen, told = likelihood, (length, spread * weights), factor
+    left_out = np.full(count, centre)
+    if told is not None:
+        left_out = values - chosen[1] / np.diag(cho_solve(told, eye))
+    return Surrogate(points, *chosen, centre, left_out)
 
 
 def placed(

@@ -55,6 +55,46 @@ def test_a_surrogate_is_the_most_likely_normal_law() -> None:
     np.testing.assert_allclose(fitted(points, values)(others), best, rtol=1e-9)
 
 
+def test_what_is_left_out_is_told_by_all_others() -> None:
+    """Of values that it fits, with the mean and the deviation of all: one after another."""
+    rng = np.random.default_rng(1)
+    points = rng.random((15, 2))
+    values = 2.0 * points[:, 0] + 0.3 * rng.normal(size=15)
+    whole = fitted(points, values)
+    noises = []
+    for noise in NOISES:  # that of the fit is not told
+        found = []
+        for i in range(15):
+            rest = np.delete(np.arange(15), i)
+            law = np.exp(-cdist(points[rest], points[rest], "cityblock") / whole.length)
+            law += noise**2 * np.eye(14)
+            alike = np.exp(-cdist(points[[i]], points[rest], "cityblock") / whole.length)
+            apart = values[rest] - values.mean()
+            found.append(values.mean() + (alike @ np.linalg.solve(law, apart))[0])
+        noises.append(np.abs(np.asarray(found) - whole.left_out).max())
+    assert min(noises) < 1e-9 < max(noises)
+
+
+def test_what_cannot_be_told_from_the_genes_is_not_screened() -> None:
+    """Noise for errors: what the algorithm asked for is run, by no promise."""
+    algorithm = jc.NSGA2(8, WIDE, 2)
+    init, ask, tell = algorithm.compiled
+    params = algorithm.default_params
+    state = init(jax.random.key(0), params)
+    rows, asked = ask(jax.random.key(1), state, params)
+    told = OWN(rows)
+    state, _ = tell(jax.random.key(2), rows, told, asked, params)
+    first = np.asarray(ask(jax.random.key(3), state, params)[0])
+    archive = empty_archive(OWN)
+    known = archive.unknown(np.asarray(WIDE.sample(jax.random.key(4), 60)))
+    noise = np.random.default_rng(0).random((len(known), 2)).astype(np.float32)
+    archive.add(known, noise, np.zeros(len(known), np.float32))
+    screen = Screen(algorithm, OWN, 16)
+    chosen, expected = screen(jax.random.key(3), first, state, params, archive)
+    assert expected is None
+    np.testing.assert_array_equal(chosen, first)
+
+
 def test_a_surrogate_of_equal_values_says_that_value() -> None:
     points = np.random.default_rng(0).random((10, 2))
     np.testing.assert_allclose(fitted(points, np.full(10, 2.5))(points), 2.5)
