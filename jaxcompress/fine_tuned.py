@@ -14,7 +14,7 @@ from jaxcompress.network import Network
 from jaxcompress.objectives import Macs
 from jaxcompress.report import Member, error_of
 from jaxcompress.search import Evaluator, Measure, Result, representatives
-from jaxcompress.space import Plan
+from jaxcompress.space import Plan, Space
 from jaxcompress.training import members_mesh, scaled_plans, tune
 
 
@@ -24,28 +24,37 @@ def fine_tuned(
     shared: PyTree,
     measure: Measure,
     results: dict[str, Result],
+    spaces: dict[str, Space],
 ) -> tuple[Plan, PyTree, list[Member]]:
     """Fine-tunes a few members of every front.
+
+    Args:
+        evaluate, shared, measure: of the search.
+        results: by method.
+        spaces: by method, where it is not that of the search.
 
     Returns:
         Plans and parameters, every leaf [P, ...], and the P members.
     """
-    config, network, space = job.config, evaluate.network, evaluate.space
+    config, network = job.config, evaluate.network
     chosen = {
         method: representatives(
             result.genotypes, result.objectives, config.report.members, measure
         )
         for method, result in results.items()
     }
-    stacked = np.concatenate(list(chosen.values()))
-    plans = jax.device_get(jax.jit(jax.vmap(space.decode))(stacked))
+    decoded = [
+        jax.device_get(jax.jit(jax.vmap(spaces.get(method, evaluate.space).decode))(part))
+        for method, part in chosen.items()
+    ]
+    plans: Plan = jax.tree.map(lambda *leaves: np.concatenate(leaves), *decoded)
     taken = plans.member
     methods = [method for method, part in chosen.items() for _ in part]
 
     def compute() -> dict[str, Any]:
         before = jax.tree.map(
             # Of a library each begins with the parameters of its member.
-            lambda leaf: np.stack([leaf] * len(stacked)) if taken is None else leaf[taken],
+            lambda leaf: np.stack([leaf] * len(methods)) if taken is None else leaf[taken],
             jax.device_get(shared),
         )
         key, data, how = job.keys["tune"], job.given.data, config.finetune
@@ -56,7 +65,7 @@ def fine_tuned(
         # Early stopping with a few stops: the validation split says which was the best.
         stops = [(fitted.replace(member=None), before)]
         if how.epochs:
-            what = f"fine-tuning the fronts, {len(stacked)} members"
+            what = f"fine-tuning the fronts, {len(methods)} members"
             with warnings.catch_warnings(), job.training(what) as progress:
                 # Said below, by the name of the front.
                 warnings.filterwarnings("ignore", "member .* stopped", RuntimeWarning)
@@ -68,7 +77,7 @@ def fine_tuned(
                     how,
                     shared,
                     job.given.loss,
-                    members_mesh(len(stacked)),
+                    members_mesh(len(methods)),
                     # Of many processes each trains all members; none has the files.
                     job.place.checkpoints(stage) if jax.process_count() == 1 else None,
                     progress.update,
@@ -86,7 +95,7 @@ def fine_tuned(
             stops += [(own, _repaired(network, own, params, some)) for own, params in stops]
         errors = np.stack([_errors(job, network, *stop) for stop in stops])
         best_stop = len(stops) - 1 - errors[::-1].argmin(axis=0)  # the last of equals
-        every = np.arange(len(stacked))
+        every = np.arange(len(methods))
         own, params = jax.tree.map(
             lambda *leaves: np.stack(leaves)[best_stop, every], *stops
         )
@@ -107,7 +116,7 @@ def fine_tuned(
     macs = jax.jit(jax.vmap(lambda plan: Macs()(network, plan)))(plans)
     stored = (
         coded_parameters(network, rows(plans, i), rows(params, i))
-        for i in range(len(stacked))
+        for i in range(len(methods))
     )
     sizes = [float(parameter_bytes(*each, config.search.coding)) for each in stored]
     columns = zip(methods, found["errors"].tolist(), sizes, macs.tolist(), strict=True)

@@ -72,6 +72,7 @@ def given(config: Config, key: Key[Array, ""]) -> Given:
             chosen.name,
             data_dir=chosen.directory,
             seed=chosen.seed,
+            validation_fraction=chosen.validation_fraction,
             train_examples=chosen.train_examples,
             validation_examples=chosen.validation_examples,
             stream_above=chosen.stream_above,
@@ -83,6 +84,11 @@ def given(config: Config, key: Key[Array, ""]) -> Given:
             "loss: module:function of (outputs, targets)"
         )
     kind = config.quality
+    if data.num_classes is None and not is_function(kind):
+        raise ValueError(
+            f"quality = {kind!r}: {data.name} has no classes; name a measure of your own, "
+            "quality: module:function of (outputs, targets)"
+        )
     quality = Error(user_function("quality", kind) if is_function(kind) else kind)
     if is_function(config.model):
         network = called("model", config.model)
@@ -96,6 +102,12 @@ def given(config: Config, key: Key[Array, ""]) -> Given:
         module = models.create(config.model, key, data)
         return Given(data, None, None, module, quality, loss)
     if how is not None:
+        if data.input_shape != published.CIFAR10.input_shape:
+            raise ValueError(
+                f"weights = {config.weights!r}: are for images "
+                f"{published.CIFAR10.input_shape}, and those of {data.name} are "
+                f"{data.input_shape}; choose the data they were trained on"
+            )
         if data.num_classes != published.CIFAR10.num_classes:
             raise ValueError(
                 f"weights = {config.weights!r}: are for "
@@ -103,6 +115,8 @@ def given(config: Config, key: Key[Array, ""]) -> Given:
                 f"{data.num_classes}; choose the data they were trained on"
             )
         data = replace(data, mean=how.mean, std=how.std)
+    if chosen.mean or chosen.std:
+        data = replace(data, mean=chosen.mean, std=chosen.std)
     module = published.restored(config.model, data.task, path)
     return Given(data, *models.as_function(module), None, quality, loss)
 

@@ -28,7 +28,7 @@ from jaxcompress.job import KEYS, Job
 from jaxcompress.merging import merging
 from jaxcompress.network import Network
 from jaxcompress.objectives import Energy
-from jaxcompress.prepared import prepared
+from jaxcompress.prepared import by_magnitude, prepared
 from jaxcompress.processes import from_first
 from jaxcompress.report import (
     Member,
@@ -147,13 +147,16 @@ def _run(job: Job) -> Outcome:
         job, evaluate, shared, measure, initial, known, ours, before + spent
     )
     evaluate = evaluate.under(shared)  # those of the end for all that it is compared with
-    results = {OURS: found}
+    results, spaces = {OURS: found}, {}
     if job.config.report.baselines:
         count = before + spent + found.evaluations
         if job.config.search.initial == "descent":  # chance does not know it
             initial = initial_of(job.config, evaluate.space)
-        results |= _baselines(job, evaluate, measure, initial, chance, count)
-    plans, params, members = fine_tuned(job, evaluate, shared, measure, results)
+        other = by_magnitude(job, evaluate, shared)
+        results |= _baselines(job, evaluate, other, measure, initial, chance, count)
+        if other is not None:
+            spaces["magnitude"] = other.space
+    plans, params, members = fine_tuned(job, evaluate, shared, measure, results, spaces)
     members = _with_energy(job, network, plans, members)
     dense, members, front = from_first(lambda: _saved(job, network, plans, params, members))
     volumes = {
@@ -221,29 +224,42 @@ def _with_energy(
 def _baselines(
     job: Job,
     evaluate: Evaluator,
+    other: Evaluator | None,
     measure: Measure,
     initial: np.ndarray,
     key: jax.Array,
     count: int,
 ) -> dict[str, Result]:
-    """Runs what the search is compared with, about `count` evaluations each."""
+    """Runs what the search is compared with, at most about `count` evaluations each.
+
+    Args:
+        other: see `by_magnitude`.
+    """
     steps = grid_steps(evaluate.space, count)
-    methods: dict[str, Callable[[Evaluator], Result]] = {
-        "uniform": lambda telling: uniform_grid(telling, steps, measure),
-        "greedy": lambda telling: greedy(telling, measure, evaluate.names[1]),
-        "random": lambda telling: random_search(key, telling, count, initial, measure),
+    grid = partial(uniform_grid, steps=steps, measure=measure)
+    methods: dict[str, tuple[Evaluator, Callable[[Evaluator], Result]]] = {
+        "uniform": (evaluate, grid),
+        "greedy": (evaluate, partial(greedy, measure=measure, cost=evaluate.names[1])),
+        "random": (
+            evaluate,
+            lambda telling: random_search(key, telling, count, initial, measure),
+        ),
     }
+    if other is not None:
+        methods["magnitude"] = other, grid
     results = {}
-    for name, method in methods.items():
+    for name, (own, method) in methods.items():
 
         def compute(
-            name: str = name, method: Callable[[Evaluator], Result] = method
+            name: str = name,
+            own: Evaluator = own,
+            method: Callable[[Evaluator], Result] = method,
         ) -> dict[str, np.ndarray]:
             with job.evaluating(f"baseline: {name}") as progress:
-                return method(evaluate.telling(progress.update)).archive.columns
+                return method(own.telling(progress.update)).archive.columns
 
         found = job.place.kept(name, compute, job.config.search.generations)
-        results[name] = result_of(archive_of(evaluate, **found), evaluate, measure)
+        results[name] = result_of(archive_of(own, **found), own, measure)
     return results
 
 

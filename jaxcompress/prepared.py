@@ -14,7 +14,7 @@ from jaxcompress.job import Job
 from jaxcompress.network import Network
 from jaxcompress.search import Evaluator, Measure, cheapest
 from jaxcompress.searched import searched
-from jaxcompress.space import Plan, Space
+from jaxcompress.space import Plan, Space, importance
 from jaxcompress.starting_point import starting_point
 from jaxcompress.training import adapt, finetune, pruned_library
 
@@ -60,6 +60,26 @@ def prepared(
         space, shared, own = _decided(job, network, known, shared, measure)
         evaluate, spent = evaluator_of(job, network, space, shared), spent + own
     return evaluate, shared, measure, spent
+
+
+def by_magnitude(job: Job, evaluate: Evaluator, shared: PyTree) -> Evaluator | None:
+    """Returns an evaluator in whose space the channels with the least weights go first.
+
+    As in Li et al. 2017, Pruning Filters for Efficient ConvNets; see `importance.l1`.
+
+    Returns:
+        None where that is the space of the search, or has no place in it: no channel
+        counts are searched, or something was decided before.
+    """
+    config, chosen = job.config, job.config.space
+    if not chosen.channels or chosen.masks or chosen.importance == "l1":
+        return None
+    if config.library.members or config.first.kinds:
+        return None
+    network = evaluate.network
+    known = job.place.kept("space", dict)
+    space = space_of(config, network, known | {"scores": importance.l1(network)})
+    return evaluator_of(job, network, space, shared)
 
 
 def _decided(

@@ -25,7 +25,7 @@ class ReportConfig(Section):
 
     members: int = Field(default=10, ge=1, description="of each front, fine-tuned, >= 1")
     baselines: bool = Field(
-        default=True, description="also uniform, greedy and random search"
+        default=True, description="also uniform, magnitude, greedy and random search"
     )
     reference_error: float = Field(
         default=0.2,
@@ -97,6 +97,11 @@ class Config(Section):
             raise ValueError(
                 f"weights = {self.weights!r}: {self.model} brings its own; leave one out"
             )
+        if self.weights is None and (self.data.mean or self.data.std):
+            raise ValueError(
+                "data.mean and data.std: are those with which weights were trained; set "
+                "weights, or leave both out"
+            )
         if self.loss is not None and not is_function(self.loss):
             raise ValueError(f"loss = {self.loss!r}: allowed is module:function, or none")
         if self.quality not in QUALITIES and not is_function(self.quality):
@@ -165,6 +170,12 @@ class Config(Section):
             raise ValueError(
                 "adapt.batch_norm = 'trained': its averages are of no plan; set "
                 "search.reestimate to some hundred, or adapt.batch_norm to fixed"
+            )
+        averaged = self.finetune.ema and self.finetune.batch_norm == "trained"
+        if averaged and not max(self.reestimate, self.search.reestimate):
+            raise ValueError(
+                "finetune.ema: averaged weights have other statistics than those of the "
+                "batches; set reestimate to some hundred, or finetune.batch_norm to fixed"
             )
         fixed = self.finetune.epochs and self.finetune.batch_norm == "fixed"
         if adapted and fixed:

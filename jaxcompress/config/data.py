@@ -1,5 +1,7 @@
 """Of a configuration: which images."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from jaxcompress.config.section import Section
@@ -25,6 +27,22 @@ class DataConfig(Section):
     )
     validation_examples: int | None = Field(
         default=None, ge=1, description="of the validation split, likewise"
+    )
+    validation_fraction: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="of the images that are not in the test split, > 0 and < 1; none: 0.25 "
+        "for digits, 0.1 for others",
+    )
+    mean: tuple[float, ...] = Field(
+        default=(),
+        strict=False,
+        description="of each channel, pixels 0..255, with which `weights` were trained; "
+        "none: of the training images, or as published",
+    )
+    std: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        default=(), strict=False, description="likewise, > 0"
     )
     stream_above: int = Field(
         default=STREAM_ABOVE,

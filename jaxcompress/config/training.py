@@ -48,7 +48,8 @@ class TuneConfig(Section):
         ge=0,
         lt=1,
         description="share of the average of the weights that a step keeps, in [0, 1), "
-        "such as 0.999; 0: the last weights are taken",
+        "such as 0.999, but at most (1 + t) / (10 + t) after t steps; 0: the last weights "
+        "are taken",
     )
     batch_norm: Literal["fixed", "trained"] = Field(
         default="fixed",

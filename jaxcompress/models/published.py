@@ -25,6 +25,9 @@ NAMES = {
 }
 
 
+COUNTER = ".num_batches_tracked"
+
+
 @dataclass(frozen=True)
 class Published:
     """A network whose weights others have trained and published.
@@ -145,10 +148,19 @@ def filled(
         origin: what messages call them.
 
     Raises:
-        ValueError: tensors are missing, left over or of the wrong shape; all are named.
+        ValueError: tensors are missing, left over, of the wrong shape or not finite; all
+            are named.
     """
     graph, state = nnx.split(module)
     flat: dict[Any, Any] = dict(nnx.to_flat_state(state))
+    nameless = sorted({str(path[-1]) for path in flat} - NAMES.keys())
+    if nameless:
+        raise ValueError(
+            f"{origin}: {type(module).__name__} holds {', '.join(nameless)}, which have no "
+            "name in PyTorch; give a network of your own, model: module:function"
+        )
+    # Modern files count the batches of each normalisation; nothing computes with that.
+    tensors = {n: x for n, x in tensors.items() if not n.endswith(COUNTER)}
     wanted = {".".join(map(str, (*path[:-1], NAMES[str(path[-1])]))): path for path in flat}
     problems = []
     for text, names in (
@@ -160,7 +172,9 @@ def filled(
     for name in sorted(wanted.keys() & tensors.keys()):
         value = _ours(tensors[name])
         variable = flat[wanted[name]]
-        if value.shape == variable.shape:
+        if not np.isfinite(np.asarray(value, np.float32)).all():
+            problems.append(f"{name} holds numbers that are not finite")
+        elif value.shape == variable.shape:
             flat[wanted[name]] = variable.replace(jnp.asarray(value, jnp.float32))
         else:
             needed = _theirs(variable.shape)

@@ -98,9 +98,9 @@ class Layout:
 
     def others(self) -> list[str]:
         """Returns the paths of the parameters that no gradient moves."""
-        found = normalisations(self.network).values() if self.statistics else ()
-        moving = {path for each in found for path in (each.mean, each.var)}
-        return sorted(non_trainable(self.network) | moving)
+        found = normalisations(self.network).values()
+        measured = {path for each in found for path in (each.mean, each.var)}
+        return sorted(non_trainable(self.network) | measured)
 
     def trainable(self, plan: Plan, params: PyTree) -> Trainable:
         """Returns what moves, where it starts."""

@@ -171,9 +171,12 @@ def pure_steps(
         now = member.trained - rates.learning_rate * (jnp.asarray(updates) + decay)
         finite = jnp.isfinite(value) & jnp.isfinite(gradients).all()
         going = finite & ~member.stopped
+        # From where it started an average keeps less the fewer steps there were.
+        taken = member.steps.astype(jnp.float32)
+        ema = jnp.minimum(rates.ema, (1.0 + taken) / (10.0 + taken))
         after = member.replace(
             trained=now,
-            average=rates.ema * member.average + (1.0 - rates.ema) * now,
+            average=ema * member.average + (1.0 - ema) * now,
             others=member.others
             | {
                 path: MOMENTUM * member.others[path] + (1.0 - MOMENTUM) * own

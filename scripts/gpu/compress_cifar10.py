@@ -36,7 +36,7 @@ from published_networks import DATA, RESULTS, WEIGHTS, command, versions
 import jaxcompress as jc
 from jaxcompress import data, models
 from jaxcompress.artifact import Sizes
-from jaxcompress.compress import compiled_forward, verify
+from jaxcompress.compress import compiled_forward, reestimate, verify
 from jaxcompress.models.published import PUBLISHED, load
 from jaxcompress.objectives import Constraint
 from jaxcompress.report import error_of
@@ -264,7 +264,10 @@ def candidates(p: Prepared, result: jc.Result) -> dict[str, list[int]]:
 def fine_tuned(
     p: Prepared, result: jc.Result, places: list[int], epochs: int, fitted: data.Dataset
 ) -> dict[int, tuple[jc.Plan, Any]]:
-    """Returns plan and parameters of each, on the host."""
+    """Returns plan and parameters of each, on the host.
+
+    Averaged weights have other statistics than those of the last batches.
+    """
     given = p.given
     config = tuning(
         given,
@@ -279,11 +282,12 @@ def fine_tuned(
     plans = jax.vmap(p.space.decode)(result.genotypes[np.asarray(places)])
     mesh = members_mesh(len(places))
     tuned = tune(p.key(2), p.network, plans, fitted, config, p.shared, mesh=mesh)
-    trees = (tuned.plans, tuned.params)
-    return {
-        place: jax.tree.map(lambda leaf, i=i: leaf[i], trees)
-        for i, place in enumerate(places)
-    }
+    found = {}
+    for i, place in enumerate(places):
+        trees = (tuned.plans, tuned.params)
+        plan, own = jax.tree.map(lambda leaf, i=i: leaf[i], trees)
+        found[place] = plan, jax.device_get(reestimate(p.network, plan, p.x, own))
+    return found
 
 
 def chosen(p: Prepared, result: jc.Result) -> tuple[dict[str, int], list[dict[str, float]]]:

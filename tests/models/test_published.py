@@ -9,8 +9,8 @@ from real import WEIGHTS_DIR, images_for_testing, skip_without_weights
 from safetensors.numpy import save_file
 
 from jaxcompress.data import Task
-from jaxcompress.models import MLPerfResNet8, as_function
-from jaxcompress.models.published import PUBLISHED, filled, load
+from jaxcompress.models import MLPerfResNet8, abstract as abstract_model, as_function
+from jaxcompress.models.published import CIFAR10, PUBLISHED, filled, load
 
 
 @pytest.mark.parametrize(
@@ -83,6 +83,20 @@ def test_every_misfit_is_named_in_one_line():
     assert "not of this network: extra.weight" in message
     assert "linear.weight has shape (64, 10), needed (10, 64)" in message
     assert "\n" not in message
+
+
+def test_counters_of_batches_are_passed_over_and_nan_is_not():
+    given = tensors() | {"bn1.num_batches_tracked": np.asarray(7)}
+    filled(abstract(), given)
+    given["bn1.bias"] = np.full_like(given["bn1.bias"], np.nan)
+    with pytest.raises(ValueError, match=r"bn1\.bias holds numbers that are not finite"):
+        filled(abstract(), given)
+
+
+def test_what_pytorch_has_no_name_for_is_refused():
+    module = abstract_model("vit_tiny", CIFAR10)
+    with pytest.raises(ValueError, match=r"positions.* no name in PyTorch"):
+        filled(module, tensors())
 
 
 def test_files_and_names(tmp_path):

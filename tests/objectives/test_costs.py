@@ -72,6 +72,13 @@ def test_error_counts_and_refuses_nan() -> None:
     entropy = -np.log(np.asarray(probabilities, np.float64)[np.arange(3), 0]).mean()
     found = float(objectives.Error("cross_entropy")(outputs, targets))
     assert found == pytest.approx(entropy, rel=1e-5)
+    several = jnp.stack([outputs, outputs])  # a label for each of three positions
+    both = objectives.Error()(several, jnp.stack([targets, targets]))
+    assert float(both) == pytest.approx(1 / 3)
+    with pytest.raises(
+        ValueError, match=r"outputs have shape \(3, 1\) and targets \(3, 1\)"
+    ):
+        objectives.Error()(jnp.ones((3, 1)), jnp.ones((3, 1)))
     assert np.isnan(float(objectives.Error()(outputs.at[0, 0].set(jnp.nan), targets)))
     own = objectives.Error(lambda y, t: jnp.square(y[:, 0] - t).mean())
     assert float(own(outputs, targets)) == pytest.approx(29 / 3)

@@ -26,6 +26,7 @@ def split(count, labels=10, shape=(32, 32, 3)):
     return Split(x, rng.integers(0, labels, count).astype(np.int32))
 
 def ten(): return Dataset("ten", split(8), split(6), split(4), 10)
+def grey(): return Dataset("grey", *[split(4, shape=(28, 28, 1)) for _ in "abc"], 10)
 def hundred(): return Dataset("hundred", split(8, 100), split(6), split(4), 100)
 def wide(): return (lambda params, x: x.mean((1, 2)) @ params["w"], {"w": jnp.ones((3, 7))})
 def pair(): return (lambda params, x: (x @ params["w"],), {"w": jnp.ones((3, 1))})
@@ -74,6 +75,12 @@ def test_published_weights_bring_their_normalisation(
         np.testing.assert_array_equal(kernel, tensors()["linear.weight"].T)
     others = given(start(model="mlperf_resnet8", weights="mine.safetensors"), key)
     assert others.data.mean == ()  # of weights that nobody published nothing is known
+    told = {"name": "own_code:ten", "mean": (1.0, 2.0, 3.0), "std": (4.0, 5.0, 6.0)}
+    tree: dict[str, Any] = {"data": told, "model": "mlperf_resnet8"}
+    mine = given(Config(**tree, weights="mine.safetensors"), key)
+    assert (mine.data.mean, mine.data.std) == (told["mean"], told["std"])
+    with pytest.raises(ValueError, match="set weights, or leave both out"):
+        Config(data=told)  # type: ignore[arg-type]
 
 
 def test_an_own_network_with_own_data_and_loss(own: Path) -> None:
@@ -132,13 +139,33 @@ def test_training_images_above_the_limit_are_streamed(own: Path) -> None:
         ),
         ({"data": "own_code:plain"}, "plain has no classes, so a loss is needed"),
         (
-            {"data": "own_code:plain", "loss": "own_code:squared"},
+            {
+                "data": "own_code:plain",
+                "loss": "own_code:squared",
+                "quality": "own_code:squared",
+            },
             "name a network of your own",
+        ),
+        (
+            {
+                "data": "own_code:plain",
+                "model": "own_code:network",
+                "loss": "own_code:squared",
+            },
+            "quality = 'top1': plain has no classes; name a measure of your own",
+        ),
+        (
+            {"data": "own_code:grey", "weights": "resnet8_cifar10.safetensors"}
+            | {"model": "mlperf_resnet8"},
+            "are for images (32, 32, 3), and those of grey are (28, 28, 1)",
         ),
         ({"data": "own_code:nothing"}, "returned a NoneType; it must return a jax"),
         ({"data": "own_code:gone"}, "has no function 'gone'; it has ['Dataset', 'Split'"),
         ({"model": "own_code:nothing"}, "return the pair (apply, params)"),
-        ({"model": "own_code:fails"}, "RuntimeError: no luck"),
+        (
+            {"model": "own_code:fails"},
+            "RuntimeError: no luck\ntoday (own_code.py, line 22)",
+        ),
         ({"model": "gone_code:network"}, "No module named 'gone_code'"),
         ({"model": "broken_code:network"}, "No module named 'nowhere_at_all'"),
         ({"model": "own_code:network", "weights": "mine"}, "brings its own; leave one out"),

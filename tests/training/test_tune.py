@@ -117,12 +117,16 @@ def test_weight_decay_shrinks_matrices_and_nothing_else(data):
 
 def test_average_is_that_of_the_steps(network, plans, data):
     own = jax.tree.map(lambda leaf: leaf[:1], plans)
-    tuner = Tuner(network, data, config(ema=0.75))
+    tuner = Tuner(network, data, config(ema=0.25))
     member = tuner.start(own, network.params)
     average = np.asarray(member.trained, np.float64)
-    for batch in tuner.batches(jax.random.key(0), 0):
+    shares = []
+    for number, batch in enumerate(tuner.batches(jax.random.key(0), 0)):
         member = tuner.step(own, member, batch)
-        average = 0.75 * average + 0.25 * np.asarray(member.trained, np.float64)
+        shares.append(min(0.25, (1 + number) / (10 + number)))
+        now = np.asarray(member.trained, np.float64)
+        average = shares[-1] * average + (1 - shares[-1]) * now
+    assert shares[0] < shares[1] < shares[-1] == 0.25  # it forgets where it began
     assert not np.allclose(member.trained, member.average, atol=1e-3)
     np.testing.assert_allclose(member.average, average, rtol=1e-5, atol=1e-6)
 
@@ -252,3 +256,9 @@ def test_adapted_averages_follow_the_statistics_of_the_batches(data):
     var = kept + (1 - kept) * before.var(axis=0)
     np.testing.assert_allclose(found["mean"], mean, atol=1e-3)
     np.testing.assert_allclose(found["var"], var, rtol=1e-3)
+    # Fixed ones are moved by no batch and by no gradient, which both have one.
+    chosen = config(batch_norm="fixed", learning_rate=1e-1)
+    found = jc.adapt(jax.random.key(0), network, space, data, chosen)
+    np.testing.assert_array_equal(found["mean"], params["mean"])
+    np.testing.assert_array_equal(found["var"], params["var"])
+    assert not np.allclose(found["a"], params["a"], atol=1e-2)
