@@ -15,6 +15,7 @@ from jaxcompress.config import Config
 from jaxcompress.config_file import read, write
 from jaxcompress.processes import from_first, is_first
 from jaxcompress.search import locked, once
+from jaxcompress.search.lock import LOCK
 from jaxcompress.whole_file import write_whole
 
 CHECKPOINTS = "checkpoints"
@@ -103,7 +104,7 @@ def made(config: Config, path: Path) -> AbstractContextManager[RunDirectory]:
 
 @contextmanager
 def _made(config: Config, path: Path) -> Iterator[RunDirectory]:
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or _holds_something(path)):
         raise ValueError(f"--out {path}: is not an empty directory; name a new one")
     missing = [parent for parent in path.parents if not parent.exists()]
     place = RunDirectory(path)
@@ -118,6 +119,11 @@ def _made(config: Config, path: Path) -> Iterator[RunDirectory]:
                     if not any(parent.iterdir()):
                         parent.rmdir()
             raise
+
+
+def _holds_something(path: Path) -> bool:
+    """Returns whether a directory is more than a run leaves that was killed at once."""
+    return any(p.is_file() and p.name != LOCK for p in path.rglob("*"))
 
 
 def reopened(config: Config, path: Path) -> AbstractContextManager[RunDirectory]:

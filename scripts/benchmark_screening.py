@@ -38,9 +38,7 @@ def one(seed: int, given: argparse.Namespace) -> list[dict[str, Any]]:
                 measure=measure,
                 screening=draws,
             ).history
-            agreed = (
-                [h.metrics["rank_correlation"] for h in history[1:]] if draws > 1 else []
-            )
+            agreed = [h.metrics.get("rank_correlation") for h in history[1:]]
             found[name] = {
                 "evaluations": [h.evaluations for h in history],
                 "hypervolume": [h.hypervolume for h in history],

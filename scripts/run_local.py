@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 
 def free_port() -> int:
@@ -47,10 +48,21 @@ def start(
             env=environment,
             stdin=written,
             stdout=written if number == 0 else subprocess.DEVNULL,
-            stderr=None if number == 0 else subprocess.PIPE,
+            # Who talks with them reads nothing else, and a full pipe would block them.
+            stderr=None if number == 0 else subprocess.DEVNULL if talk else subprocess.PIPE,
         )
         for number in range(processes)
     ]
+
+
+def ended(
+    started: Sequence[subprocess.Popen[bytes]], seconds: float | None = None
+) -> list[str]:
+    """Waits for all at once; returns what each but the first has said of errors."""
+    # One after the other, a later one could fill its pipe, and the first wait for it.
+    with ThreadPoolExecutor(len(started)) as pool:
+        pairs = pool.map(lambda process: process.communicate(timeout=seconds), started)
+        return [(said or b"").decode(errors="replace") for _, said in pairs]
 
 
 def main() -> int:
@@ -62,12 +74,11 @@ def main() -> int:
     started = start(["-m", "jaxcompress.run", *given.rest], given.processes, given.devices)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: started[0].send_signal(number))
-    codes = []
-    for number, process in enumerate(started):
-        _, said = process.communicate()
-        codes.append(process.returncode)
-        if process.returncode != started[0].returncode:
-            print(f"process {number}: {said.decode(errors='replace')}", file=sys.stderr)
+    said = ended(started)
+    codes = [process.returncode for process in started]
+    for number, code in enumerate(codes):
+        if code != codes[0]:
+            print(f"process {number}: {said[number]}", file=sys.stderr)
     return next((code for code in codes if code), 0)
 
 

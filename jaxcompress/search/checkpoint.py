@@ -1,5 +1,6 @@
 """Checkpoints: arrays and words in files that are there whole or not at all."""
 
+import errno
 import hashlib
 import json
 import logging
@@ -17,6 +18,16 @@ import jax
 import numpy as np
 
 LOG = logging.getLogger("jaxcompress")
+# Reading failed, and says nothing of what is read.
+PASSING = {
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ESTALE,
+}
 
 
 class Checkpoint(NamedTuple):
@@ -64,6 +75,7 @@ class Checkpoints:
         self._directory = Path(directory).resolve()
         self._directory.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
+        self._damaged: set[int] = set()
         self._args = ocp.args
         me = jax.process_index()  # of many, one process alone has these files
         self._manager = ocp.CheckpointManager(
@@ -96,6 +108,9 @@ class Checkpoints:
         with self._lock:
             try:
                 self._manager.wait_until_finished()
+                for damaged in self._damaged:  # they would be newer than this one
+                    self._manager.delete(damaged)
+                self._damaged.clear()
                 if step in self._manager.all_steps():
                     return
                 self._manager.save(
@@ -123,20 +138,30 @@ class Checkpoints:
     def latest(self) -> Checkpoint | None:
         """Returns the newest checkpoint that is whole; None if there is none.
 
-        Those after it, truncated or changed, are logged and removed, so that they are
-        made again.
+        Those after it, truncated or changed, are logged, and removed when the next one is
+        saved.
+
+        Raises:
+            OSError: the system cannot read one now; nothing is touched.
         """
         with self._lock:
             for step in sorted(self._manager.all_steps(), reverse=True):
                 try:
                     return self._read(step)
                 except Exception as error:
+                    place = self._directory / str(step)
+                    if isinstance(error, MemoryError) or _code(error) in PASSING:
+                        raise OSError(
+                            f"checkpoint {place} cannot be read ({_line(error)}); nothing "
+                            "was changed, try again"
+                        ) from error
                     LOG.warning(
-                        "checkpoint %s is damaged (%s); going on from the one before it",
-                        self._directory / str(step),
+                        "checkpoint %s is damaged (%s); what came after the last whole one "
+                        "is computed again",
+                        place,
                         _line(error),
                     )
-                    self._manager.delete(step)
+                    self._damaged.add(step)
         return None
 
     def __enter__(self) -> "Checkpoints":
@@ -190,12 +215,18 @@ def _digest(leaves: Sequence[np.ndarray], words: Any) -> bytes:
     return digest.digest()
 
 
+def _code(error: BaseException) -> int | None:
+    """Returns the system's number of an error; TensorStore's errors are no OSError."""
+    if isinstance(error, OSError):
+        return error.errno
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    return int(code[1]) if code else None
+
+
 def _line(error: BaseException) -> str:
     """Returns why something failed, in one short line: the system's words if it has any."""
     words = " ".join(str(error).split()) or type(error).__name__
-    code = re.search(r"os_error_code='(\d+)'", words)  # TensorStore's errors are no OSError
-    if code:
-        return os.strerror(int(code[1]))
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    code = _code(error)
+    if code is not None:
+        return os.strerror(code)
     return words if len(words) <= 120 else f"{words[:120]}..."

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,19 @@ from jaxcompress.space import Space
 from jaxcompress.transforms import check_labels
 
 WORTH = 0.25  # share of the MACs that can run narrower, below which nothing does
+
+
+class Source(NamedTuple):
+    """What qualities are measured with, where it was given: on the host.
+
+    Attributes:
+        batches: of examples, see `Batches`; params: what is compressed; calibration:
+            inputs; None each, where there are none.
+    """
+
+    batches: Any
+    params: Any
+    calibration: Any
 
 
 class Evaluator:
@@ -120,17 +133,22 @@ class Evaluator:
             raise ValueError("Evaluator: a quality objective needs inputs and targets")
         self._devices = devices = Devices(mesh)
         self._data: Any = (None, None)
+        self.source = Source(None, None, None)
         self.batches = self.examples = self.forwards = self.batch_size = 0
+        self.calibrated = 0
         if measured:
             given = network.params if params is None else params
-            self._batches = batches = cut(network, inputs, targets, splits)
+            batches = cut(network, inputs, targets, splits)
             whole = (batches.targets, given, calibration)
+            self.source = Source(batches, given, calibration)
             self._data = devices.placed(batches.inputs, whole)
             outputs = jax.eval_shape(network.apply, network.params, inputs)
             if any(isinstance(o, Error) and not callable(o.kind) for o in asked):
                 check_labels(targets, outputs.shape[-1])
             self.examples = len(batches.targets)
             self.batches, self.batch_size = batches.shape
+            if calibration is not None:
+                self.calibrated = jax.tree.leaves(calibration)[0].shape[0]
         self._tell: Callable[[int, int], None] | None = None
         pays = measured and _pays(network, space)
         self.narrow = pays if narrow is None else narrow
@@ -157,6 +175,16 @@ class Evaluator:
     def names(self) -> tuple[str, ...]:
         """The objectives' names."""
         return tuple(objective.name for objective in self.objectives)
+
+    @property
+    def labels(self) -> int:
+        """How many labels an example has; 0: no quality is measured."""
+        return self.source.batches.targets[0].size if self.examples else 0
+
+    @property
+    def work(self) -> int:
+        """How many examples an individual is run on, those of calibration included."""
+        return self.calibrated + self.examples
 
     @property
     def compilations(self) -> int:
@@ -215,7 +243,7 @@ class Evaluator:
             if self._tell is not None:
                 self._tell(min(start + self._chunk, len(genotypes)), len(genotypes))
         first, last = (min(i * self.batch_size, self.examples) for i in (begin, end))
-        self.forwards += len(genotypes) * (last - first)
+        self.forwards += len(genotypes) * (self.calibrated + last - first)
         told = Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
         return told, parts
 
@@ -250,6 +278,7 @@ class Evaluator:
             inputs, (targets, _, calibration) = self._data
             _, placed = self._devices.placed((), params)
             other._data = (inputs, (targets, placed, calibration))
+            other.source = self.source._replace(params=params)
         return other
 
     def telling(self, tell: Callable[[int, int], None]) -> "Evaluator":
@@ -266,7 +295,8 @@ class Evaluator:
     def reorder(self, order: Int[np.ndarray, " n"]) -> None:
         """Takes the examples in another order from now on; nothing is compiled."""
         if self.examples:
-            self._batches = batches = self._batches.reordered(order)
+            batches = self.source.batches.reordered(order)
+            self.source = self.source._replace(batches=batches)
             _, (_, *others) = self._data
             whole = (batches.targets, *others)
             self._data = self._devices.placed(batches.inputs, whole)

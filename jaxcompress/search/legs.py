@@ -15,11 +15,11 @@ from jaxcompress.evolution import Algorithm
 from jaxcompress.network import Network
 from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
+from jaxcompress.search.identity import digest
 from jaxcompress.search.loop import Result, search
 from jaxcompress.search.measure import Measure
 from jaxcompress.search.once import once
 from jaxcompress.search.racing import Racing
-from jaxcompress.search.resume import digest
 from jaxcompress.search.state import Generation
 
 Train = Callable[[PRNGKeyArray, PyTree, np.ndarray], PyTree]

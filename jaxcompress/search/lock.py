@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+LOCK = "lock"  # the name of its file
+
 
 @contextmanager
 def locked(directory: str | Path) -> Iterator[None]:
@@ -17,7 +19,7 @@ def locked(directory: str | Path) -> Iterator[None]:
         ValueError: another process, or this one, holds it.
         OSError: the directory cannot be made or written.
     """
-    path = Path(directory) / "lock"
+    path = Path(directory) / LOCK
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         try:

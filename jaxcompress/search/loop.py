@@ -15,9 +15,10 @@ from jaxcompress.evolution import Algorithm, Evaluation
 from jaxcompress.processes import many
 from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
+from jaxcompress.search.identity import check_agreement, settings_of
 from jaxcompress.search.measure import Measure
 from jaxcompress.search.racing import Racing
-from jaxcompress.search.resume import check_agreement, kept, settings_of
+from jaxcompress.search.resume import kept
 from jaxcompress.search.screen import Screen
 from jaxcompress.search.state import Generation, SearchState
 from jaxcompress.space.importance import rank_correlation
@@ -162,6 +163,11 @@ def search(
         for generation in state.history:
             tell_all(generation)
         archive = archive_of(evaluate, state.genotypes, state.objectives, state.violation)
+        if not done and isinstance(evaluate, Racing) and evaluate.used:
+            raise ValueError(
+                "search: this Racing has learned from another search, and stops what that "
+                "one dominates; make a new one, Racing(evaluate)"
+            )
         if done and isinstance(evaluate, Racing):
             evaluate.recall(state.raced)
         began = time.perf_counter() - (state.history[-1].seconds if done else 0.0)
@@ -241,7 +247,7 @@ def _next(
     if measure is None and archive.front().size:
         measure = Measure.worst(archive.objectives)
     asked, forwards = len(rows), evaluate.forwards - ran_before
-    spared = len(rows) * evaluate.examples - forwards
+    spared = len(rows) * evaluate.work - forwards
     if state.history:
         last = state.history[-1]
         asked, forwards = asked + last.asked, forwards + last.forwards

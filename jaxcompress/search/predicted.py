@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import norm
 
 LEAST = 8  # known networks, below which nothing is predicted
-LEAST_SCALE = 1e-3  # of variances: networks that all err alike make nothing certain
+LEAST_SCALE = 1e-2  # of variances: networks that all err alike make nothing certain
 # Standard deviations, over all networks, of the logarithm of errors to come a network made:
 LEVEL = 0.2  # by how many it made, for each unit of their logarithm
 EXAMPLES = 0.4  # by which ones
@@ -82,9 +82,8 @@ def predicted(
     inverse = np.linalg.inv(between + np.diag(_noise(come)))
     weights = inverse @ (come - their_level - factor)
     own = np.diag(inverse)
-    scale = np.mean(
-        weights**2 / own
-    )  # squared errors of the others' word, by expected ones
+    # Squared errors of the others' word, by those expected.
+    scale = max(np.mean(weights**2 / own), LEAST_SCALE)
 
     mean = level + factor + towards @ weights
     prior = LEVEL**2 * (level - centre) ** 2 + EXAMPLES**2 + GENES**2 + _noise(mean)

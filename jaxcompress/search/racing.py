@@ -12,7 +12,7 @@ from jaxcompress.network import Network
 from jaxcompress.objectives import Constraint, Cost, Error, Quality
 from jaxcompress.processes import from_first
 from jaxcompress.search.archive import Archive, non_dominated
-from jaxcompress.search.evaluator import Evaluator
+from jaxcompress.search.evaluator import Evaluator, Source
 from jaxcompress.search.predicted import LEAST, predicted
 from jaxcompress.space import Space
 
@@ -61,7 +61,8 @@ class Racing:
     Attributes:
         confidence: of each stop that is not certain, in (0, 1).
         stages: the numbers of batches after which candidates meet, the last is all.
-        forwards: how many examples were run so far, over all individuals.
+        forwards: how many examples were run so far, over all individuals, those of
+            calibration included.
         memory: what it has learned, by which another process can `recall` it.
 
     Example:
@@ -92,6 +93,11 @@ class Racing:
             )
         if not 0 < confidence < 1:
             raise ValueError(f"Racing: confidence is {confidence}; allowed: 0 < it < 1")
+        if evaluate.labels > 1:
+            raise ValueError(
+                f"Racing: an example has {evaluate.labels} labels; it counts examples that "
+                "are right or wrong, so search without racing"
+            )
         if evaluate.batches < 2:
             raise ValueError(
                 "Racing: the examples are one batch; give the Evaluator splits=16"
@@ -100,7 +106,12 @@ class Racing:
         self._given, self.evaluate, self.confidence = evaluate, copy(evaluate), confidence
         count, quarters = evaluate.batches, 3 * evaluate.batches // 4
         ends = {whole >> k for whole in (count, quarters) for k in range(5)} - {0}
-        self.stages = tuple(sorted(ends)[-STAGES:])
+        stages = [count]
+        for end in sorted(ends - {count}, reverse=True):
+            # Each stage calibrates anew: it must run as many examples besides.
+            if (stages[0] - end) * evaluate.batch_size >= evaluate.calibrated:
+                stages.insert(0, end)
+        self.stages = tuple(stages[-STAGES:])
         self._quality = evaluate.objectives.index(qualities[0])
         self.forwards = self._asked = 0
         self.memory = Memory(
@@ -138,12 +149,27 @@ class Racing:
     @property
     def saved(self) -> int:
         """How many examples were not run that would have been without racing."""
-        return self._asked * self.evaluate.examples - self.forwards
+        return self._asked * self.work - self.forwards
 
     @property
     def examples(self) -> int:
         """How many examples there are."""
         return self.evaluate.examples
+
+    @property
+    def source(self) -> Source:
+        """What the evaluator measures with, its examples in the order as given."""
+        return self._given.source
+
+    @property
+    def work(self) -> int:
+        """How many examples an individual is run on, those of calibration included."""
+        return self.evaluate.work
+
+    @property
+    def used(self) -> bool:
+        """Whether it was asked for anything yet."""
+        return self._asked > 0
 
     def costs(
         self, genotypes: Int[np.ndarray, "p genes"], most: int
@@ -171,7 +197,7 @@ class Racing:
         racing = np.arange(count)
         for end in self.stages if len(self.memory.order) else self.stages[-1:]:
             told, each = self.evaluate.window(genotypes[racing], begin, end)
-            self.forwards += each.size
+            self.forwards += each.size + len(racing) * self.evaluate.calibrated
             wrong[racing, seen : seen + each.shape[1]] = each > 0
             begin, seen = end, seen + each.shape[1]
             objectives[racing], violation[racing] = told.objectives, told.violation

@@ -1,23 +1,15 @@
 """How a search is kept in files, so that another process can go on with it."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-from jaxtyping import PRNGKeyArray
-
-from jaxcompress.evolution import Algorithm
 from jaxcompress.processes import from_first
 from jaxcompress.search.at_signal import AtSignal
 from jaxcompress.search.checkpoint import Checkpoint, Checkpoints
-from jaxcompress.search.evaluator import Evaluator
+from jaxcompress.search.identity import differing
 from jaxcompress.search.lock import locked
-from jaxcompress.search.measure import Measure
-from jaxcompress.search.racing import Racing
 from jaxcompress.search.state import SearchState
 
 
@@ -110,63 +102,3 @@ def kept(
         keeper = Keeper(files, found, settings, every, first)
         stack.enter_context(AtSignal(keeper.stop))
         yield keeper
-
-
-def settings_of(
-    key: PRNGKeyArray,
-    algorithm: Algorithm,
-    evaluate: Evaluator | Racing,
-    measure: Measure | None,
-    params: Any,
-    first: Any,
-    known: Any,
-    screening: int,
-) -> dict[str, Any]:
-    """Returns what must not change between a stop and a resume, as JSON by name."""
-    simple = (bool, int, float, str)
-    own = {k: v for k, v in vars(algorithm).items() if isinstance(v, simple)}
-    space, network = evaluate.space, evaluate.network
-    return {
-        "key": jax.random.key_data(key).tolist(),
-        "algorithm": type(algorithm).__name__,
-        **{name.strip("_"): value for name, value in own.items()},
-        "rates": digest(params),
-        "racing": _race(evaluate) if isinstance(evaluate, Racing) else None,
-        "objectives": list(evaluate.names),
-        "constraints": {c.objective.name: c.limit for c in evaluate.constraints},
-        "cardinality": np.asarray(space.cardinality).tolist(),
-        "network": digest(network.leaves()),
-        "measure": None if measure is None else repr(measure),
-        "first": None if first is None else digest(first),
-        "known": None if known is None else digest(known),
-        "screening": screening if screening > 1 else None,  # as before there was any
-    }
-
-
-def _race(racing: Racing) -> list[float | int]:
-    """Returns what a race's memory is of: confidence, examples, and ends of stages."""
-    size = racing.evaluate.batch_size
-    return [racing.confidence, racing.examples, *(int(size * end) for end in racing.stages)]
-
-
-def check_agreement(settings: dict[str, Any]) -> None:
-    """Raises ValueError if this process has another search than the first of many."""
-    if other := differing(from_first(lambda: settings), settings):
-        raise ValueError(
-            f"search: the first process has another search than this one, with {other}; "
-            "all need the same key, network, space and algorithm"
-        )
-
-
-def differing(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """Returns in words which keys have other values; "" if none has."""
-    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-    return ", ".join(f"{k} = {before.get(k)!r:.60} (now {now.get(k)!r:.60})" for k in keys)
-
-
-def digest(tree: Any) -> str:
-    """Returns what tells arrays from others of the same tree."""
-    found = hashlib.sha256()
-    for leaf in jax.tree.leaves(tree):
-        found.update(np.ascontiguousarray(leaf).tobytes())
-    return found.hexdigest()[:16]

@@ -27,8 +27,9 @@ class Screen:
     Costs of a plan are exact and take no run of the network; each quality is predicted by
     a Gaussian process over the genotypes that were evaluated. Of these values the best
     survive, by the rules of NSGA-II (surrogate-assisted search, as in Lu et al. 2020,
-    NSGANetV2). What is chosen is evaluated as ever. As long as the genes do not tell a
-    quality (each genotype that is known, predicted from all others), nothing is chosen:
+    NSGANetV2); what the front of everything evaluated dominates comes last, the less the
+    more of it does. What is chosen is evaluated as ever. As long as the genes do not tell
+    a quality (each genotype that is known, predicted from all others), nothing is chosen:
     among random plans of a deep network, of which none is better than chance, the smallest
     would win. Bounds on costs are kept, those on qualities play no part in the choice.
     Under `Racing` some of what is known, and of what predictions are compared with, are
@@ -88,8 +89,9 @@ class Screen:
         if len(pool) <= self._size:  # the space has few others
             return np.concatenate([pool, asked])[: self._size], None
         known, values = archive.genotypes[usable], archive.objectives[usable]
+        front = archive.objectives[archive.front()]
         # Sums in another order, on another machine, would part the processes.
-        return from_first(partial(self._chosen, key, asked, pool, known, values))
+        return from_first(partial(self._chosen, key, asked, pool, known, values, front))
 
     def _chosen(
         self,
@@ -98,17 +100,25 @@ class Screen:
         pool: Int[np.ndarray, "n genes"],
         known: Int[np.ndarray, "k genes"],
         values: Float[np.ndarray, "k m"],
+        front: Float[np.ndarray, "f m"],
     ) -> tuple[Int[np.ndarray, "p genes"], Any]:
         size, most = self._size, self.draws * self._size
-        told = self._expected(pool, known, values)
+        told = self._expected(pool, known, values, front)
         if told is None:
             return asked, None
         costs, violation = self._evaluate.costs(pool, most)
         # In the logarithm of each is how a front is spread.
-        objectives = np.log(np.maximum(costs, np.finfo(np.float32).tiny))
-        for column, expected in told.items():
-            objectives[:, column] = expected
+        tiny = np.finfo(np.float32).tiny
+        objectives, present = (np.log(np.maximum(x, tiny)) for x in (costs, front))
+        for column, (expected, measured) in told.items():
+            objectives[:, column], present[:, column] = expected, measured
         failed = np.isnan(objectives).any(1) | np.isnan(violation)
+        if (~failed).sum() < size:
+            return asked, None
+        # What the front dominates comes after what it does not, as if it broke a bound.
+        worse = present <= objectives[:, None]
+        ahead = (worse.all(-1) & (present < objectives[:, None]).any(-1)).sum(1)
+        violation = np.where(violation > 0, len(front) + 1 + violation, ahead)
         objectives[failed], violation = np.inf, np.where(failed, np.inf, violation)
         missing = most - len(pool)
         filled = np.pad(objectives, ((0, missing), (0, 0)), constant_values=np.inf)
@@ -124,18 +134,24 @@ class Screen:
         pool: Int[np.ndarray, "n genes"],
         known: Int[np.ndarray, "k genes"],
         values: Float[np.ndarray, "k m"],
-    ) -> dict[int, Float[np.ndarray, " n"]] | None:
-        """Returns by its position what is expected of each quality; None: untrustworthy."""
+        front: Float[np.ndarray, "f m"],
+    ) -> dict[int, tuple[Float[np.ndarray, " n"], Float[np.ndarray, " f"]]] | None:
+        """Returns by its position what is expected of each quality, and what the front has.
+
+        None where the genes do not tell one.
+        """
         points = [placed(rows, self._evaluate.space) for rows in (known, pool)]
         found = {}
         for column, objective in enumerate(self._evaluate.objectives):
             if isinstance(objective, Quality):
-                told = _scaled(values[:, column], self._evaluate.examples)
+                every = np.concatenate([values[:, column], front[:, column]])
+                scaled = _scaled(every, self._evaluate.examples)
+                told, measured = np.split(scaled, [len(values)])
                 surrogate = fitted(points[0], told)
                 # Not above covers NaN, of values that are all equal.
                 if not rank_correlation(surrogate.left_out, told) > TRUSTED:
                     return None
-                found[column] = surrogate(points[1])
+                found[column] = surrogate(points[1]), measured
         return found
 
 

@@ -24,7 +24,7 @@ class Generation:
         best: by objective name the smallest value of a feasible genotype so far.
         hypervolume: of everything evaluated so far (see `Measure`); 0 as long as nothing
             is feasible.
-        forwards: examples run so far, over all individuals (see `Evaluator`).
+        forwards: examples run so far, over all individuals (see `Evaluator.work`).
         spared: examples not run so far, though asked for: of genotypes that were known,
             or that `Racing` stopped.
         rate: evaluations a second in this generation.

@@ -1,5 +1,6 @@
 """A search that is stopped ends where an uninterrupted one ends, and says what is wrong."""
 
+import errno
 import logging
 import os
 import resource
@@ -15,6 +16,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 from network.zoo import ZOO
 
@@ -27,6 +29,12 @@ SPACE = jc.Space(NETWORK, (jc.genes.ChannelCount(), jc.genes.WeightBits((2, 3, 4
 COSTS = (objectives.Size("dense"), objectives.Macs())
 EVALUATE = jc.Evaluator(NETWORK, SPACE, COSTS, chunk=8)
 ALGORITHM = jc.NSGA2(8, SPACE, 2)
+
+
+GOALS = (objectives.Error("cross_entropy"), objectives.Size("dense"))
+INPUTS = np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32)
+TARGETS = np.arange(12, dtype=np.int32) % 3
+KINDS = (jc.genes.ChannelCount(), jc.genes.WeightBits((2, 3, 5, 8)))  # 5 for 4
 
 
 class Stop(Exception):
@@ -171,6 +179,55 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
         same(whole(), run(tmp_path))
     (said,) = [r.getMessage() for r in caplog.records if r.name == "jaxcompress"]
     assert f"{tmp_path / '6'} is damaged" in said and "\n" not in said
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "no luck"), MemoryError()])
+def test_what_cannot_be_read_now_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A read that fails says nothing of what is read: it may be whole the next time."""
+    stopped(tmp_path)
+    before = steps(tmp_path)
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ocp.CheckpointManager, "restore", fails)
+        with pytest.raises(OSError, match="cannot be read"):
+            run(tmp_path)
+    assert steps(tmp_path) == before
+    same(whole(), run(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"targets": 1 - np.minimum(TARGETS, 1)}, "with examples = "),
+        ({"inputs": INPUTS + np.float32(1.0)}, "with examples = "),
+        ({"params": jax.tree.map(lambda x: 0.5 * x, NETWORK.params)}, "with params = "),
+        ({"objectives": (jc.objectives.Error(), GOALS[1])}, "with objectives = "),
+        (
+            {"objectives": (GOALS[0], jc.objectives.Size("range"))},
+            "with objectives = .*dense.* .now .*range",
+        ),
+        ({"space": jc.Space(NETWORK, KINDS)}, "with choices = "),
+    ],
+)
+def test_checkpoints_of_other_examples_weights_or_choices_are_refused(
+    tmp_path: Path, changed: dict[str, Any], words: str
+) -> None:
+    def searched(**other: Any) -> jc.Result:
+        how = {"inputs": INPUTS, "targets": TARGETS, **other}
+        space = how.pop("space", SPACE)
+        goals = how.pop("objectives", GOALS)
+        evaluate = jc.Evaluator(NETWORK, space, goals, **how)
+        algorithm, key = jc.NSGA2(8, space, 2), jax.random.key(0)
+        return jc.search(key, algorithm, evaluate, generations=1, checkpoint_dir=tmp_path)
+
+    same(searched(), searched())
+    with pytest.raises(ValueError, match=words):
+        searched(**changed)
 
 
 def test_a_search_without_a_whole_checkpoint_begins_anew(tmp_path: Path) -> None:

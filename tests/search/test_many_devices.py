@@ -17,7 +17,7 @@ from jaxcompress.search.devices import CPU_DEVICES
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from run_local import start  # noqa: E402
+from run_local import ended, start  # noqa: E402
 
 WORKER = str(Path(__file__).with_name("small_search.py"))
 
@@ -35,7 +35,7 @@ def alone() -> jc.Result:
 
 def finished(started: list[subprocess.Popen[bytes]], code: int = 0) -> None:
     try:
-        said = [process.communicate(timeout=300)[1] for process in started]
+        said = ended(started, 300)
         assert [process.returncode for process in started] == [code] * len(said), said
     finally:
         for process in started:

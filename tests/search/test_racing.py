@@ -218,6 +218,49 @@ def test_nothing_is_predicted_from_few_and_nobody_stops_without_an_opponent() ->
     assert chances[0] < 1e-3 and chances[1] == 1
 
 
+def test_networks_that_all_err_alike_make_nothing_certain() -> None:
+    """As random plans of a deep network do: all of them give every image one label."""
+    known = np.arange(16)[:, None] * np.ones((1, 4), np.int32)
+    wrong = np.repeat((np.arange(60) % 10 > 0)[None], 16, axis=0)
+    new = np.asarray([[1, 1, 1, 1], [20, 3, 9, 14]])
+    told = predicted(new, wrong[:2, :30], known, wrong)
+    assert (told.spread > 0).all()
+    chances = told.chance_below(np.asarray([53.0, 55.0]))
+    assert ((chances > 0) & (chances < 1)).all()
+
+
+def test_a_race_that_calibrates_at_each_stage_has_fewer_and_counts_it() -> None:
+    def raced(count: int) -> jc.Racing:
+        evaluate = jc.Evaluator(
+            NETWORK,
+            SPACE,
+            OBJECTIVES,
+            inputs=MANY,
+            targets=LABELS,
+            calibration=MANY[:count],
+            splits=16,
+        )
+        return jc.Racing(evaluate)
+
+    part, size = raced(len(MANY) // 4), len(MANY) // 16
+    assert part.stages == (4, 8, 12, 16) or part.stages == (3, 8, 12, 16)
+    assert all(np.diff(part.stages) * size >= len(MANY) // 4)
+    assert raced(len(MANY)).stages == (16,)
+    genotypes = np.asarray(SPACE.sample(jax.random.key(0), 24))
+    part(genotypes[:8])
+    assert part.forwards == 8 * (len(MANY) + len(MANY) // 4) and part.saved == 0
+    part(genotypes[8:])
+    assert part.forwards == part.evaluate.forwards > 8 * part.work
+
+
+def test_a_race_that_was_run_serves_no_second_search() -> None:
+    racing = jc.Racing(shared())
+    algorithm, key = jc.NSGA2(8, SPACE, 3), jax.random.key(6)
+    jc.search(key, algorithm, racing, generations=1)
+    with pytest.raises(ValueError, match="learned from another search"):
+        jc.search(key, algorithm, racing, generations=1)
+
+
 def test_a_race_learns_from_what_is_known_and_waits_for_eight() -> None:
     plain = shared()
     rows = np.unique(np.asarray(SPACE.sample(jax.random.key(9), 24)), axis=0)

@@ -9,7 +9,7 @@ from search.test_search import EVALUATE, INPUTS, MEASURE, NETWORK, SPACE, TARGET
 
 import jaxcompress as jc
 from jaxcompress import objectives
-from jaxcompress.evolution import Decomposed, Grid
+from jaxcompress.evolution import Decomposed, Evaluation, Grid
 from jaxcompress.search import archive_of, empty_archive
 from jaxcompress.search.screen import Screen
 from jaxcompress.search.surrogate import LENGTHS, NOISES, fitted, placed
@@ -156,6 +156,41 @@ def test_what_is_chosen_promises_most() -> None:
     front = {row.tobytes() for row in pool[~np.any(beaten, axis=1)]}
     mine = {row.tobytes() for row in chosen}
     assert mine <= front or front <= mine
+
+
+def test_what_the_present_front_dominates_comes_last() -> None:
+    """Of offspring those that nothing known beats are run before all others."""
+    algorithm = jc.NSGA2(8, WIDE, 2)
+    init, ask, tell = algorithm.compiled
+    params = algorithm.default_params
+    state = init(jax.random.key(0), params)
+    rows, asked = ask(jax.random.key(1), state, params)
+    archive = empty_archive(OWN)
+    for batch in (np.asarray(rows), np.asarray(WIDE.sample(jax.random.key(9), 300))):
+        new = archive.unknown(batch)
+        told = OWN(new)
+        archive.add(new, np.asarray(told.objectives), np.asarray(told.violation))
+    objectives, violation = archive.lookup(np.asarray(rows))
+    told = Evaluation(objectives=objectives, violation=violation)
+    state, _ = tell(jax.random.key(2), rows, told, asked, params)
+    key = jax.random.key(3)
+    first = np.asarray(ask(key, state, params)[0])
+    chosen, _ = Screen(algorithm, OWN, 16)(key, first, state, params, archive)
+    keys = [key] + [jax.random.fold_in(key, i) for i in range(1, 16)]
+    pool = np.concatenate([np.asarray(ask(k, state, params)[0]) for k in keys])
+    pool = archive.unknown(pool)
+    front = archive.objectives[archive.front()].astype(np.float64)
+    # By hand, with errors as the surrogate expects them.
+    least = 0.5 / len(TARGETS)
+    known = np.log(archive.objectives[:, 0].astype(np.float64) + least)
+    surrogate = fitted(placed(archive.genotypes, WIDE), known)
+    errors = np.exp(surrogate(placed(pool, WIDE))) - least
+    points = np.column_stack([errors, np.asarray(OWN(pool).objectives[:, 1], np.float64)])
+    worse = (front <= points[:, None]).all(-1) & (front < points[:, None]).any(-1)
+    beaten = dict(zip(map(bytes, pool), worse.sum(1), strict=True))
+    run = np.sort([beaten[bytes(row)] for row in chosen])
+    np.testing.assert_array_equal(run, np.sort(list(beaten.values()))[:8])
+    assert 0 < sum(worse.any(1)) < len(pool)
 
 
 def test_a_screened_search_finds_more() -> None:
