@@ -52,10 +52,11 @@ def adapt(
 class Adapter:
     """Trains shared weights under plans; called again it compiles nothing new.
 
-    On every batch a step is taken under the least compressing plan, the most
-    compressing one and two random ones (the sandwich rule: Yu & Huang 2019, Universally
-    Slimmable Networks). Weights that were trained for no compression lose all accuracy
-    under most plans, however good those would be after fine-tuning; these do not.
+    On every batch a step is taken under the least compressing plan, then two random ones,
+    then the most compressing one (the sandwich rule of Yu & Huang 2019, Universally
+    Slimmable Networks, who add up the gradients of all for one step). Weights that were
+    trained for no compression lose all accuracy under most plans, however good those would
+    be after fine-tuning; these do not.
 
     Example:
         >>> train = Adapter(network, space, dataset)  # doctest: +SKIP

@@ -61,7 +61,7 @@ def complete(done: subprocess.CompletedProcess[str], path: Path) -> None:
     assert any("search 3/3" in line and "evaluations/s" in line for line in lines)
     assert any("reference point" in line for line in lines)
     assert any("devices, in batches of" in line for line in lines)
-    for method in ("search", "uniform", "greedy", "random"):
+    for method in ("search", "uniform", "greedy", "random", "magnitude"):
         assert any(f"│ {method} " in line for line in lines)
 
 
