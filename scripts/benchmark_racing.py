@@ -93,8 +93,9 @@ def page(found: dict[str, Any]) -> str:
         f"`{found['command']}`: digits network, channels and bits, error and size, "
         f"NSGA-II, population {found['population']}, {found['generations']} generations, "
         f"{found['rows'][0]['examples']:,} examples, those it was trained on among them. "
-        "*Forwards* are examples run, over all individuals. The two searches of a row begin with the same key; the hypervolume "
-        f"is of the front on all examples. Confidence {found['confidence']}.",
+        "*Forwards* are examples run, over all individuals. The two searches of a row "
+        "begin with the same key; the hypervolume is of the front on all examples. "
+        f"Confidence {found['confidence']}.",
         "",
         f"| {' | '.join(heads)} |",
         "|---" * len(heads) + "|",
