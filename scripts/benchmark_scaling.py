@@ -30,6 +30,7 @@ from untrained import untrained
 
 import jaxcompress as jc
 from jaxcompress.processes import is_first, joined
+from jaxcompress.search.identity import digest
 
 CURVE = ((1, 1), (1, 2), (1, 4), (1, 8), (2, 2), (4, 2))  # processes, devices of each
 
@@ -42,6 +43,7 @@ class Group:
         work = [__file__, "--rows", str(rows), "--images", str(images)]
         self._processes = start(work, processes, devices, talk=True)
         self.devices, self.forwards = processes * devices, rows * images
+        self.digest = ""  # of the objectives
         self.seconds()
 
     def seconds(self) -> float:
@@ -54,6 +56,7 @@ class Group:
         assert out is not None
         for line in out:  # the runtime may write some of its own
             if line.startswith(b"seconds "):
+                self.digest = line.split()[2].decode()
                 return float(line.split()[1])
         raise RuntimeError("a process has ended; run it alone to see why")
 
@@ -85,9 +88,10 @@ def work(given: argparse.Namespace) -> None:
         rows = np.asarray(known.joint.sample(jax.random.key(0), given.rows))
         for _ in sys.stdin:
             began = time.perf_counter()
-            evaluate(rows)
+            told = evaluate(rows)
+            seconds = time.perf_counter() - began
             if is_first():
-                print(f"seconds {time.perf_counter() - began}", flush=True)
+                print(f"seconds {seconds} {digest(told.objectives)}", flush=True)
 
 
 def measured(
@@ -109,6 +113,7 @@ def measured(
             "devices": group.devices,
             "individuals": settings[name][2],
             "seconds": times[name],
+            "digest": group.digest,
             "images_a_second": group.forwards / float(np.median(times[name])),
         }
         for name, group in groups.items()
@@ -135,7 +140,8 @@ def page(found: dict[str, Any]) -> str:
             for name, median in ratio["median"].items()
         ),
         "",
-        "One device shares out each product among all cores; several run one each.",
+        "One device shares out each product among all cores; several run one each. The "
+        f"errors are {'' if ratio['same_bits'] else 'NOT '}the same on all, bit for bit.",
         "",
         f"{setting['each']} individuals for each device, {setting['rounds']} interleaved "
         "rounds, medians. The cores are the same in every row, so the ideal is 1.00 of the "
@@ -195,6 +201,7 @@ def main() -> None:
             "median": {name: float(np.median(r)) for name, r in ratios.items()},
             "spread": {n: [float(r.min()), float(r.max())] for n, r in ratios.items()},
             "seconds": {name: row["seconds"] for name, row in pairs.items()},
+            "same_bits": len({row["digest"] for row in pairs.values()}) == 1,
         },
         "curve": measured(settings, given.images, given.rounds),
     }
