@@ -54,7 +54,7 @@ def given(config: Config, key: Key[Array, ""]) -> Given:
         how = published.PUBLISHED.get(path.stem)
     if how is not None and config.model != how.model:
         raise ValueError(
-            f"weights = {config.weights!r}: are of the network {how.model}, and "
+            f"weights = {config.weights!r}: these are of the network {how.model}, and "
             f"model = {config.model!r}; set model to {how.model}"
         )
     chosen = config.data

@@ -124,6 +124,9 @@ def lines(found: dict[str, Any]) -> list[str]:
         page.append(f"{name}: {text}")
     if found["exported"] is not None:
         page.append(f"exported: {found['exported']:,} bytes")
+    mean, std = (found["metadata"].get(name) for name in ("mean", "std"))
+    if mean:
+        page.append(f"input: (pixels - mean) / std, mean {mean}, std {std}, float32")
     page += [
         f"saved by jaxcompress {found['version']} for {', '.join(found['platforms'])}",
         "checked: container, checksum, header, every tensor, the function's envelope",

@@ -166,7 +166,8 @@ def _run(job: Job) -> Outcome:
     counts = {method: result.evaluations for method, result in results.items()}
     counts[OURS] += before + spent
     job.console.print(front_table(front, dense, job.given.quality.unit))
-    job.console.print(comparison_table(volumes, counts, job.config.finetune.epochs > 0))
+    most, tuned = job.config.report.members, job.config.finetune.epochs > 0
+    job.console.print(comparison_table(volumes, counts, most, tuned))
     job.say(
         "hypervolume of (validation error, log2 bytes of parameters), reference point "
         f"({reference[0]}, log2 of the {4 * network.size:,} bytes of float32 parameters)"

@@ -27,6 +27,7 @@ from jaxcompress.run_directory import configuration, new_path
 from jaxcompress.search import AtSignal, cores_as_devices
 
 DEFAULT = "digits"
+OPTION = r"(?<!\S)--[\w.-]+"
 USAGE = """\
 usage: python -m jaxcompress.run [--config FILE_OR_NAME] [--preset NAME]
                                  [--profile FILE_OR_NAME] [--out DIR] [--OPTION VALUE ...]
@@ -179,7 +180,17 @@ def _overridden(config: Config, arguments: list[str], known: Iterable[str] = ())
         inside = [line for line in lines if line and line[0] not in "╭╰─"]
         text = " ".join(inside).partition("For full helptext")[0]
         text = re.sub(r"^Error parsing (\w+): ", _section, text.strip())
+        if text.startswith("Unrecognized"):
+            text = _unknown(text)
         raise ValueError(f"{text} (see --help)") from None
+
+
+def _unknown(text: str) -> str:
+    """Returns what to say of options that are none: the nearest, without their help."""
+    asked, _, near = text.partition("Perhaps you meant")
+    wrong, close = (list(dict.fromkeys(re.findall(OPTION, t))) for t in (asked, near))
+    words = f"unknown option {', '.join(wrong)}" if wrong else asked.strip()
+    return f"{words}; near it are {', '.join(close[:3])}" if close else words
 
 
 def _section(parsing: re.Match[str]) -> str:

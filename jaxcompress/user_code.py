@@ -63,6 +63,9 @@ def called(key: str, name: str) -> Any:
 
 def _said(error: Exception) -> str:
     """Returns what an error says, and the last line of code that it went through."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"
-    return f"{type(error).__name__}: {error}{where if len(frames) > 1 else ''}"
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is ours
+    files = [frame for frame in frames if not frame.filename.startswith("<")]
+    if not files or files[-1].filename == importlib.__file__:
+        return f"{type(error).__name__}: {error}"
+    name = Path(files[-1].filename).name
+    return f"{type(error).__name__}: {error} ({name}, line {files[-1].lineno})"

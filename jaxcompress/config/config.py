@@ -175,7 +175,8 @@ class Config(Section):
         if averaged and not max(self.reestimate, self.search.reestimate):
             raise ValueError(
                 "finetune.ema: averaged weights have other statistics than those of the "
-                "batches; set reestimate to some hundred, or finetune.batch_norm to fixed"
+                "batches; set --reestimate (of members, no section) to some hundred, or "
+                "finetune.batch_norm to fixed"
             )
         fixed = self.finetune.epochs and self.finetune.batch_norm == "fixed"
         if adapted and fixed:

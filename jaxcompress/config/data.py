@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from jaxcompress.config.section import Section
 
@@ -50,3 +50,12 @@ class DataConfig(Section):
         description="bytes, >= 0; training images that take more are not held on the "
         "device, but read while networks are trained (needs grain)",
     )
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> "DataConfig":
+        if len(self.mean) != len(self.std):
+            raise ValueError(
+                f"mean has {len(self.mean)} entries and std {len(self.std)}; give both, "
+                "one for each channel"
+            )
+        return self

@@ -48,16 +48,17 @@ def front_table(members: Sequence[Member], dense: Member, unit: str) -> Table:
 
 
 def comparison_table(
-    hypervolumes: dict[str, float], counts: dict[str, int], tuned: bool
+    hypervolumes: dict[str, float], counts: dict[str, int], most: int, tuned: bool
 ) -> Table:
-    """Returns the hypervolume of every method's front.
+    """Returns the hypervolume of every method's members.
 
     Args:
         hypervolumes: by method; counts: by method its evaluations.
-        tuned: whether the fronts were fine-tuned.
+        most: members of a method, at most.
+        tuned: whether they were fine-tuned.
     """
-    how = "all fine-tuned alike" if tuned else "none fine-tuned"
-    table = Table(title=f"methods, {how}")
+    how = "fine-tuned alike" if tuned else "not fine-tuned"
+    table = Table(title=f"methods: of at most {most} members each, {how}")
     table.add_column("method", no_wrap=True)
     table.add_column("hypervolume", justify="right", no_wrap=True)
     table.add_column("evaluations", justify="right", no_wrap=True)
