@@ -307,7 +307,7 @@ def main() -> None:
     rungs = ladder(space, (3,) * len(kinds))  # as a run begins
     rows = []
     for seed, start in product(given.seeds, given.starts):
-        initial = np.asarray(space.sample(jax.random.key(seed), given.population))
+        initial = np.array(space.sample(jax.random.key(seed), given.population))
         if start == "ladder":
             initial[: len(rungs)] = rungs
         theirs = by_peer(peer, initial, given.generations, seed)
