@@ -200,6 +200,22 @@ def test_what_cannot_be_read_now_is_left_alone(
     same(whole(), run(tmp_path))
 
 
+def once_searched(directory: Path, **other: Any) -> jc.Result:
+    how = {"inputs": INPUTS, "targets": TARGETS, **other}
+    space = how.pop("space", SPACE)
+    goals = how.pop("objectives", GOALS)
+    evaluate = jc.Evaluator(NETWORK, space, goals, **how)
+    algorithm, key = jc.NSGA2(8, space, 2), jax.random.key(0)
+    return jc.search(key, algorithm, evaluate, generations=1, checkpoint_dir=directory)
+
+
+@pytest.fixture(scope="module")
+def searched_by_labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("labels")
+    same(once_searched(directory), once_searched(directory))
+    return directory
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -215,19 +231,10 @@ def test_what_cannot_be_read_now_is_left_alone(
     ],
 )
 def test_checkpoints_of_other_examples_weights_or_choices_are_refused(
-    tmp_path: Path, changed: dict[str, Any], words: str
+    searched_by_labels: Path, changed: dict[str, Any], words: str
 ) -> None:
-    def searched(**other: Any) -> jc.Result:
-        how = {"inputs": INPUTS, "targets": TARGETS, **other}
-        space = how.pop("space", SPACE)
-        goals = how.pop("objectives", GOALS)
-        evaluate = jc.Evaluator(NETWORK, space, goals, **how)
-        algorithm, key = jc.NSGA2(8, space, 2), jax.random.key(0)
-        return jc.search(key, algorithm, evaluate, generations=1, checkpoint_dir=tmp_path)
-
-    same(searched(), searched())
     with pytest.raises(ValueError, match=words):
-        searched(**changed)
+        once_searched(searched_by_labels, **changed)
 
 
 def test_a_search_without_a_whole_checkpoint_begins_anew(tmp_path: Path) -> None:
