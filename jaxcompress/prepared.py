@@ -12,12 +12,20 @@ from jaxcompress.evaluator_of import evaluator_of, measure_of
 from jaxcompress.fine_tuned import rows
 from jaxcompress.job import Job
 from jaxcompress.network import Network
-from jaxcompress.search import Evaluator, Measure, cheapest
+from jaxcompress.search import (
+    Evaluator,
+    Measure,
+    cheapest,
+    grid_steps,
+    ladder,
+    non_dominated,
+)
 from jaxcompress.searched import searched
 from jaxcompress.space import Plan, Space, importance
 from jaxcompress.starting_point import starting_point
-from jaxcompress.training import adapt, finetune, pruned_library
+from jaxcompress.training import Adapter, adapt, finetune, pruned_library
 
+GRID = 72  # uniform plans, at most, of which the good ones are trained for
 FIRST = "first"
 FIRST_ALONE = ("generations", "mutation", "error_threshold")  # not those of the search
 
@@ -54,12 +62,49 @@ def prepared(
 
         leaves = jax.tree.map(jnp.asarray, place.kept("adapt", compute))
         shared = network.unflatten(leaves)
+        if config.adapt.focus:
+            shared, own = _focused(job, network, space, shared)
+            spent += own
     evaluate = evaluator_of(job, network, space, shared)
     measure = measure_of(evaluate, judged)
     if config.first.kinds:
         space, shared, own = _decided(job, network, known, shared, measure)
         evaluate, spent = evaluator_of(job, network, space, shared), spent + own
     return evaluate, shared, measure, spent
+
+
+def _focused(
+    job: Job, network: Network, space: Space, shared: PyTree
+) -> tuple[PyTree, int]:
+    """Trains the shared weights on under uniform plans that are worth it.
+
+    Returns:
+        The weights, and how many evaluations it took to find the plans.
+    """
+    config = job.config
+    rows = ladder(space, grid_steps(space, GRID))
+
+    def compute() -> PyTree:
+        evaluate = evaluator_of(job, network, space, shared)
+        with job.evaluating("finding uniform plans to train the weights for") as progress:
+            told = evaluate.telling(progress.update)(rows)
+        objectives = np.asarray(told.objectives)
+        error, cost = objectives[:, 0], objectives[:, 1]
+        good = error <= config.report.reference_error
+        places = np.flatnonzero(good)[non_dominated(objectives[good])]
+        if not len(places):
+            job.say("no uniform plan has an error of at most report.reference_error")
+            return network.leaves(shared)
+        chosen = rows[places[np.argsort(-cost[places])]]  # from the least compressing
+        key, how = jax.random.fold_in(job.keys["adapt"], 1), config.adapt.focused
+        train = Adapter(network, space, job.given.data, how, job.given.loss)
+        what = f"training the weights for {len(chosen)} uniform plans on the front"
+        with job.training(what) as progress:
+            found = train(key, shared, chosen, progress.update)
+        return network.leaves(found)
+
+    leaves = jax.tree.map(jnp.asarray, job.place.kept("focus", compute))
+    return network.unflatten(leaves), len(rows)
 
 
 def by_magnitude(job: Job, evaluate: Evaluator, shared: PyTree) -> Evaluator | None:

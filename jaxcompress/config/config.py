@@ -134,9 +134,11 @@ class Config(Section):
                 f"merge = {self.merge!r}: is of the one codebook of a network; set "
                 "space.codebook, and space.codebook_scope to network"
             )
-        if library.members and (self.adapt.epochs or self.adapt.every):
+        adapt = self.adapt.epochs or self.adapt.focus or self.adapt.every
+        if library.members and adapt:
             raise ValueError(
-                "library.members are trained already; set adapt.epochs and adapt.every to 0"
+                "library.members are trained already; set adapt.epochs, adapt.focus and "
+                "adapt.every to 0"
             )
         if self.adapt.every and self.search.evaluations is not None:
             raise ValueError(
@@ -163,9 +165,7 @@ class Config(Section):
                 "adapt.scales = 'learned': one set of weights serves all plans, and each "
                 "has scales of its own; set it to fitted"
             )
-        adapted = self.adapt.batch_norm == "trained" and (
-            self.adapt.epochs or self.adapt.every
-        )
+        adapted = self.adapt.batch_norm == "trained" and adapt
         if adapted and not self.search.reestimate:
             raise ValueError(
                 "adapt.batch_norm = 'trained': its averages are of no plan; set "

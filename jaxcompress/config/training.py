@@ -72,6 +72,13 @@ class TuneConfig(Section):
 class AdaptConfig(TuneConfig):
     """How shared weights are trained before the search, and perhaps within it."""
 
+    focus: int = Field(
+        default=0,
+        ge=0,
+        description="epochs after `epochs`, >= 0, under those uniform plans that no other "
+        "beats and whose error is at most report.reference_error: of random plans almost "
+        "all are far from any front",
+    )
     every: int = Field(
         default=0,
         ge=0,
@@ -97,6 +104,11 @@ class AdaptConfig(TuneConfig):
     def within(self) -> TuneConfig:
         """How they are trained within the search."""
         return self.model_copy(update={"epochs": self.again})
+
+    @property
+    def focused(self) -> TuneConfig:
+        """How they are trained under the uniform plans on a front."""
+        return self.model_copy(update={"epochs": self.focus})
 
 
 class LibraryConfig(TuneConfig):

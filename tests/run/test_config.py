@@ -56,7 +56,7 @@ def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
         ),
         ("library: {members: 1}", "library: members must be 0, or 2 or more"),
         ("library: {members: 3, least: 0.9}", "2 or more with least below most"),
-        ("library: {members: 3}", "set adapt.epochs and adapt.every to 0"),
+        ("library: {members: 3}", "set adapt.epochs, adapt.focus and"),
         ("merge: left_to_right", "set space.codebook, and space.codebook_scope"),
         ("search: {objectives: [error, values]}", "weights share none; set space.codebook"),
         ("space: {codebook: kmeans}", "weight_bits and space.codebook exclude each other"),
@@ -86,7 +86,7 @@ def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
         ),
         (
             "{library: {members: 3}, adapt: {epochs: 0, every: 2}, finetune: {epochs: 0}}",
-            "are trained already; set adapt.epochs and adapt.every to 0",
+            "are trained already; set adapt.epochs, adapt.focus and",
         ),
         ("seed: -1", "seed = -1"),
         ("- a\n- b", "must hold a mapping"),

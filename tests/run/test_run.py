@@ -27,8 +27,9 @@ from jaxcompress.search import locked
 # No values: weights with bits share none.
 OBJECTIVES = tuple(name for name in get_args(Objective) if name != "values")
 SMALL = (
-    "--model run.tiny:network --adapt.epochs 1 --adapt.every 2 --search.population 8 "
-    "--search.generations 3 --search.racing 0.9 --finetune.epochs 1 --report.members 3"
+    "--model run.tiny:network --adapt.epochs 0 --adapt.focus 1 --adapt.every 2 "
+    "--search.population 8 --search.generations 3 --search.racing 0.9 --finetune.epochs 1 "
+    "--report.members 3"
 ).split()
 
 
@@ -102,6 +103,7 @@ def test_everything_is_in_the_directory(runs: list[Path]) -> None:
     assert names == files | {"artifacts", "checkpoints"}
     config = read(find(str(run / "config.yaml")))
     assert config.search.population == 8 and config.adapt.every == 2
+    assert (run / "checkpoints" / "focus").is_dir()
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["generation"] for line in lines] == [1, 2, 3]
     assert (run / "front.png").read_bytes().startswith(b"\x89PNG")
