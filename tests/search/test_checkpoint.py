@@ -29,8 +29,6 @@ SPACE = jc.Space(NETWORK, (jc.genes.ChannelCount(), jc.genes.WeightBits((2, 3, 4
 COSTS = (objectives.Size("dense"), objectives.Macs())
 EVALUATE = jc.Evaluator(NETWORK, SPACE, COSTS, chunk=8)
 ALGORITHM = jc.NSGA2(8, SPACE, 2)
-
-
 GOALS = (objectives.Error("cross_entropy"), objectives.Size("dense"))
 INPUTS = np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32)
 TARGETS = np.arange(12, dtype=np.int32) % 3

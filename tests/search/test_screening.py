@@ -1,5 +1,7 @@
 """Screening: what is chosen promises most, and what is known is not run again."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -9,8 +11,8 @@ from search.test_search import EVALUATE, INPUTS, MEASURE, NETWORK, SPACE, TARGET
 
 import jaxcompress as jc
 from jaxcompress import objectives
-from jaxcompress.evolution import Decomposed, Evaluation, Grid
-from jaxcompress.search import archive_of, empty_archive
+from jaxcompress.evolution import Decomposed, Grid
+from jaxcompress.search import Archive, archive_of, empty_archive
 from jaxcompress.search.screen import Screen
 from jaxcompress.search.surrogate import LENGTHS, NOISES, fitted, placed
 
@@ -33,6 +35,19 @@ def searched(seed: int, screening: int, generations: int = 6, **how) -> jc.Resul
     return jc.search(
         key, algorithm, OWN, generations=generations, screening=screening, **how
     )
+
+
+def told_once() -> tuple[jc.NSGA2, Any, Archive]:
+    """Returns an algorithm after its first generation, its state, and what is known."""
+    algorithm = jc.NSGA2(8, WIDE, 2)
+    init, ask, tell = algorithm.compiled
+    params = algorithm.default_params
+    state = init(jax.random.key(0), params)
+    rows, asked = ask(jax.random.key(1), state, params)
+    told, archive = OWN(rows), empty_archive(OWN)
+    archive.add(np.asarray(rows), np.asarray(told.objectives), np.asarray(told.violation))
+    state, _ = tell(jax.random.key(2), rows, told, asked, params)
+    return algorithm, state, archive
 
 
 def test_a_surrogate_is_the_most_likely_normal_law() -> None:
@@ -77,14 +92,9 @@ def test_what_is_left_out_is_told_by_all_others() -> None:
 
 def test_what_cannot_be_told_from_the_genes_is_not_screened() -> None:
     """Noise for errors: what the algorithm asked for is run, by no promise."""
-    algorithm = jc.NSGA2(8, WIDE, 2)
-    init, ask, tell = algorithm.compiled
+    algorithm, state, _ = told_once()
     params = algorithm.default_params
-    state = init(jax.random.key(0), params)
-    rows, asked = ask(jax.random.key(1), state, params)
-    told = OWN(rows)
-    state, _ = tell(jax.random.key(2), rows, told, asked, params)
-    first = np.asarray(ask(jax.random.key(3), state, params)[0])
+    first = np.asarray(algorithm.compiled.ask(jax.random.key(3), state, params)[0])
     archive = empty_archive(OWN)
     known = archive.unknown(np.asarray(WIDE.sample(jax.random.key(4), 60)))
     noise = np.random.default_rng(0).random((len(known), 2)).astype(np.float32)
@@ -130,15 +140,8 @@ def test_costs_are_those_of_the_evaluator() -> None:
 
 def test_what_is_chosen_promises_most() -> None:
     """Of many offspring those on the front of what is expected come before all others."""
-    algorithm = jc.NSGA2(8, WIDE, 2)
-    init, ask, tell = algorithm.compiled
-    params = algorithm.default_params
-    state = init(jax.random.key(0), params)
-    rows, asked = ask(jax.random.key(1), state, params)
-    archive = empty_archive(OWN)
-    told = OWN(rows)
-    archive.add(np.asarray(rows), np.asarray(told.objectives), np.asarray(told.violation))
-    state, _ = tell(jax.random.key(2), rows, told, asked, params)
+    algorithm, state, archive = told_once()
+    ask, params = algorithm.compiled.ask, algorithm.default_params
     key, screen = jax.random.key(3), Screen(algorithm, OWN, 16)
     first = np.asarray(ask(key, state, params)[0])
     chosen, expected = screen(key, first, state, params, archive)
@@ -160,19 +163,11 @@ def test_what_is_chosen_promises_most() -> None:
 
 def test_what_the_present_front_dominates_comes_last() -> None:
     """Of offspring those that nothing known beats are run before all others."""
-    algorithm = jc.NSGA2(8, WIDE, 2)
-    init, ask, tell = algorithm.compiled
-    params = algorithm.default_params
-    state = init(jax.random.key(0), params)
-    rows, asked = ask(jax.random.key(1), state, params)
-    archive = empty_archive(OWN)
-    for batch in (np.asarray(rows), np.asarray(WIDE.sample(jax.random.key(9), 300))):
-        new = archive.unknown(batch)
-        told = OWN(new)
-        archive.add(new, np.asarray(told.objectives), np.asarray(told.violation))
-    objectives, violation = archive.lookup(np.asarray(rows))
-    told = Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
-    state, _ = tell(jax.random.key(2), rows, told, asked, params)
+    algorithm, state, archive = told_once()
+    ask, params = algorithm.compiled.ask, algorithm.default_params
+    new = archive.unknown(np.asarray(WIDE.sample(jax.random.key(9), 300)))
+    more = OWN(new)
+    archive.add(new, np.asarray(more.objectives), np.asarray(more.violation))
     key = jax.random.key(3)
     first = np.asarray(ask(key, state, params)[0])
     chosen, _ = Screen(algorithm, OWN, 16)(key, first, state, params, archive)
