@@ -26,7 +26,7 @@ def fine_tuned(
     results: dict[str, Result],
     spaces: dict[str, Space],
 ) -> tuple[Plan, PyTree, list[Member]]:
-    """Fine-tunes a few members of every front.
+    """Fine-tunes a few members of every front; a plan of several fronts once.
 
     Args:
         evaluate, shared, measure: of the search.
@@ -47,14 +47,15 @@ def fine_tuned(
         jax.device_get(jax.jit(jax.vmap(spaces.get(method, evaluate.space).decode))(part))
         for method, part in chosen.items()
     ]
-    plans: Plan = jax.tree.map(lambda *leaves: np.concatenate(leaves), *decoded)
-    taken = plans.member
+    every: Plan = jax.tree.map(lambda *leaves: np.concatenate(leaves), *decoded)
     methods = [method for method, part in chosen.items() for _ in part]
+    first, same = _distinct(every)
+    plans, taken = rows(every, first), rows(every.member, first)
 
     def compute() -> dict[str, Any]:
         before = jax.tree.map(
             # Of a library each begins with the parameters of its member.
-            lambda leaf: np.stack([leaf] * len(methods)) if taken is None else leaf[taken],
+            lambda leaf: np.stack([leaf] * len(first)) if taken is None else leaf[taken],
             jax.device_get(shared),
         )
         key, data, how = job.keys["tune"], job.given.data, config.finetune
@@ -65,7 +66,7 @@ def fine_tuned(
         # Early stopping with a few stops: the validation split says which was the best.
         stops = [(fitted.replace(member=None), before)]
         if how.epochs:
-            what = f"fine-tuning the fronts, {len(methods)} members"
+            what = f"fine-tuning the fronts, {len(first)} members"
             with warnings.catch_warnings(), job.training(what) as progress:
                 # Said below, by the name of the front.
                 warnings.filterwarnings("ignore", "member .* stopped", RuntimeWarning)
@@ -77,15 +78,16 @@ def fine_tuned(
                     how,
                     shared,
                     job.given.loss,
-                    members_mesh(len(methods)),
+                    members_mesh(len(first)),
                     # Of many processes each trains all members; none has the files.
                     job.place.checkpoints(stage) if jax.process_count() == 1 else None,
                     progress.update,
                 )
             for place in np.flatnonzero(tuned.stopped):
-                number = place - methods.index(methods[place]) + 1
+                method = methods[first[place]]
+                number = first[place] - methods.index(method) + 1
                 job.say(
-                    f"member {number} of {methods[place]} stopped after "
+                    f"member {number} of {method} stopped after "
                     f"{tuned.steps[place]} steps: its loss or gradient was not finite; of "
                     "the weights then and those before training the better ones are kept"
                 )
@@ -95,9 +97,8 @@ def fine_tuned(
             stops += [(own, _repaired(network, own, params, some)) for own, params in stops]
         errors = np.stack([_errors(job, network, *stop) for stop in stops])
         best_stop = len(stops) - 1 - errors[::-1].argmin(axis=0)  # the last of equals
-        every = np.arange(len(methods))
         own, params = jax.tree.map(
-            lambda *leaves: np.stack(leaves)[best_stop, every], *stops
+            lambda *leaves: np.stack(leaves)[best_stop, np.arange(len(first))], *stops
         )
         return {
             "params": network.leaves(params),
@@ -116,11 +117,21 @@ def fine_tuned(
     macs = jax.jit(jax.vmap(lambda plan: Macs()(network, plan)))(plans)
     stored = (
         coded_parameters(network, rows(plans, i), rows(params, i))
-        for i in range(len(methods))
+        for i in range(len(first))
     )
-    sizes = [float(parameter_bytes(*each, config.search.coding)) for each in stored]
-    columns = zip(methods, found["errors"].tolist(), sizes, macs.tolist(), strict=True)
-    return plans, params, [Member(*column) for column in columns]
+    sizes = np.asarray([parameter_bytes(*each, config.search.coding) for each in stored])
+    columns = [column[same].tolist() for column in (found["errors"], 1.0 * sizes, macs)]
+    members = [Member(*column) for column in zip(methods, *columns, strict=True)]
+    return rows(plans, same), rows(params, same), members
+
+
+def _distinct(plans: Plan) -> tuple[np.ndarray, np.ndarray]:
+    """Returns where each plan comes first, in this order, and of all which of these it is."""
+    leaves = jax.tree.leaves(plans)
+    numbers = np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
+    _, places, which = np.unique(numbers, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(places)
+    return places[order], np.argsort(order)[which]
 
 
 def _errors(job: Job, network: Network, plans: Plan, params: PyTree) -> np.ndarray:
