@@ -49,63 +49,14 @@ def fine_tuned(
     ]
     every: Plan = jax.tree.map(lambda *leaves: np.concatenate(leaves), *decoded)
     methods = [method for method, part in chosen.items() for _ in part]
+    names = [
+        f"member {i + 1} of {m}" for m, part in chosen.items() for i in range(len(part))
+    ]
     first, same = _distinct(every)
-    plans, taken = rows(every, first), rows(every.member, first)
+    plans = rows(every, first)
 
     def compute() -> dict[str, Any]:
-        before = jax.tree.map(
-            # Of a library each begins with the parameters of its member.
-            lambda leaf: np.stack([leaf] * len(first)) if taken is None else leaf[taken],
-            jax.device_get(shared),
-        )
-        key, data, how = job.keys["tune"], job.given.data, config.finetune
-        stage = f"tuning-{config.search.generations}"  # its members depend on them
-        fitted = plans
-        if how.epochs and how.scales == "learned":
-            fitted = scaled_plans(network, plans, shared)
-        # Early stopping with a few stops: the validation split says which was the best.
-        stops = [(fitted.replace(member=None), before)]
-        if how.epochs:
-            what = f"fine-tuning the fronts, {len(first)} members"
-            with warnings.catch_warnings(), job.training(what) as progress:
-                # Said below, by the name of the front.
-                warnings.filterwarnings("ignore", "member .* stopped", RuntimeWarning)
-                tuned = tune(
-                    key,
-                    network,
-                    plans,
-                    data,
-                    how,
-                    shared,
-                    job.given.loss,
-                    members_mesh(len(first)),
-                    # Of many processes each trains all members; none has the files.
-                    job.place.checkpoints(stage) if jax.process_count() == 1 else None,
-                    progress.update,
-                )
-            for place in np.flatnonzero(tuned.stopped):
-                method = methods[first[place]]
-                number = first[place] - methods.index(method) + 1
-                job.say(
-                    f"member {number} of {method} stopped after "
-                    f"{tuned.steps[place]} steps: its loss or gradient was not finite; of "
-                    "the weights then and those before training the better ones are kept"
-                )
-            stops.append((tuned.plans, tuned.params))
-        if count := max(config.reestimate, config.search.reestimate):
-            some = data.normalize(data.train.some(count, config.data.seed).inputs)
-            stops += [(own, _repaired(network, own, params, some)) for own, params in stops]
-        errors = np.stack([_errors(job, network, *stop) for stop in stops])
-        best_stop = len(stops) - 1 - errors[::-1].argmin(axis=0)  # the last of equals
-        own, params = jax.tree.map(
-            lambda *leaves: np.stack(leaves)[best_stop, np.arange(len(first))], *stops
-        )
-        return {
-            "params": network.leaves(params),
-            "errors": errors.min(axis=0),
-            "scales": dict(own.scales),
-            "ranges": dict(own.activation_ranges),
-        }
+        return _best(job, network, plans, shared, [names[i] for i in first])
 
     found = job.place.kept("finetune", compute, config.search.generations)
     params = network.unflatten(found["params"])
@@ -125,8 +76,76 @@ def fine_tuned(
     return rows(plans, same), rows(params, same), members
 
 
+def _best(
+    job: Job, network: Network, plans: Plan, shared: PyTree, names: list[str]
+) -> dict[str, Any]:
+    """Returns each member's parameters at the best of a few stops, and their errors.
+
+    Early stopping: untrained or trained, with batch norm estimated anew or not, as the
+    validation split says.
+    """
+    config, data, taken = job.config, job.given.data, plans.member
+    before = jax.tree.map(
+        # Of a library each begins with the parameters of its member.
+        lambda leaf: np.stack([leaf] * len(names)) if taken is None else leaf[taken],
+        jax.device_get(shared),
+    )
+    fitted = plans
+    if config.finetune.epochs and config.finetune.scales == "learned":
+        fitted = scaled_plans(network, plans, shared)
+    stops = [(fitted.replace(member=None), before)]
+    if config.finetune.epochs:
+        stops.append(_trained(job, network, plans, shared, names))
+    if count := max(config.reestimate, config.search.reestimate):
+        some = data.normalize(data.train.some(count, config.data.seed).inputs)
+        stops += [(own, _repaired(network, own, params, some)) for own, params in stops]
+    errors = np.stack([_errors(job, network, *stop) for stop in stops])
+    best = len(stops) - 1 - errors[::-1].argmin(axis=0)  # the last of equals
+    own, params = jax.tree.map(
+        lambda *leaves: np.stack(leaves)[best, np.arange(len(names))], *stops
+    )
+    return {
+        "params": network.leaves(params),
+        "errors": errors.min(axis=0),
+        "scales": dict(own.scales),
+        "ranges": dict(own.activation_ranges),
+    }
+
+
+def _trained(
+    job: Job, network: Network, plans: Plan, shared: PyTree, names: list[str]
+) -> tuple[Plan, PyTree]:
+    """Returns plans and parameters of the members after training; says who stopped."""
+    config = job.config
+    stage = f"tuning-{config.search.generations}"  # its members depend on them
+    what = f"fine-tuning the fronts, {len(names)} members"
+    with warnings.catch_warnings(), job.training(what) as progress:
+        # Said below, by the name of the front.
+        warnings.filterwarnings("ignore", "member .* stopped", RuntimeWarning)
+        tuned = tune(
+            job.keys["tune"],
+            network,
+            plans,
+            job.given.data,
+            config.finetune,
+            shared,
+            job.given.loss,
+            members_mesh(len(names)),
+            # Of many processes each trains all members; none has the files.
+            job.place.checkpoints(stage) if jax.process_count() == 1 else None,
+            progress.update,
+        )
+    for place in np.flatnonzero(tuned.stopped):
+        job.say(
+            f"{names[place]} stopped after {tuned.steps[place]} steps: its loss or "
+            "gradient was not finite; of the weights then and those before training the "
+            "better ones are kept"
+        )
+    return tuned.plans, tuned.params
+
+
 def _distinct(plans: Plan) -> tuple[np.ndarray, np.ndarray]:
-    """Returns where each plan comes first, in this order, and of all which of these it is."""
+    """Returns where each plan comes first, in this order, and which of these each is."""
     leaves = jax.tree.leaves(plans)
     numbers = np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
     _, places, which = np.unique(numbers, axis=0, return_index=True, return_inverse=True)

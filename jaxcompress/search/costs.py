@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxcompress.evolution import compiled
 from jaxcompress.network import Network
 from jaxcompress.objectives import Constraint, Cost, Quality
 from jaxcompress.space import Space
@@ -38,4 +39,4 @@ def counting(
             violation += jnp.maximum(bound.violation(network, plan), 0.0)
         return jnp.stack([jnp.asarray(v, jnp.float32) for v in values]), violation
 
-    return jax.jit(lambda rows: jax.lax.map(one, rows, batch_size=AT_ONCE))
+    return compiled(lambda rows: jax.lax.map(one, rows, batch_size=AT_ONCE))

@@ -1,13 +1,20 @@
 """Which offspring are worth running: the best of many, by what is known."""
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray
 
-from jaxcompress.evolution import NSGA2, NSGA3, Algorithm, Evaluation, survive
+from jaxcompress.evolution import (
+    NSGA2,
+    NSGA3,
+    Algorithm,
+    Evaluation,
+    compiled,
+    survive,
+)
 from jaxcompress.objectives import Quality
 from jaxcompress.processes import from_first
 from jaxcompress.search.archive import Archive
@@ -125,7 +132,7 @@ class Screen:
         excess = np.pad(violation, (0, missing), constant_values=np.inf)
         evaluation = Evaluation(objectives=filled, violation=excess)  # type: ignore[arg-type]
         none, own = np.zeros(most, bool), jax.random.fold_in(key, 0)
-        rows = np.asarray(_survivors(own, none, evaluation, size).indices)
+        rows = np.asarray(_survivors()(own, none, evaluation, size).indices)
         expected = None if self.quality is None else objectives[rows, self.quality]
         return pool[rows], expected
 
@@ -155,7 +162,10 @@ class Screen:
         return found
 
 
-_survivors = jax.jit(survive, static_argnames="size")
+@cache
+def _survivors() -> Any:
+    """Returns `survive`, compiled once; not at import, which would start the devices."""
+    return compiled(survive, static_argnames="size")
 
 
 def _scaled(values: Float[np.ndarray, " k"], examples: int) -> Float[np.ndarray, " k"]:
