@@ -56,7 +56,9 @@ def fine_tuned(
     plans = rows(every, first)
 
     def compute() -> dict[str, Any]:
-        return _best(job, network, plans, shared, [names[i] for i in first])
+        alike = [np.flatnonzero(same == i) for i in range(len(first))]
+        called = [" and ".join(names[place] for place in places) for places in alike]
+        return _best(job, network, plans, shared, called)
 
     found = job.place.kept("finetune", compute, config.search.generations)
     params = network.unflatten(found["params"])
@@ -70,8 +72,8 @@ def fine_tuned(
         coded_parameters(network, rows(plans, i), rows(params, i))
         for i in range(len(first))
     )
-    sizes = np.asarray([parameter_bytes(*each, config.search.coding) for each in stored])
-    columns = [column[same].tolist() for column in (found["errors"], 1.0 * sizes, macs)]
+    sizes = [float(parameter_bytes(*each, config.search.coding)) for each in stored]
+    columns = [np.asarray(c)[same].tolist() for c in (found["errors"], sizes, macs)]
     members = [Member(*column) for column in zip(methods, *columns, strict=True)]
     return rows(plans, same), rows(params, same), members
 

@@ -132,7 +132,7 @@ class Screen:
         excess = np.pad(violation, (0, missing), constant_values=np.inf)
         evaluation = Evaluation(objectives=filled, violation=excess)  # type: ignore[arg-type]
         none, own = np.zeros(most, bool), jax.random.fold_in(key, 0)
-        rows = np.asarray(_survivors()(own, none, evaluation, size).indices)
+        rows = np.asarray(_survivors(size)(own, none, evaluation).indices)
         expected = None if self.quality is None else objectives[rows, self.quality]
         return pool[rows], expected
 
@@ -163,9 +163,9 @@ class Screen:
 
 
 @cache
-def _survivors() -> Any:
+def _survivors(size: int) -> Any:
     """Returns `survive`, compiled once; not at import, which would start the devices."""
-    return compiled(survive, static_argnames="size")
+    return compiled(partial(survive, size=size))
 
 
 def _scaled(values: Float[np.ndarray, " k"], examples: int) -> Float[np.ndarray, " k"]:

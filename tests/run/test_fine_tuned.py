@@ -2,12 +2,13 @@
 
 import jax
 import numpy as np
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from jaxcompress.fine_tuned import _distinct, rows
 from jaxcompress.space import Plan
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(2, 3), st.booleans(), st.booleans()), min_size=1))
 def test_equal_plans_are_one(choices: list[tuple[int, bool, bool]]) -> None:
     bits, *kept = np.asarray(choices).T
