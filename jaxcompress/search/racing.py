@@ -1,9 +1,11 @@
 """Racing: what is surely dominated is not run on all examples."""
 
+from collections.abc import Sequence
 from copy import copy
 from functools import partial
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree, UInt8
 
@@ -39,12 +41,11 @@ class Memory(NamedTuple):
 class Racing:
     """An evaluator that stops a genotype when it can no longer be non-dominated.
 
-    The genotypes of the first call run on all examples, and those of later ones until
-    there were 8. Then the examples are put in order, those that most of these got wrong
-    first (but last those that the better ones got wrong more often, as happens with wrong
-    labels), and what is asked for later runs on growing subsets of them. After each stage
-    a candidate meets everything on the front of what was run in full that costs no more in
-    any objective:
+    The first 8 genotypes run on all examples, all others on growing subsets of them.
+    After the first call the examples are put in order, those that most of what was run in
+    full got wrong first (but last those that the better ones got wrong more often, as
+    happens with wrong labels). After each stage a candidate meets everything on the front
+    of what was run in full that costs no more in any objective:
 
     - If it has made as many errors already as one of these on all examples, it is
       dominated for certain, and stops.
@@ -189,13 +190,30 @@ class Racing:
             exact; the error of what was stopped is an estimate.
         """
         genotypes = np.asarray(genotypes, np.int32)
+        self._asked += len(genotypes)
+        known = self._wrong()
+        begun = len(self.memory.order) > 0
+        ahead = 0 if begun else max(LEAST - len(known), 0)
+        told, wrong = self._raced(genotypes[:ahead], self.stages[-1:])
+        later, others = self._raced(genotypes[ahead:], self.stages)
+        every = np.concatenate([known, wrong, others])
+        if not begun and len(every) >= LEAST:
+            order = _telling_first(every).astype(np.int32)
+            self.evaluate.reorder(order)
+            bits = np.packbits(self._wrong()[:, order], axis=1)
+            self.memory = self.memory._replace(order=order, wrong=bits)
+        return jax.tree.map(lambda *parts: np.concatenate(parts), told, later)
+
+    def _raced(
+        self, genotypes: Int[np.ndarray, "p genes"], stages: Sequence[int]
+    ) -> tuple[Evaluation, Bool[np.ndarray, "q n"]]:
+        """Returns the evaluation, and where those that ran in full erred, if finite."""
         count, seen, begin = len(genotypes), 0, 0
-        self._asked += count
         objectives = np.zeros((count, len(self.objectives)), np.float32)
         violation = np.zeros(count, np.float32)
         wrong = np.zeros((count, self.examples), bool)
         racing = np.arange(count)
-        for end in self.stages if len(self.memory.order) else self.stages[-1:]:
+        for end in stages:
             told, each = self.evaluate.window(genotypes[racing], begin, end)
             self.forwards += each.size + len(racing) * self.evaluate.calibrated
             wrong[racing, seen : seen + each.shape[1]] = each > 0
@@ -211,19 +229,11 @@ class Racing:
             share = error.astype(np.float32) / np.float32(self.examples)
             objectives[racing, self._quality] = np.where(finite, share, np.nan)
             racing = racing[~stopped]
-        usable = np.all(np.isfinite(objectives), axis=1)
-        if not len(self.memory.order):
-            before = self._wrong()
-            every = np.concatenate([before, wrong[usable]])
-            if len(every) >= LEAST:
-                order = _telling_first(every).astype(np.int32)
-                self.evaluate.reorder(order)
-                bits = np.packbits(before[:, order], axis=1)
-                self.memory = self.memory._replace(order=order, wrong=bits)
-                wrong = wrong[:, order]
-        well = racing[usable[racing] & (violation[racing] <= 0)]
+        usable = racing[np.isfinite(objectives[racing]).all(1)]
+        well = usable[violation[usable] <= 0]
         self._remember(genotypes[well], objectives[well], wrong[well])
-        return Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
+        evaluation = Evaluation(objectives=objectives, violation=violation)  # type: ignore[arg-type]
+        return evaluation, wrong[usable]
 
     def learn(self, archive: Archive) -> None:
         """Takes in what was evaluated on all examples before: nothing need be better."""

@@ -84,7 +84,7 @@ def test_stops_where_the_prediction_says_so() -> None:
     labels = np.where(FLIPPED, LABELS, labels).astype(np.int32)
     plain = evaluator(labels=labels)
     racing = jc.Racing(plain)
-    others = np.asarray(SPACE.sample(jax.random.key(7), 9))
+    others = np.asarray(SPACE.sample(jax.random.key(8), 7))
     known = np.unique(np.concatenate([smallest, others]), axis=0)
     candidates = np.asarray(SPACE.sample(jax.random.key(3), 60))
     racing(known)
@@ -278,6 +278,23 @@ def test_a_race_learns_from_what_is_known_and_waits_for_eight() -> None:
     bits = np.unpackbits(racing.memory.wrong, axis=1)[:, : len(MANY)]
     np.testing.assert_array_equal(bits, each[:, order] > 0)
     assert len(racing.memory.objectives) == len(rows)
+
+
+def test_what_comes_after_the_first_eight_races_at_once() -> None:
+    """Against these, in the examples' own order; afterwards they have one of their own."""
+    plain = shared()
+    rows = np.unique(np.asarray(SPACE.sample(jax.random.key(9), 40)), axis=0)
+    exact = np.asarray(plain(rows).objectives)
+    racing = jc.Racing(plain, confidence=0.99)
+    told = np.asarray(racing(rows).objectives)
+    full = (told == exact).all(1)
+    assert full[:8].all() and full[non_dominated(exact)].all() and not full.all()
+    assert racing.saved > 0
+    ran, order = rows[full], racing.memory.order
+    np.testing.assert_array_equal(racing.memory.genotypes, ran)
+    bits = np.unpackbits(racing.memory.wrong, axis=1)[:, : len(MANY)]
+    _, each = plain.window(ran, 0, plain.batches)
+    np.testing.assert_array_equal(bits, each[:, order] > 0)
 
 
 def test_searches_alike() -> None:
