@@ -22,6 +22,7 @@ def fine_tuned(
     job: Job,
     evaluate: Evaluator,
     shared: PyTree,
+    begin: PyTree,
     measure: Measure,
     results: dict[str, Result],
     spaces: dict[str, Space],
@@ -30,6 +31,7 @@ def fine_tuned(
 
     Args:
         evaluate, shared, measure: of the search.
+        begin: weights with which training begins.
         results: by method.
         spaces: by method, where it is not that of the search.
 
@@ -58,7 +60,7 @@ def fine_tuned(
     def compute() -> dict[str, Any]:
         alike = [np.flatnonzero(same == i) for i in range(len(first))]
         called = [" and ".join(names[place] for place in places) for places in alike]
-        return _best(job, network, plans, shared, called)
+        return _best(job, network, plans, shared, begin, called)
 
     found = job.place.kept("finetune", compute, config.search.generations)
     params = network.unflatten(found["params"])
@@ -79,7 +81,12 @@ def fine_tuned(
 
 
 def _best(
-    job: Job, network: Network, plans: Plan, shared: PyTree, names: list[str]
+    job: Job,
+    network: Network,
+    plans: Plan,
+    shared: PyTree,
+    begin: PyTree,
+    names: list[str],
 ) -> dict[str, Any]:
     """Returns each member's parameters at the best of a few stops, and their errors.
 
@@ -97,7 +104,7 @@ def _best(
         fitted = scaled_plans(network, plans, shared)
     stops = [(fitted.replace(member=None), before)]
     if config.finetune.epochs:
-        stops.append(_trained(job, network, plans, shared, names))
+        stops.append(_trained(job, network, plans, begin, names))
     if count := max(config.reestimate, config.search.reestimate):
         some = data.normalize(data.train.some(count, config.data.seed).inputs)
         stops += [(own, _repaired(network, own, params, some)) for own, params in stops]
@@ -115,7 +122,7 @@ def _best(
 
 
 def _trained(
-    job: Job, network: Network, plans: Plan, shared: PyTree, names: list[str]
+    job: Job, network: Network, plans: Plan, begin: PyTree, names: list[str]
 ) -> tuple[Plan, PyTree]:
     """Returns plans and parameters of the members after training; says who stopped."""
     config = job.config
@@ -130,7 +137,7 @@ def _trained(
             plans,
             job.given.data,
             config.finetune,
-            shared,
+            begin,
             job.given.loss,
             members_mesh(len(names)),
             # Of many processes each trains all members; none has the files.

@@ -28,7 +28,7 @@ from jaxcompress.job import KEYS, Job
 from jaxcompress.merging import merging
 from jaxcompress.network import Network
 from jaxcompress.objectives import Energy
-from jaxcompress.prepared import by_magnitude, prepared
+from jaxcompress.prepared import before_focus, by_magnitude, prepared
 from jaxcompress.processes import from_first
 from jaxcompress.report import (
     Member,
@@ -156,7 +156,10 @@ def _run(job: Job) -> Outcome:
         results |= _baselines(job, evaluate, other, measure, initial, chance, count)
         if other is not None:
             spaces["magnitude"] = other.space
-    plans, params, members = fine_tuned(job, evaluate, shared, measure, results, spaces)
+    begin = before_focus(job, network, shared)
+    plans, params, members = fine_tuned(
+        job, evaluate, shared, begin, measure, results, spaces
+    )
     members = _with_energy(job, network, plans, members)
     dense, members, front = from_first(lambda: _saved(job, network, plans, params, members))
     volumes = {

@@ -107,6 +107,19 @@ def _focused(
     return network.unflatten(leaves), len(rows)
 
 
+def before_focus(job: Job, network: Network, shared: PyTree) -> PyTree:
+    """Returns the weights with which fine-tuning begins, where `shared` are the search's.
+
+    Focus shows the search which plans of few bits are worth it; but weights that were
+    trained under these are worse for all others, and no better for them once fine-tuned.
+    """
+    config = job.config
+    if not config.adapt.focus or config.adapt.every or config.first.kinds:
+        return shared
+    leaves = jax.tree.map(jnp.asarray, job.place.kept("adapt", dict))
+    return network.unflatten(leaves)
+
+
 def by_magnitude(job: Job, evaluate: Evaluator, shared: PyTree) -> Evaluator | None:
     """Returns an evaluator in whose space the channels with the least weights go first.
 

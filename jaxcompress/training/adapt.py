@@ -5,7 +5,7 @@ import warnings
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Key, PyTree
+from jaxtyping import Array, Bool, Int, Key, PyTree
 
 from jaxcompress.config import TuneConfig
 from jaxcompress.data import Dataset
@@ -15,6 +15,7 @@ from jaxcompress.training.train import Loss, OnBatch, untold
 from jaxcompress.training.tuner import Tuner
 
 RANDOM = 2  # random plans a batch
+MIXED = 0.25  # share of the genes of a given plan that come from another one
 
 
 def adapt(
@@ -87,7 +88,7 @@ class Adapter:
         self._tuner = Tuner(network, data, config, loss) if config.epochs else None
         self._plan = jax.jit(self._decoded)
         self._sample = jax.jit(self._of_space)
-        self._rows = jax.jit(self._places)
+        self._mix = jax.jit(self._of_rows)
 
     def __call__(
         self,
@@ -101,10 +102,12 @@ class Adapter:
         Args:
             key: decides order, augmentation and plans.
             params: where training starts; the network's own if None.
-            genotypes: int32 [n, D], n >= 1, from the least to the most compressing: the
-                plans under which to train, the first and last on every batch, in the
-                place of the whole space. Of a space almost all is far from any front,
-                and steps under it pull the weights away from what a front needs.
+            genotypes: int32 [n, D], n >= 1, from the least to the most compressing: under
+                these to train, in the place of the whole space, of which almost all is
+                far from any front. On every batch a step is taken under the first, two
+                random ones and the last, and a quarter of the genes of each, at random,
+                come from another of them: were the same plans trained each time, the
+                weights would favour these over all that are like them.
             on_batch: see `adapt`.
         """
         params = self._network.params if params is None else params
@@ -113,11 +116,7 @@ class Adapter:
         tuner = self._tuner
         order, draw = jax.random.split(key)
         rows = None if genotypes is None else np.asarray(genotypes, np.int32)
-        if rows is None:
-            ends = [np.asarray(self._space.dense), np.zeros(len(self._space), np.int32)]
-        else:
-            ends = [rows[0], rows[-1]]
-        least, most = [self._plan(genotype) for genotype in ends]
+        least = self._plan(np.asarray(self._space.dense) if rows is None else rows[0])
         state = tuner.start(least, params)
         going, number = jnp.zeros(1, bool), 0
         for epoch in range(self._epochs):
@@ -125,10 +124,12 @@ class Adapter:
                 if rows is None:
                     chosen = np.asarray(self._sample(draw, number))
                 else:
-                    chosen = rows[np.asarray(self._rows(draw, number, len(rows)))]
-                drawn = [self._plan(genotype) for genotype in chosen]
-                for plan in [least, *drawn, most]:
+                    told = self._mix(draw, number, len(rows))
+                    places, others, mixed = map(np.asarray, told)
+                    chosen = np.where(mixed, rows[others], rows[places])
+                for genotype in chosen:
                     # A plan under which a step is not finite is passed over.
+                    plan = self._plan(genotype)
                     state = tuner.step(plan, state, batch).replace(stopped=going)
                 number += 1
                 on_batch(number, tuner.steps)
@@ -148,7 +149,18 @@ class Adapter:
         return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], plan)
 
     def _of_space(self, draw: Key[Array, ""], number: Array) -> Int[Array, "r genes"]:
-        return self._space.sample(jax.random.fold_in(draw, number), RANDOM)
+        """Returns the least compressing plan, random ones, and the most compressing."""
+        drawn = self._space.sample(jax.random.fold_in(draw, number), RANDOM)
+        least = jnp.asarray(self._space.dense)[None]
+        return jnp.concatenate([least, drawn, jnp.zeros_like(least)])
 
-    def _places(self, draw: Key[Array, ""], number: Array, count: Array) -> Array:
-        return jax.random.randint(jax.random.fold_in(draw, number), (RANDOM,), 0, count)
+    def _of_rows(
+        self, draw: Key[Array, ""], number: Array, count: Array
+    ) -> tuple[Int[Array, " r"], Int[Array, " r"], Bool[Array, "r genes"]]:
+        """Returns which of so many plans to take, and which genes from which others."""
+        one, two, three = jax.random.split(jax.random.fold_in(draw, number), 3)
+        drawn = jax.random.randint(one, (RANDOM,), 0, count)
+        places = jnp.concatenate([jnp.zeros(1, int), drawn, jnp.asarray([count - 1])])
+        others = jax.random.randint(two, places.shape, 0, count)
+        mixed = jax.random.bernoulli(three, MIXED, (len(places), len(self._space)))
+        return places, others, mixed

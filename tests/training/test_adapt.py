@@ -44,6 +44,19 @@ def test_steps_are_taken_under_the_given_plans_alone(network, data):
     assert_same(found, jax.tree.map(lambda leaf: leaf[0], params))
 
 
+def test_plans_drawn_are_the_given_ones_mixed(network, data):
+    """Both ends and two others on every batch, a quarter of the genes from another."""
+    space = jc.Space(network, (jc.genes.ChannelCount(), jc.genes.WeightBits((1, 4))))
+    train = jc.Adapter(network, space, data, config())
+    told = [map(np.asarray, train._mix(jax.random.key(0), i, 5)) for i in range(300)]
+    places, others, mixed = map(np.stack, zip(*told, strict=True))
+    assert mixed.shape == (300, 4, len(space)) and abs(mixed.mean() - 0.25) < 0.03
+    assert (places[:, 0] == 0).all() and (places[:, 3] == 4).all()
+    for chosen in (places[:, 1:3], others):
+        counts = np.bincount(chosen.ravel(), minlength=5) / chosen.size
+        np.testing.assert_allclose(counts, 0.2, atol=0.06)
+
+
 def test_steps_that_are_not_finite_are_said(network, data):
     space = jc.Space(network, (jc.genes.WeightBits((1, 4)),))
     with pytest.warns(RuntimeWarning, match="24 of 24 steps were passed over"):
