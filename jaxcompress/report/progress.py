@@ -76,7 +76,7 @@ class SearchProgress(_Shown):
         best = "  ".join(f"{k} {_number(v)}" for k, v in generation.best.items())
         text = (
             f"best: {best}  hypervolume {generation.hypervolume:.4f}  "
-            f"{generation.rate:.0f} evaluations/s"
+            f"{_number(generation.rate)} evaluations/s"
         )
         if generation.forwards:
             asked = generation.forwards + generation.spared

@@ -52,7 +52,13 @@ def test_forward_rounds_the_inputs_of_layers() -> None:
     close(jc.forward(network, plan, X), hidden @ P["b"])
 
 
-@pytest.mark.parametrize("name", ["resnet_padded", "squeeze_excite", "vit"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet_padded",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("squeeze_excite", "vit")),
+    ],
+)
 def test_joint_plans_are_exact(name: str) -> None:
     """Channels, blocks, weight bits and activation bits in one plan."""
     make, params, example, _ = ZOO[name](jax.random.key(1))

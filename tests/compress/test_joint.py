@@ -13,9 +13,18 @@ import jaxcompress as jc
 from jaxcompress.compress import verify
 
 
-@pytest.mark.parametrize("name", ["lenet", "mobilenet", "fused_attention"])
-@pytest.mark.parametrize("granularity", ["tensor", "channel"])
-def test_masked_equals_compact_under_bits(name: str, granularity: str) -> None:
+@pytest.mark.parametrize(
+    ("granularity", "name"),
+    [
+        ("tensor", "lenet"),
+        ("channel", "mobilenet"),
+        ("channel", "fused_attention"),
+        pytest.param("channel", "lenet", marks=pytest.mark.slow),
+        pytest.param("tensor", "mobilenet", marks=pytest.mark.slow),
+        pytest.param("tensor", "fused_attention", marks=pytest.mark.slow),
+    ],
+)
+def test_masked_equals_compact_under_bits(granularity: str, name: str) -> None:
     apply, params, example, _ = ZOO[name](jax.random.key(2))
     network = jc.trace(apply, params, example)
     weights = dict.fromkeys(layer.weight for layer in network.layers)

@@ -86,12 +86,20 @@ def test_masked_equals_compact(seed: int) -> None:
             assert np.abs(code.codes).max(initial=0) <= max(1, 2 ** (code.bits - 1) - 1)
 
 
+@pytest.fixture(scope="module")
+def halved() -> tuple[dict[str, list[int]], Any]:
+    """Half of every rank, and the weights that they leave."""
+    ranks = {p: [max(1, full // 2) for full in each] for p, each in FULL.items()}
+    plan = jc.Plan(ranks={p: jnp.asarray(r, jnp.int32) for p, r in ranks.items()})
+    return ranks, jc.compress(NETWORK, plan)
+
+
 @pytest.mark.parametrize("path", list(FULL))
-def test_low_rank_is_the_truncated_decomposition(path: str) -> None:
+def test_low_rank_is_the_truncated_decomposition(
+    path: str, halved: tuple[dict[str, list[int]], Any]
+) -> None:
     weight = np.asarray(PARAMS[path], np.float64)
-    ranks = [max(1, full // 2) for full in FULL[path]]
-    plan = jc.Plan(ranks={path: jnp.asarray(ranks, jnp.int32)})
-    found = np.asarray(jc.compress(NETWORK, plan)[path], np.float64)
+    ranks, found = halved[0][path], np.asarray(halved[1][path], np.float64)
     if len(ranks) == 1:
         out = {"c": 3, "d": 0, "e": 1}[path]
         unfolded = np.moveaxis(weight, out, -1).reshape(-1, weight.shape[out])
@@ -111,12 +119,14 @@ def test_low_rank_is_the_truncated_decomposition(path: str) -> None:
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
-def test_full_ranks_change_nothing_and_low_ones_make_real_factors() -> None:
+def test_full_ranks_change_nothing_and_low_ones_make_real_factors(
+    halved: tuple[dict[str, list[int]], Any],
+) -> None:
     full = {path: jnp.asarray(f, jnp.int32) for path, f in FULL.items()}
     small = jc.compact(NETWORK, jc.Plan(ranks=full))
     assert (small.size, small.macs) == (NETWORK.size, NETWORK.macs)
-    halved = {p: jnp.asarray([max(1, n // 2) for n in f]) for p, f in FULL.items()}
-    small = jc.compact(NETWORK, jc.Plan(ranks=halved))
+    low = {path: jnp.asarray(ranks) for path, ranks in halved[0].items()}
+    small = jc.compact(NETWORK, jc.Plan(ranks=low))
     # By hand: 3x3x3x6 at ranks 1 and 3 on 8x8, 3x3x6x8 at 3 and 4 to 4x4, 8 to 7 at 3.
     macs = 64 * (3 + 9 * 3 + 18) + 64 * 6 * 3 + 16 * (9 * 12 + 4 * 8) + 16 * (8 + 7) * 3
     assert small.macs == macs + (7 + 9) * 3 + (9 + 4) * 2

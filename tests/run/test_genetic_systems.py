@@ -17,6 +17,7 @@ from jaxcompress.config import Config
 from jaxcompress.config_file import find, read
 from jaxcompress.run_directory import RunDirectory
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 NETWORK = jc.trace(*ZOO["mlp"](jax.random.key(0))[:3])
 
 
