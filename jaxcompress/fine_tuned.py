@@ -1,6 +1,7 @@
 """A few members of every front, fine-tuned: what is saved, shown and compared."""
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ from jaxtyping import PyTree
 
 from jaxcompress.artifact import parameter_bytes
 from jaxcompress.compress import coded_parameters, compiled_forward, reestimate
+from jaxcompress.data import Split
 from jaxcompress.job import Job
 from jaxcompress.network import Network
 from jaxcompress.objectives import Macs
@@ -108,7 +110,7 @@ def _best(
     if count := max(config.reestimate, config.search.reestimate):
         some = data.normalize(data.train.some(count, config.data.seed).inputs)
         stops += [(own, _repaired(network, own, params, some)) for own, params in stops]
-    errors = np.stack([_errors(job, network, *stop) for stop in stops])
+    errors = np.stack([_errors(job, network, *stop, data.validation) for stop in stops])
     best = len(stops) - 1 - errors[::-1].argmin(axis=0)  # the last of equals
     own, params = jax.tree.map(
         lambda *leaves: np.stack(leaves)[best, np.arange(len(names))], *stops
@@ -162,15 +164,46 @@ def _distinct(plans: Plan) -> tuple[np.ndarray, np.ndarray]:
     return places[order], np.argsort(order)[which]
 
 
-def _errors(job: Job, network: Network, plans: Plan, params: PyTree) -> np.ndarray:
-    """Returns the validation error of every member, float64 [P]; inf: not finite."""
+def tested(
+    job: Job, network: Network, plans: Plan, params: PyTree, members: list[Member]
+) -> list[Member]:
+    """Returns members that all have a test error: where no file has said it, their own.
+
+    Args:
+        plans, params: of the members, in the same order, every leaf [P, ...].
+    """
+    _, same = _distinct(plans)
+    told = {
+        own: member.test_error
+        for own, member in zip(same.tolist(), members, strict=True)
+        if member.test_error is not None
+    }
+    untold = [own for own in dict.fromkeys(same.tolist()) if own not in told]
+    if untold:
+        places = [int(np.argmax(same == own)) for own in untold]
+        some = rows(plans, places), rows(params, places)
+        errors = _errors(job, network, *some, job.given.data.test)
+        told |= dict(zip(untold, errors.tolist(), strict=True))
+    return [
+        member if member.test_error is not None else replace(member, test_error=told[own])
+        for own, member in zip(same.tolist(), members, strict=True)
+    ]
+
+
+def _errors(
+    job: Job, network: Network, plans: Plan, params: PyTree, split: Split
+) -> np.ndarray:
+    """Returns the error of every member on a split, float64 [P]; inf: not finite."""
     start, run = job.given, compiled_forward(network)
-    inputs = start.data.normalize(start.data.validation.inputs)
-    targets = np.asarray(start.data.validation.targets)
+    inputs, targets = split.inputs, np.asarray(split.targets)
 
     def error(i: int) -> float:
         plan, own = rows(plans, i), rows(params, i)
-        return error_of(lambda x: run(plan, x, own), start.quality, inputs, targets)
+
+        def outputs(x: Any) -> Any:  # batch by batch: all may be too large for a device
+            return run(plan, start.data.normalize(x), own)
+
+        return error_of(outputs, start.quality, inputs, targets)
 
     errors = [error(i) for i in range(jax.tree.leaves(plans)[0].shape[0])]
     return np.nan_to_num(errors, nan=np.inf, posinf=np.inf)

@@ -22,13 +22,13 @@ from rich.console import Console
 from jaxcompress import models
 from jaxcompress.assemble import initial_of
 from jaxcompress.config import Config
-from jaxcompress.fine_tuned import fine_tuned, rows
+from jaxcompress.fine_tuned import fine_tuned, rows, tested
 from jaxcompress.given import Given, given, traced
 from jaxcompress.job import KEYS, Job
 from jaxcompress.merging import merging
 from jaxcompress.network import Network
 from jaxcompress.objectives import Energy
-from jaxcompress.prepared import before_focus, by_magnitude, prepared
+from jaxcompress.prepared import by_magnitude, prepared
 from jaxcompress.processes import from_first
 from jaxcompress.report import (
     Member,
@@ -67,8 +67,9 @@ class Outcome:
         dense: the dense network as a row of the report.
         members: all fine-tuned members of all methods.
         front: the saved and tested members of the search's final front.
-        hypervolumes: by method, of its fine-tuned front.
-        reference: the point of the hypervolume: validation error, log2 bytes.
+        hypervolumes: by method, of its fine-tuned front, by validation errors.
+        test_hypervolumes: likewise, of the same members by test errors.
+        reference: the point of the hypervolumes: error, log2 bytes.
         result: of the search, before fine-tuning.
         evaluations: of different genotypes, by the search and all that came before it:
             how sensitive groups are, what was decided first, where to begin.
@@ -80,6 +81,7 @@ class Outcome:
     members: tuple[Member, ...]
     front: tuple[Member, ...]
     hypervolumes: dict[str, float]
+    test_hypervolumes: dict[str, float]
     reference: tuple[float, float]
     result: Result
     evaluations: int
@@ -88,7 +90,7 @@ class Outcome:
 def run(config: Config, out: Path | None, console: Console) -> Outcome:
     """Runs a configuration and leaves everything in a directory.
 
-    The test split is read at the very end, once for each saved file. Many processes run it
+    The test split is read at the very end, once for each member. Many processes run it
     together (see `processes`): the search is spread over the devices of all of them, and
     the first writes.
 
@@ -139,7 +141,7 @@ def _run(job: Job) -> Outcome:
     network = _trained(job)
     reference = (job.config.report.reference_error, float(np.log2(4 * network.size)))
     judged = Measure((0, 1), reference, logged=(1,))
-    evaluate, shared, measure, before = prepared(job, network, judged)
+    evaluate, shared, begin, measure, before = prepared(job, network, judged)
     job.say(f"individuals are evaluated {evaluate} (the first call compiles)")
     initial, known, spent = starting_point(job, evaluate, shared, measure, before, OURS, 2)
     ours, chance = jax.random.split(job.keys["search"])
@@ -147,6 +149,8 @@ def _run(job: Job) -> Outcome:
         job, evaluate, shared, measure, initial, known, ours, before + spent
     )
     evaluate = evaluate.under(shared)  # those of the end for all that it is compared with
+    if job.config.adapt.every:  # trained under what was found
+        begin = shared
     results, spaces = {OURS: found}, {}
     if job.config.report.baselines:
         count = before + spent + found.evaluations
@@ -156,23 +160,25 @@ def _run(job: Job) -> Outcome:
         results |= _baselines(job, evaluate, other, measure, initial, chance, count)
         if other is not None:
             spaces["magnitude"] = other.space
-    begin = before_focus(job, network, shared)
     plans, params, members = fine_tuned(
         job, evaluate, shared, begin, measure, results, spaces
     )
     members = _with_energy(job, network, plans, members)
     dense, members, front = from_first(lambda: _saved(job, network, plans, params, members))
-    volumes = {
-        method: judged(_points([m for m in members if m.method == method]))
-        for method in results
-    }
+    volumes, test_volumes = (
+        {
+            method: judged(_points([m for m in members if m.method == method], error))
+            for method in results
+        }
+        for error in ("validation_error", "test_error")
+    )
     counts = {method: result.evaluations for method, result in results.items()}
     counts[OURS] += before + spent
     job.console.print(front_table(front, dense, job.given.quality.unit))
     most, tuned = job.config.report.members, job.config.finetune.epochs > 0
-    job.console.print(comparison_table(volumes, counts, most, tuned))
+    job.console.print(comparison_table(volumes, test_volumes, counts, most, tuned))
     job.say(
-        "hypervolume of (validation error, log2 bytes of parameters), reference point "
+        "hypervolumes of (error, log2 bytes of parameters), reference point "
         f"({reference[0]}, log2 of the {4 * network.size:,} bytes of float32 parameters)"
     )
     job.place.kept("report", dict, job.config.search.generations)  # the run is finished
@@ -184,6 +190,7 @@ def _run(job: Job) -> Outcome:
         members=tuple(members),
         front=tuple(front),
         hypervolumes=volumes,
+        test_hypervolumes=test_volumes,
         reference=reference,
         result=ours,
         evaluations=counts[OURS],
@@ -277,7 +284,7 @@ def _saved(
     """
     config, path = job.config, job.place.path
     job.say("saving and testing the front")
-    ours = _points([m for m in members if m.method == OURS])
+    ours = _points([m for m in members if m.method == OURS], "validation_error")
     wanted = ours
     if "energy" in config.search.objectives:
         own = np.asarray([m.energy for m in members if m.method == OURS], np.float64)
@@ -310,12 +317,13 @@ def _saved(
     members = list(members)
     for place, member in zip(kept, front, strict=True):
         members[place] = member
+    members = tested(job, network, plans, params, members)
     write_csv(path / "front.csv", [dense, *members])
     title = f"{config.name}: fronts after fine-tuning"
     plot_fronts(path / "front.png", members, dense, title, job.given.quality.unit)
     return dense, members, front
 
 
-def _points(members: list[Member]) -> np.ndarray:
-    """Returns validation error and bytes of each member, float64 [P, 2]."""
-    return np.asarray([[m.validation_error, m.size] for m in members])
+def _points(members: list[Member], error: str) -> np.ndarray:
+    """Returns that error and the bytes of each member, float64 [P, 2]."""
+    return np.asarray([[getattr(m, error), m.size] for m in members])

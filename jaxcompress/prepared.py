@@ -1,6 +1,7 @@
 """What is searched: the space, the weights in it, and what was decided before."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,21 +27,35 @@ from jaxcompress.starting_point import starting_point
 from jaxcompress.training import Adapter, adapt, finetune, pruned_library
 
 GRID = 72  # uniform plans, at most, of which the good ones are trained for
+MIXED = 0.25  # share of the genes of each of these that another one gives
 FIRST = "first"
 FIRST_ALONE = ("generations", "mutation", "error_threshold")  # not those of the search
 
 
-def prepared(
-    job: Job, network: Network, judged: Measure
-) -> tuple[Evaluator, PyTree, Measure, int]:
+class Prepared(NamedTuple):
+    """What a search needs.
+
+    Attributes:
+        evaluate: how plans are evaluated, under `shared`.
+        shared: the weights that the search sees.
+        begin: those with which fine-tuning begins, before focus. It shows the search
+            which plans of few bits are worth it, but makes the weights worse for others.
+        measure: how the search is measured.
+        spent: how many evaluations there were so far.
+    """
+
+    evaluate: Evaluator
+    shared: PyTree
+    begin: PyTree
+    measure: Measure
+    spent: int
+
+
+def prepared(job: Job, network: Network, judged: Measure) -> Prepared:
     """Makes the space, trains the shared weights, and says how both are evaluated.
 
     Args:
         judged: how fronts of files are measured.
-
-    Returns:
-        The evaluator, the weights, how the search is measured, and how many evaluations
-        there were so far.
     """
     config, place, data = job.config, job.place, job.given.data
     quality, loss = job.given.quality, job.given.loss
@@ -48,6 +63,7 @@ def prepared(
     spent = sum(int(count) for count in known.get("evaluations", {}).values())
     if config.library.members:
         plans, shared = _library(job, network)
+        begin = shared
         space = space_of(config, network, known, library=plans)
     else:
         space = space_of(config, network, known)
@@ -61,16 +77,17 @@ def prepared(
             return network.leaves(found)
 
         leaves = jax.tree.map(jnp.asarray, place.kept("adapt", compute))
-        shared = network.unflatten(leaves)
+        shared = begin = network.unflatten(leaves)
         if config.adapt.focus:
             shared, own = _focused(job, network, space, shared)
             spent += own
     evaluate = evaluator_of(job, network, space, shared)
     measure = measure_of(evaluate, judged)
     if config.first.kinds:
-        space, shared, own = _decided(job, network, known, shared, measure)
+        space, shared, own = _decided(job, network, known, shared, begin, measure)
         evaluate, spent = evaluator_of(job, network, space, shared), spent + own
-    return evaluate, shared, measure, spent
+        begin = shared
+    return Prepared(evaluate, shared, begin, measure, spent)
 
 
 def _focused(
@@ -90,7 +107,7 @@ def _focused(
             told = evaluate.telling(progress.update)(rows)
         objectives = np.asarray(told.objectives)
         error, cost = objectives[:, 0], objectives[:, 1]
-        good = error <= config.report.reference_error
+        good = (error <= config.report.reference_error) & (told.violation <= 0)
         places = np.flatnonzero(good)[non_dominated(objectives[good])]
         if not len(places):
             job.say("no uniform plan has an error of at most report.reference_error")
@@ -100,24 +117,11 @@ def _focused(
         train = Adapter(network, space, job.given.data, how, job.given.loss)
         what = f"training the weights for {len(chosen)} uniform plans on the front"
         with job.training(what) as progress:
-            found = train(key, shared, chosen, progress.update)
+            found = train(key, shared, chosen, progress.update, MIXED)
         return network.leaves(found)
 
     leaves = jax.tree.map(jnp.asarray, job.place.kept("focus", compute))
     return network.unflatten(leaves), len(rows)
-
-
-def before_focus(job: Job, network: Network, shared: PyTree) -> PyTree:
-    """Returns the weights with which fine-tuning begins, where `shared` are the search's.
-
-    Focus shows the search which plans of few bits are worth it; but weights that were
-    trained under these are worse for all others, and no better for them once fine-tuned.
-    """
-    config = job.config
-    if not config.adapt.focus or config.adapt.every or config.first.kinds:
-        return shared
-    leaves = jax.tree.map(jnp.asarray, job.place.kept("adapt", dict))
-    return network.unflatten(leaves)
 
 
 def by_magnitude(job: Job, evaluate: Evaluator, shared: PyTree) -> Evaluator | None:
@@ -145,9 +149,13 @@ def _decided(
     network: Network,
     known: dict[str, dict[str, np.ndarray]],
     shared: PyTree,
+    begin: PyTree,
     measure: Measure,
 ) -> tuple[Space, PyTree, int]:
     """Searches the kinds that come first, and fine-tunes what they chose.
+
+    Args:
+        shared, begin, measure: see `Prepared`.
 
     Returns:
         The space in which these are fixed, the fine-tuned parameters, and how many
@@ -184,9 +192,7 @@ def _decided(
         how = config.finetune.model_copy(update={"scales": "fitted"})
         with job.training("fine-tuning what was decided first") as progress:
             tell, loss = progress.update, job.given.loss
-            tuned = finetune(
-                key, network, plan, data, how, shared, loss=loss, on_batch=tell
-            )
+            tuned = finetune(key, network, plan, data, how, begin, loss=loss, on_batch=tell)
         return {
             "genotype": found,
             "params": network.leaves(rows(tuned, 0)),

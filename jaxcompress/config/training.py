@@ -77,8 +77,9 @@ class AdaptConfig(TuneConfig):
         ge=0,
         description="epochs after `epochs`, >= 0, under those uniform plans that no other "
         "beats and whose error is at most report.reference_error, each time with a quarter "
-        "of the genes from another of them: of random plans almost all are far from any "
-        "front; fine-tuning begins with the weights before it",
+        "of its genes from a random one of them: of random plans almost all are far from "
+        "any front; fine-tuning begins with the weights before it, unless they are trained "
+        "within the search",
     )
     every: int = Field(
         default=0,

@@ -16,8 +16,8 @@ class Member:
         energy: of one example, mJ, by the dataflow and the table of the run; None: not
             known.
         bits: mean bits of a weight; None: not saved.
-        test_error: of the saved file on the test split, likewise; None: not judged,
-            because it is not on the final front of the search.
+        test_error: on the test split, likewise; of the saved file, where there is one;
+            None: not judged yet.
         parameters: bytes of the file's parameter part; None: not saved.
         file: bytes of the whole file; None: not saved.
         path: of the file, relative to the run directory; "" if it was not saved.

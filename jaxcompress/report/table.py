@@ -48,12 +48,17 @@ def front_table(members: Sequence[Member], dense: Member, unit: str) -> Table:
 
 
 def comparison_table(
-    hypervolumes: dict[str, float], counts: dict[str, int], most: int, tuned: bool
+    hypervolumes: dict[str, float],
+    tested: dict[str, float],
+    counts: dict[str, int],
+    most: int,
+    tuned: bool,
 ) -> Table:
-    """Returns the hypervolume of every method's members.
+    """Returns the hypervolumes of every method's members.
 
     Args:
-        hypervolumes: by method; counts: by method its evaluations.
+        hypervolumes: by method, of validation errors; tested: of test errors.
+        counts: by method its evaluations.
         most: members of a method, at most.
         tuned: whether they were fine-tuned.
     """
@@ -61,9 +66,12 @@ def comparison_table(
     table = Table(title=f"methods: of at most {most} members each, {how}")
     table.add_column("method", no_wrap=True)
     table.add_column("hypervolume", justify="right", no_wrap=True)
+    table.add_column("by test errors", justify="right", no_wrap=True)
     table.add_column("evaluations", justify="right", no_wrap=True)
     for method, value in hypervolumes.items():
-        table.add_row(method, f"{value:.4f}", f"{counts[method]:,}")
+        table.add_row(
+            method, f"{value:.4f}", f"{tested[method]:.4f}", f"{counts[method]:,}"
+        )
     return table
 
 

@@ -52,8 +52,8 @@ def search_in_legs(
     not compare, so nothing of the old ones is kept: a new leg begins, a search of its own
     with an archive of its own, and what it evaluates first, counted like all evaluations,
     is the whole front of the leg before and, up to the population size, what comes next
-    after the front. A hypervolume in the history is of the leg's own weights, and may
-    fall from one leg to the next.
+    after the front; under `Racing` as far as each may still be of use. A hypervolume in
+    the history is of the leg's own weights, and may fall from one leg to the next.
 
     Nothing is compiled again for a new leg. Costs are the same functions of a plan in all
     legs: `Size(params=...)` goes on counting codes of the weights that it was given.

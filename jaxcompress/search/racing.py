@@ -41,8 +41,8 @@ class Memory(NamedTuple):
 class Racing:
     """An evaluator that stops a genotype when it can no longer be non-dominated.
 
-    The first 8 genotypes run on all examples, all others on growing subsets of them.
-    After the first call the examples are put in order, those that most of what was run in
+    Eight genotypes of the first call run on all examples, all others on growing subsets of
+    them. After that call the examples are put in order, those that most of what was run in
     full got wrong first (but last those that the better ones got wrong more often, as
     happens with wrong labels). After each stage a candidate meets everything on the front
     of what was run in full that costs no more in any objective:
@@ -191,18 +191,23 @@ class Racing:
         """
         genotypes = np.asarray(genotypes, np.int32)
         self._asked += len(genotypes)
-        known = self._wrong()
-        begun = len(self.memory.order) > 0
-        ahead = 0 if begun else max(LEAST - len(known), 0)
-        told, wrong = self._raced(genotypes[:ahead], self.stages[-1:])
-        later, others = self._raced(genotypes[ahead:], self.stages)
+        if len(self.memory.order):
+            return self._raced(genotypes, self.stages)[0]
+        known, count = self._wrong(), len(genotypes)
+        ahead = np.zeros(count, bool)
+        # From everywhere: who calls may have sorted them.
+        few = min(max(LEAST - len(known), 0), count)
+        ahead[np.linspace(0, count - 1, few).astype(int)] = True
+        first, wrong = self._raced(genotypes[ahead], self.stages[-1:])
+        later, others = self._raced(genotypes[~ahead], self.stages)
         every = np.concatenate([known, wrong, others])
-        if not begun and len(every) >= LEAST:
+        if len(every) >= LEAST:
             order = _telling_first(every).astype(np.int32)
             self.evaluate.reorder(order)
             bits = np.packbits(self._wrong()[:, order], axis=1)
             self.memory = self.memory._replace(order=order, wrong=bits)
-        return jax.tree.map(lambda *parts: np.concatenate(parts), told, later)
+        back = np.argsort(np.argsort(~ahead, kind="stable"))
+        return jax.tree.map(lambda *parts: np.concatenate(parts)[back], first, later)
 
     def _raced(
         self, genotypes: Int[np.ndarray, "p genes"], stages: Sequence[int]

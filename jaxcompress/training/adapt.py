@@ -15,7 +15,6 @@ from jaxcompress.training.train import Loss, OnBatch, untold
 from jaxcompress.training.tuner import Tuner
 
 RANDOM = 2  # random plans a batch
-MIXED = 0.25  # share of the genes of a given plan that come from another one
 
 
 def adapt(
@@ -88,7 +87,8 @@ class Adapter:
         self._tuner = Tuner(network, data, config, loss) if config.epochs else None
         self._plan = jax.jit(self._decoded)
         self._sample = jax.jit(self._of_space)
-        self._mix = jax.jit(self._of_rows)
+        self._draw = jax.jit(self._of_rows)
+        self._repair = jax.jit(space.repair)
 
     def __call__(
         self,
@@ -96,19 +96,21 @@ class Adapter:
         params: PyTree = None,
         genotypes: Int[Array | np.ndarray, "n genes"] | None = None,
         on_batch: OnBatch = untold,
+        mixed: float = 0.0,
     ) -> PyTree:
         """Returns parameters that were trained for all epochs.
 
         Args:
             key: decides order, augmentation and plans.
             params: where training starts; the network's own if None.
-            genotypes: int32 [n, D], n >= 1, from the least to the most compressing: under
-                these to train, in the place of the whole space, of which almost all is
-                far from any front. On every batch a step is taken under the first, two
-                random ones and the last, and a quarter of the genes of each, at random,
-                come from another of them: were the same plans trained each time, the
-                weights would favour these over all that are like them.
+            genotypes: int32 [n, D], n >= 1, from the least to the most compressing: the
+                plans under which to train, the first and last on every batch, in the
+                place of the whole space. Of a space almost all is far from any front,
+                and steps under it pull the weights away from what a front needs.
             on_batch: see `adapt`.
+            mixed: share of the genes of each of these plans, the ends included, that are
+                taken from a random one of them instead, anew on every batch. Weights that
+                were always trained under the same few plans favour these over all others.
         """
         params = self._network.params if params is None else params
         if self._tuner is None:
@@ -124,9 +126,10 @@ class Adapter:
                 if rows is None:
                     chosen = np.asarray(self._sample(draw, number))
                 else:
-                    told = self._mix(draw, number, len(rows))
-                    places, others, mixed = map(np.asarray, told)
-                    chosen = np.where(mixed, rows[others], rows[places])
+                    told = self._draw(draw, number, len(rows), mixed)
+                    places, others, swapped = map(np.asarray, told)
+                    chosen = np.where(swapped, rows[others], rows[places])
+                    chosen = np.asarray(self._repair(chosen))
                 for genotype in chosen:
                     # A plan under which a step is not finite is passed over.
                     plan = self._plan(genotype)
@@ -134,7 +137,7 @@ class Adapter:
                 number += 1
                 on_batch(number, tuner.steps)
         wanted, taken = number * (RANDOM + 2), int(np.asarray(state.steps)[0])
-        if 2 * taken < wanted:
+        if taken < wanted:
             warnings.warn(
                 f"adapt: {wanted - taken} of {wanted} steps were passed over, for their "
                 "loss or gradient was not finite; lower learning_rate",
@@ -155,12 +158,12 @@ class Adapter:
         return jnp.concatenate([least, drawn, jnp.zeros_like(least)])
 
     def _of_rows(
-        self, draw: Key[Array, ""], number: Array, count: Array
+        self, draw: Key[Array, ""], number: Array, count: Array, mixed: Array
     ) -> tuple[Int[Array, " r"], Int[Array, " r"], Bool[Array, "r genes"]]:
-        """Returns which of so many plans to take, and which genes from which others."""
+        """Returns which of so many plans to take, and which genes from which instead."""
         one, two, three = jax.random.split(jax.random.fold_in(draw, number), 3)
         drawn = jax.random.randint(one, (RANDOM,), 0, count)
         places = jnp.concatenate([jnp.zeros(1, int), drawn, jnp.asarray([count - 1])])
         others = jax.random.randint(two, places.shape, 0, count)
-        mixed = jax.random.bernoulli(three, MIXED, (len(places), len(self._space)))
-        return places, others, mixed
+        swapped = jax.random.bernoulli(three, mixed, (len(places), len(self._space)))
+        return places, others, swapped

@@ -43,11 +43,11 @@ def load(tmp_path: Path, data: bytes) -> jc.Artifact:
 
 @pytest.mark.parametrize("coding", CODINGS)
 def test_damage_never_passes(coding: str, files: dict[str, bytes], tmp_path: Path) -> None:
-    """100 mutations each of what is not noticed but by the checksum."""
+    """200 mutations each of what is not noticed but by the checksum."""
     rng = np.random.default_rng(0)
     good, done = files[coding], 0
     load(tmp_path, good)
-    while done < 100:
+    while done < 200:
         broken = damaged(good, rng)
         if broken != good:
             with pytest.raises(jc.ArtifactError):
@@ -59,11 +59,11 @@ def test_damage_never_passes(coding: str, files: dict[str, bytes], tmp_path: Pat
 def test_a_right_checksum_does_not_help(
     coding: str, files: dict[str, bytes], tmp_path: Path
 ) -> None:
-    """100 mutations each behind the checksum; what is still a file is a small one."""
+    """200 mutations each behind the checksum; what is still a file is a small one."""
     rng = np.random.default_rng(1)
     parts, refused = opened(files[coding]), 0
     assert load(tmp_path, closed(parts)).metadata == {"note": [1, "a"]}
-    for _ in range(100):
+    for _ in range(200):
         try:
             loaded = load(tmp_path, crafted(parts, rng))
         except jc.ArtifactError:
@@ -72,7 +72,7 @@ def test_a_right_checksum_does_not_help(
             shapes = [leaf.shape for leaf in loaded.leaves]
             kept = [each.shape for each in load(tmp_path, files[coding]).leaves]
             assert shapes == kept and {*loaded.coding} and loaded.sizes.program > 0
-    assert 50 < refused < 100
+    assert 100 < refused < 200
 
 
 def bombs(parts: dict[str, bytes]) -> dict[str, bytes]:

@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from rich.console import Console
 
+import jaxcompress as jc
 from jaxcompress.config import Config
-from jaxcompress.fine_tuned import _distinct, rows
+from jaxcompress.fine_tuned import _distinct, rows, tested
 from jaxcompress.given import given as read, traced
 from jaxcompress.job import Job
-from jaxcompress.prepared import before_focus
+from jaxcompress.prepared import prepared
+from jaxcompress.report import Member
 from jaxcompress.run_directory import made
+from jaxcompress.search import Measure
 from jaxcompress.space import Plan
 
 
@@ -34,27 +37,43 @@ def test_equal_plans_are_one(choices: list[tuple[int, bool, bool]]) -> None:
     assert [choices[place] for place in first] == list(dict.fromkeys(choices))
 
 
-@pytest.mark.parametrize(
-    ("given", "before"),
-    [
-        ({"adapt": {"focus": 1}}, True),
-        ({"adapt": {"focus": 1, "every": 2}}, False),  # trained for what was found
-        ({"adapt": {"focus": 1}, "first": {"kinds": ["channels"]}}, False),
-        ({"adapt": {"epochs": 1}}, False),
-    ],
-)
-def test_training_begins_with_the_weights_before_focus(
-    given: dict[str, Any], before: bool, tmp_path: Path
-) -> None:
-    config = Config.model_validate({"model": "run.tiny:network", **given})
+@pytest.mark.parametrize("focus", [0, 1])
+def test_training_begins_with_the_weights_before_focus(focus: int, tmp_path: Path) -> None:
+    values = {"model": "run.tiny:network", "adapt": {"focus": focus}}
+    config = Config.model_validate(values | {"space": {"importance": "l1"}})
     key = jax.random.key(0)
     start = read(config, key)
     assert start.apply is not None
     network = traced(start, start.apply, start.params)
-    adapted = {path: leaf + 1 for path, leaf in network.leaves().items()}
+
+    def kept(more: int) -> dict[str, Any]:
+        return {path: leaf + more for path, leaf in network.leaves().items()}
+
     with made(config, tmp_path / "run") as place:
-        place.kept("adapt", lambda: adapted)
+        place.kept("adapt", lambda: kept(1))
+        place.kept("focus", lambda: kept(2))
         job = Job(config, start, {"adapt": key}, place, Console(quiet=True))
-        begin = network.leaves(before_focus(job, network, network.params))
-    wanted = adapted if before else network.leaves()
-    jax.tree.map(np.testing.assert_array_equal, begin, wanted)
+        found = prepared(job, network, Measure((0, 1), (1.0, 20.0), logged=(1,)))
+    for weights, more in ((found.begin, 1), (found.shared, 1 + focus)):
+        own = network.leaves(weights)
+        jax.tree.map(np.testing.assert_array_equal, own, kept(more))
+
+
+def test_members_without_a_file_are_tested_as_they_are(tmp_path: Path) -> None:
+    """And equal plans once: what the file of one says holds for the other."""
+    config = Config.model_validate({"model": "run.tiny:network"})
+    start = read(config, jax.random.key(0))
+    assert start.apply is not None
+    network = traced(start, start.apply, start.params)
+    bits = {layer.weight: np.asarray([1, 8, 1, 8]) for layer in network.layers}
+    plans = Plan(weight_bits=bits)
+    params = jax.tree.map(lambda leaf: np.stack([leaf] * 4), network.params)
+    errors = (None, 0.123, None, None)
+    members = [Member("search", 0.5, 1.0, 1.0, test_error=error) for error in errors]
+    with made(config, tmp_path / "run") as place:
+        job = Job(config, start, {}, place, Console(quiet=True))
+        found = [m.test_error for m in tested(job, network, plans, params, members)]
+    test, x = start.data.test, start.data.normalize(start.data.test.inputs)
+    outputs = np.asarray(jc.forward(network, rows(plans, 0), x))
+    wrong = (outputs.argmax(1) != test.targets).mean()
+    assert wrong > 0.2 and found == pytest.approx([wrong, 0.123, wrong, 0.123], abs=1e-6)

@@ -44,14 +44,43 @@ def test_steps_are_taken_under_the_given_plans_alone(network, data):
     assert_same(found, jax.tree.map(lambda leaf: leaf[0], params))
 
 
-def test_plans_drawn_are_the_given_ones_mixed(network, data):
-    """Both ends and two others on every batch, a quarter of the genes from another."""
+def test_genes_come_from_another_of_the_plans(network, data):
+    """As many ones as a group must have stay: what is mixed is a genotype."""
+    kinds = (jc.genes.ChannelMask({"a": 3}), jc.genes.WeightBits((1, 4)))
+    space = jc.Space(network, kinds)
+    train, key = jc.Adapter(network, space, data, config()), jax.random.key(0)
+    rows = np.asarray(space.sample(jax.random.key(1), 2))
+    found = train(key, network.params, rows, mixed=0.5)
+
+    tuner = Tuner(network, data, config())
+
+    def stacked(row: np.ndarray) -> jc.Plan:
+        plan = space.decode(np.asarray(space.repair(jnp.asarray(row)[None]))[0])
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], plan)
+
+    state = tuner.start(stacked(rows[0]), network.params)
+    order, draw = jax.random.split(key)
+    number, strange, ends = 0, 0, []
+    for epoch in range(2):
+        for batch in tuner.batches(order, epoch):
+            told = train._of_rows(draw, jnp.asarray(number), jnp.asarray(2), 0.5)
+            for place, other, swapped in zip(*map(np.asarray, told), strict=True):
+                row = np.where(swapped, rows[other], rows[place])
+                strange += not any((row == known).all() for known in rows)
+                state = tuner.step(stacked(row), state, batch)
+            ends.append(np.asarray(told[0])[[0, 3]])
+            number += 1
+    assert strange and (np.asarray(ends) == [0, 1]).all()
+    params, _ = tuner.result(stacked(rows[0]), state)
+    assert_same(found, jax.tree.map(lambda leaf: leaf[0], params))
+
+
+def test_places_and_genes_are_drawn_evenly(network, data):
     space = jc.Space(network, (jc.genes.ChannelCount(), jc.genes.WeightBits((1, 4))))
     train = jc.Adapter(network, space, data, config())
-    told = [map(np.asarray, train._mix(jax.random.key(0), i, 5)) for i in range(300)]
-    places, others, mixed = map(np.stack, zip(*told, strict=True))
-    assert mixed.shape == (300, 4, len(space)) and abs(mixed.mean() - 0.25) < 0.03
-    assert (places[:, 0] == 0).all() and (places[:, 3] == 4).all()
+    told = [map(np.asarray, train._draw(jax.random.key(0), i, 5, 0.25)) for i in range(300)]
+    places, others, swapped = map(np.stack, zip(*told, strict=True))
+    assert swapped.shape == (300, 4, len(space)) and abs(swapped.mean() - 0.25) < 0.03
     for chosen in (places[:, 1:3], others):
         counts = np.bincount(chosen.ravel(), minlength=5) / chosen.size
         np.testing.assert_allclose(counts, 0.2, atol=0.06)
