@@ -164,7 +164,7 @@ def _distinct(plans: Plan) -> tuple[np.ndarray, np.ndarray]:
     return places[order], np.argsort(order)[which]
 
 
-def tested(
+def with_test_errors(
     job: Job, network: Network, plans: Plan, params: PyTree, members: list[Member]
 ) -> list[Member]:
     """Returns members that all have a test error: where no file has said it, their own.

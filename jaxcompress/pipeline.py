@@ -22,7 +22,7 @@ from rich.console import Console
 from jaxcompress import models
 from jaxcompress.assemble import initial_of
 from jaxcompress.config import Config
-from jaxcompress.fine_tuned import fine_tuned, rows, tested
+from jaxcompress.fine_tuned import fine_tuned, rows, with_test_errors
 from jaxcompress.given import Given, given, traced
 from jaxcompress.job import KEYS, Job
 from jaxcompress.merging import merging
@@ -317,7 +317,7 @@ def _saved(
     members = list(members)
     for place, member in zip(kept, front, strict=True):
         members[place] = member
-    members = tested(job, network, plans, params, members)
+    members = with_test_errors(job, network, plans, params, members)
     write_csv(path / "front.csv", [dense, *members])
     title = f"{config.name}: fronts after fine-tuning"
     plot_fronts(path / "front.png", members, dense, title, job.given.quality.unit)

@@ -91,7 +91,7 @@ def halved() -> tuple[dict[str, list[int]], Any]:
     """Half of every rank, and the weights that they leave."""
     ranks = {p: [max(1, full // 2) for full in each] for p, each in FULL.items()}
     plan = jc.Plan(ranks={p: jnp.asarray(r, jnp.int32) for p, r in ranks.items()})
-    return ranks, jc.compress(NETWORK, plan)
+    return ranks, compiled(lambda plan: jc.compress(NETWORK, plan))(plan)
 
 
 @pytest.mark.parametrize("path", list(FULL))

@@ -68,7 +68,7 @@ def flops_with_padding(network: Network) -> float:
     return total
 
 
-@pytest.mark.parametrize("depth", [20, 56])
+@pytest.mark.parametrize("depth", [20, pytest.param(56, marks=pytest.mark.slow)])
 def test_macs_of_a_compact_resnet_are_xlas(depth: int) -> None:
     apply, params = he_initialised(depth)
     network = jc.trace(apply, params, jnp.ones((2, 32, 32, 3)))

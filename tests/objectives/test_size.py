@@ -72,6 +72,7 @@ KINDS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "one codebook": (("huffman",), {"codebook_scope": "network"}),
     "one codebook of factors": (("huffman",), {"codebook_scope": "network"}),
 }
+SLOW = ("zeros of one scale", "kernels", "one codebook of factors")
 SIZES = {
     how: compiled(lambda plan, how=how: jc.objectives.Size(how)(NETWORK, plan))
     for how in CODINGS
@@ -105,7 +106,13 @@ def plan_of(kind: str, seed: int) -> jc.Plan:
     return plan.replace(weight_bits=bits, sparsity=zeros if "zeros" in kind else {})
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow) if kind in SLOW else kind
+        for kind in KINDS
+    ],
+)
 def test_every_coding_stores_what_is_there_and_is_estimated_within_2_percent(kind) -> None:
     for seed in range(2):
         plan = plan_of(kind, seed)

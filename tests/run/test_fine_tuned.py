@@ -11,7 +11,7 @@ from rich.console import Console
 
 import jaxcompress as jc
 from jaxcompress.config import Config
-from jaxcompress.fine_tuned import _distinct, rows, tested
+from jaxcompress.fine_tuned import _distinct, rows, with_test_errors
 from jaxcompress.given import given as read, traced
 from jaxcompress.job import Job
 from jaxcompress.prepared import prepared
@@ -72,7 +72,9 @@ def test_members_without_a_file_are_tested_as_they_are(tmp_path: Path) -> None:
     members = [Member("search", 0.5, 1.0, 1.0, test_error=error) for error in errors]
     with made(config, tmp_path / "run") as place:
         job = Job(config, start, {}, place, Console(quiet=True))
-        found = [m.test_error for m in tested(job, network, plans, params, members)]
+        found = [
+            m.test_error for m in with_test_errors(job, network, plans, params, members)
+        ]
     test, x = start.data.test, start.data.normalize(start.data.test.inputs)
     outputs = np.asarray(jc.forward(network, rows(plans, 0), x))
     wrong = (outputs.argmax(1) != test.targets).mean()

@@ -63,7 +63,9 @@ def test_genes_come_from_another_of_the_plans(network, data):
     number, strange, ends = 0, 0, []
     for epoch in range(2):
         for batch in tuner.batches(order, epoch):
-            told = train._of_rows(draw, jnp.asarray(number), jnp.asarray(2), 0.5)
+            told = train._of_rows(
+                draw, jnp.asarray(number), jnp.asarray(2), jnp.float32(0.5)
+            )
             for place, other, swapped in zip(*map(np.asarray, told), strict=True):
                 row = np.where(swapped, rows[other], rows[place])
                 strange += not any((row == known).all() for known in rows)
