@@ -167,26 +167,24 @@ def _distinct(plans: Plan) -> tuple[np.ndarray, np.ndarray]:
 def with_test_errors(
     job: Job, network: Network, plans: Plan, params: PyTree, members: list[Member]
 ) -> list[Member]:
-    """Returns members that all have a test error: where no file has said it, their own.
+    """Returns members that all have a test error: those without a file their own.
+
+    Equal plans are run once. What a file says is of its network alone, for values of it
+    may have been merged.
 
     Args:
         plans, params: of the members, in the same order, every leaf [P, ...].
     """
-    _, same = _distinct(plans)
-    told = {
-        own: member.test_error
-        for own, member in zip(same.tolist(), members, strict=True)
-        if member.test_error is not None
-    }
-    untold = [own for own in dict.fromkeys(same.tolist()) if own not in told]
-    if untold:
-        places = [int(np.argmax(same == own)) for own in untold]
-        some = rows(plans, places), rows(params, places)
-        errors = _errors(job, network, *some, job.given.data.test)
-        told |= dict(zip(untold, errors.tolist(), strict=True))
+    places = np.asarray([i for i, m in enumerate(members) if m.test_error is None], int)
+    if not len(places):
+        return members
+    first, same = _distinct(rows(plans, places))
+    some = rows(plans, places[first]), rows(params, places[first])
+    errors = _errors(job, network, *some, job.given.data.test)[same]
+    found = dict(zip(places.tolist(), errors.tolist(), strict=True))
     return [
-        member if member.test_error is not None else replace(member, test_error=told[own])
-        for own, member in zip(same.tolist(), members, strict=True)
+        replace(member, test_error=found[i]) if i in found else member
+        for i, member in enumerate(members)
     ]
 
 

@@ -206,7 +206,7 @@ class Racing:
             self.evaluate.reorder(order)
             bits = np.packbits(self._wrong()[:, order], axis=1)
             self.memory = self.memory._replace(order=order, wrong=bits)
-        back = np.argsort(np.argsort(~ahead, kind="stable"))
+        back = np.argsort(np.argsort(~ahead, kind="stable"))  # to where they came from
         return jax.tree.map(lambda *parts: np.concatenate(parts)[back], first, later)
 
     def _raced(

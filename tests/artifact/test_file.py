@@ -31,10 +31,7 @@ def made(
     return network, small, path
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["resnet_padded", pytest.param("vit", marks=pytest.mark.slow), "two_inputs"],
-)
+@pytest.mark.parametrize("name", ["resnet_padded", "vit", "two_inputs"])
 def test_loaded_equals_compact(name: str, tmp_path: Path) -> None:
     network = jc.trace(*ZOO[name](jax.random.key(0))[:3])
     plan = joint(network, 1, "channel")

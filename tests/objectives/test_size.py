@@ -72,7 +72,7 @@ KINDS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "one codebook": (("huffman",), {"codebook_scope": "network"}),
     "one codebook of factors": (("huffman",), {"codebook_scope": "network"}),
 }
-SLOW = ("zeros of one scale", "kernels", "one codebook of factors")
+SLOW = ("zeros of one scale", "one codebook of factors")
 SIZES = {
     how: compiled(lambda plan, how=how: jc.objectives.Size(how)(NETWORK, plan))
     for how in CODINGS

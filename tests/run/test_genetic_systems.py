@@ -126,7 +126,6 @@ def test_genecai_decides_ranks_then_channels(tmp_path: Path) -> None:
     assert outcome.front[0].macs < outcome.dense.macs
 
 
-@pytest.mark.slow
 def test_ga_channels_keeps_as_many_as_sensitivity_says(tmp_path: Path) -> None:
     outcome = tiny_run("ga_channels", tmp_path, finetune={"epochs": 1})
     place = RunDirectory(outcome.directory)

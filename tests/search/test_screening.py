@@ -188,7 +188,6 @@ def test_what_the_present_front_dominates_comes_last() -> None:
     assert 0 < np.count_nonzero(np.any(worse, axis=1)) < len(pool)
 
 
-@pytest.mark.slow
 def test_a_screened_search_finds_more() -> None:
     measure = searched(0, 1).measure
     volumes = [
