@@ -14,6 +14,7 @@ from jaxcompress.network import Network
 from jaxcompress.objectives import Cost, Size
 from jaxcompress.search import Evaluator, Measure, mesh_for
 from jaxcompress.space import Space
+from jaxcompress.training import seen_inputs
 
 SPLITS = 16  # of the validation examples, for racing
 
@@ -29,7 +30,7 @@ def evaluator_of(job: Job, network: Network, space: Space, shared: PyTree) -> Ev
         inputs=data.normalize(data.validation.inputs),
         targets=jnp.asarray(data.validation.targets),
         params=shared,
-        calibration=_examples(job, config.search.reestimate),
+        calibration=batch_norm_inputs(job, config.search.reestimate),
         splits=1 if config.search.racing is None else SPLITS,
         mesh=mesh_for(config.search.population),
     )
@@ -49,9 +50,9 @@ def measure_of(evaluate: Evaluator, judged: Measure) -> Measure:
     return replace(judged, reference=reference)
 
 
-def _examples(job: Job, count: int) -> Any:
+def batch_norm_inputs(job: Job, count: int) -> Any:
     """Returns training inputs to estimate batch norm by; None if none are asked for."""
-    data = job.given.data
+    config = job.config
     if not count:
         return None
-    return data.normalize(data.train.some(count, job.config.data.seed).inputs)
+    return seen_inputs(job.given.data, count, config.data.seed, config.finetune)

@@ -11,6 +11,7 @@ from jaxtyping import PyTree
 from jaxcompress.artifact import parameter_bytes
 from jaxcompress.compress import coded_parameters, compiled_forward, reestimate
 from jaxcompress.data import Split
+from jaxcompress.evaluator_of import batch_norm_inputs
 from jaxcompress.job import Job
 from jaxcompress.network import Network
 from jaxcompress.objectives import Macs
@@ -108,7 +109,7 @@ def _best(
     if config.finetune.epochs:
         stops.append(_trained(job, network, plans, begin, names))
     if count := max(config.reestimate, config.search.reestimate):
-        some = data.normalize(data.train.some(count, config.data.seed).inputs)
+        some = batch_norm_inputs(job, count)
         stops += [(own, _repaired(network, own, params, some)) for own, params in stops]
     errors = np.stack([_errors(job, network, *stop, data.validation) for stop in stops])
     best = len(stops) - 1 - errors[::-1].argmin(axis=0)  # the last of equals

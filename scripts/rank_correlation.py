@@ -152,7 +152,8 @@ def entry(arguments: argparse.Namespace) -> dict[str, Any]:
     data, loss = start.data, start.loss
     space = space_of(config, network, measured(config, network, data, loss, start.quality))
     rows = spread_plans(keys["plans"], space, arguments.plans, arguments.heaviest)
-    some = data.normalize(data.train.some(arguments.calibration, config.data.seed).inputs)
+    count, seed = arguments.calibration, config.data.seed
+    some = training.seen_inputs(data, count, seed, config.finetune)
     goals = (start.quality, jc.objectives.Size(config.search.coding), jc.objectives.Macs())
     evaluates = {
         name: jc.Evaluator(

@@ -82,7 +82,7 @@ class Config(Section):
         default=0,
         ge=0,
         description="training examples by which the batch norm of each member is estimated "
-        "anew, where validation says that this helps; 0: not",
+        "anew, where validation says that this helps, see search.reestimate; 0: not",
     )
     merge: MergeOrder = Field(
         default="none",

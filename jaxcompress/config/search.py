@@ -69,7 +69,7 @@ class SearchConfig(Section):
         default=0,
         ge=0,
         description="training examples, >= 0, by which the batch norm of every candidate "
-        "is estimated anew before it is measured; 0: not",
+        "is estimated anew before it is measured, augmented as in finetune; 0: not",
     )
     racing: float | None = Field(
         default=None,

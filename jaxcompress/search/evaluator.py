@@ -102,8 +102,8 @@ class Evaluator:
             params: what is compressed (see `training.adapt`); the network's own
                 parameters if None.
             calibration: a few hundred training inputs, by which the batch norm of every
-                individual is estimated anew before it is measured (see `reestimate`);
-                the averages stay as they are if None.
+                individual is estimated anew before it is measured (see `reestimate`,
+                `training.seen_inputs`); the averages stay as they are if None.
             chunk: individuals of one compiled call, on each device along "population".
             splits: into at least so many batches the examples are cut (see `Racing`);
                 into the largest that run fast if that gives more.

@@ -3,6 +3,7 @@
 from jaxcompress.training.adapt import Adapter, adapt
 from jaxcompress.training.finetune import Tuned, finetune, members_mesh, scaled_plans, tune
 from jaxcompress.training.library import pruned_library
+from jaxcompress.training.seen_inputs import seen_inputs
 from jaxcompress.training.train import History, accuracy, train
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "members_mesh",
     "pruned_library",
     "scaled_plans",
+    "seen_inputs",
     "train",
     "tune",
 ]

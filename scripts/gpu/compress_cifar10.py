@@ -42,7 +42,7 @@ from jaxcompress.objectives import Constraint
 from jaxcompress.report import error_of
 from jaxcompress.search import ladder
 from jaxcompress.space import genes
-from jaxcompress.training import members_mesh, train, tune
+from jaxcompress.training import members_mesh, seen_inputs, train, tune
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Prepared:
     """A network, what may be done to it, and shared weights for all plans.
 
     Attributes:
-        x: normalised training images, which calibrate.
+        x: normalised training images, as training sees them, to estimate batch norm by.
         dense: the sizes of the dense network's file.
         of_dense: by objective what the dense network has.
     """
@@ -204,9 +204,10 @@ def prepared(given: argparse.Namespace, clock: Clock) -> Prepared:
         "size": float(sizes.file),
         "energy": energy_at_16_bits(network),
     }
-    before = Prepared(given, task, images, network, space, params, x, sizes, of_dense)
-    clock("adapt")
     config = tuning(given, given.adapt_epochs, learning_rate=1e-3)
+    seen = seen_inputs(images, 1024, given.seed, config)
+    before = Prepared(given, task, images, network, space, params, seen, sizes, of_dense)
+    clock("adapt")
     shared = jc.adapt(before.key(0), network, space, images, config)
     return replace(before, shared=shared)
 

@@ -5,6 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxcompress.config import TuneConfig
+from jaxcompress.data import digits
+from jaxcompress.training import seen_inputs
 from jaxcompress.training.augment import augment, random_cutout, random_flip
 
 IMAGES = np.arange(1, 301, dtype=np.uint16).reshape(5, 6, 5, 2)
@@ -42,3 +45,21 @@ def test_everything_off_changes_nothing_and_on_needs_images() -> None:
     both = augment(jax.random.key(0), jnp.asarray(IMAGES), 1, True, 2)
     assert both.shape == IMAGES.shape and both.dtype == IMAGES.dtype
     assert (both == 0).any() and not (both == augment(jax.random.key(1), both, 1)).all()
+
+
+def test_seen_inputs_are_training_images_as_steps_of_training_see_them() -> None:
+    data = digits()
+    plain = np.asarray(seen_inputs(data, 40, 0, TuneConfig()))
+    drawn = data.train.some(40, 0).inputs
+    np.testing.assert_array_equal(plain, np.asarray(data.normalize(drawn)))
+    assert len(seen_inputs(data, 10**6, 0, TuneConfig())) == len(data.train)
+    moved = np.asarray(seen_inputs(data, 40, 0, TuneConfig(shift=1, flip=True)))
+    empty = np.asarray(data.normalize(np.zeros_like(drawn[:1])))[0]
+    for image, found in zip(plain, moved, strict=True):
+        wide = np.pad(image, ((1, 1), (1, 1), (0, 0)))
+        wide[0], wide[-1], wide[:, 0], wide[:, -1] = (empty[0, 0],) * 4
+        places = [wide[r : r + 8, c : c + 8] for r in range(3) for c in range(3)]
+        assert any(
+            np.array_equal(found, p) or np.array_equal(found, p[:, ::-1]) for p in places
+        )
+    assert (moved != plain).any(axis=(1, 2, 3)).sum() > 25
