@@ -38,7 +38,7 @@ from jaxcompress.report import (
     save_and_judge,
     write_csv,
 )
-from jaxcompress.run_directory import checked, made, new_path, reopened
+from jaxcompress.run_directory import check_new, checked, made, new_path, reopened
 from jaxcompress.search import (
     Evaluator,
     Measure,
@@ -105,8 +105,10 @@ def run(config: Config, out: Path | None, console: Console) -> Outcome:
         ValueError: something in the configuration does not fit; the message says what.
         OSError: the run directory cannot be made or written.
     """
+    path = out or new_path(config)
+    from_first(partial(check_new, path))
     start = _given(config)  # nothing is written before the input has proved good
-    with made(config, out or new_path(config)) as place:
+    with made(config, path) as place:
         return _run(Job(config, *start, place, console))
 
 

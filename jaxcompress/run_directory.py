@@ -104,8 +104,7 @@ def made(config: Config, path: Path) -> AbstractContextManager[RunDirectory]:
 
 @contextmanager
 def _made(config: Config, path: Path) -> Iterator[RunDirectory]:
-    if path.exists() and (not path.is_dir() or _holds_something(path)):
-        raise ValueError(f"--out {path}: is not an empty directory; name a new one")
+    check_new(path)  # again: it may have taken long to load what goes there
     missing = [parent for parent in path.parents if not parent.exists()]
     place = RunDirectory(path)
     with locked(place.path / CHECKPOINTS):
@@ -119,6 +118,16 @@ def _made(config: Config, path: Path) -> Iterator[RunDirectory]:
                     if not any(parent.iterdir()):
                         parent.rmdir()
             raise
+
+
+def check_new(path: Path) -> None:
+    """Checks that a new run may have a directory.
+
+    Raises:
+        ValueError: there is something at `path` already.
+    """
+    if path.exists() and (not path.is_dir() or _holds_something(path)):
+        raise ValueError(f"--out {path}: is not an empty directory; name a new one")
 
 
 def _holds_something(path: Path) -> bool:

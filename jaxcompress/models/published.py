@@ -1,6 +1,7 @@
 """Published weights: safetensors with PyTorch's names and layout, into our modules."""
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ NAMES = {
 
 
 COUNTER = ".num_batches_tracked"
+FEW = 4  # names of a kind in a message
 
 
 @dataclass(frozen=True)
@@ -148,8 +150,8 @@ def filled(
         origin: what messages call them.
 
     Raises:
-        ValueError: tensors are missing, left over, of the wrong shape or not finite; all
-            are named.
+        ValueError: tensors are missing, left over, of the wrong shape or not finite; of
+            each kind so many are named that the line can be read.
     """
     graph, state = nnx.split(module)
     flat: dict[Any, Any] = dict(nnx.to_flat_state(state))
@@ -168,7 +170,7 @@ def filled(
         ("not of this network", tensors.keys() - wanted.keys()),
     ):
         if names:
-            problems.append(f"{text}: {', '.join(sorted(names))}")
+            problems.append(f"{len(names)} {text}: {_few(names)}")
     for name in sorted(wanted.keys() & tensors.keys()):
         value = _ours(tensors[name])
         variable = flat[wanted[name]]
@@ -182,6 +184,11 @@ def filled(
     if problems:
         raise ValueError(f"{origin} do not fit the network; {'; '.join(problems)}")
     return nnx.merge(graph, nnx.from_flat_state(flat))
+
+
+def _few(names: Collection[str]) -> str:
+    shown = ", ".join(sorted(names)[:FEW])
+    return shown if len(names) <= FEW else f"{shown} and others"
 
 
 def _ours(value: np.ndarray) -> np.ndarray:
