@@ -106,8 +106,7 @@ def front(name: str, images: Dataset, members: int, given: argparse.Namespace) -
 
     def epoch() -> None:
         nonlocal states
-        for batch in tuner.batches(jax.random.key(0), 0):
-            states = [tuner.step(g, s, batch) for g, s in zip(groups, states, strict=True)]
+        states = tuner.epoch(jax.random.key(0), 0, groups, states)
         jax.block_until_ready(states)
 
     return members * given.steps * given.batch / median(epoch, given.rounds)

@@ -20,12 +20,12 @@ class Batch(NamedTuple):
     examples where these are held, and else those of the batch.
 
     Attributes:
-        rows: int32 [B].
+        rows: int32 [B]; of several batches [steps, B].
         inputs: [N, ...], in the native unit.
         targets: [N, ...].
     """
 
-    rows: Int32[Array | np.ndarray, " b"]
+    rows: Int32[Array | np.ndarray, "... b"]
     inputs: Shaped[Array, "n ..."]
     targets: Shaped[Array, "n ..."]
 
@@ -36,6 +36,7 @@ class Batches:
     Attributes:
         size: examples a batch.
         steps: batches an epoch.
+        held: whether the examples are on the device, and not streamed.
     """
 
     def __init__(self, data: Dataset, size: int) -> None:
@@ -48,9 +49,19 @@ class Batches:
         self.size = min(size, len(self._fitted))
         self.steps = len(self._fitted) // self.size
         self._shuffle = jax.jit(shuffled_batches, static_argnums=(1, 2))
+        self.held = not isinstance(self._fitted, Stream)
         if not isinstance(self._fitted, Stream):
             self._inputs = jnp.asarray(self._fitted.inputs)
             self._targets = jnp.asarray(self._fitted.targets)
+
+    def together(self, key: Key[Array, ""]) -> Batch:
+        """Returns all batches of an epoch, with rows [steps, B]; the examples are held.
+
+        Args:
+            key: see `epoch`.
+        """
+        order = self._shuffle(key, len(self._fitted), self.size)
+        return Batch(order, self._inputs, self._targets)
 
     def epoch(self, key: Key[Array, ""]) -> Iterator[Batch]:
         """Yields the batches of an epoch; examples that fill none are left out.
@@ -62,9 +73,9 @@ class Batches:
             ValueError: examples of a stream are not those of the data set.
         """
         if not isinstance(self._fitted, Stream):
-            order = self._shuffle(key, len(self._fitted), self.size)
-            for rows in np.asarray(order):
-                yield Batch(rows, self._inputs, self._targets)
+            whole = self.together(key)
+            for rows in np.asarray(whole.rows):
+                yield whole._replace(rows=rows)
             return
         seed = int(jax.random.bits(key, dtype=jnp.uint32))
         rows = np.arange(self.size, dtype=np.int32)

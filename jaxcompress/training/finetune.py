@@ -137,16 +137,13 @@ def tune(
             members = tuner.groups(
                 jax.tree.unflatten(jax.tree.structure(members[0]), leaves)
             )
-        # A loop of calls and no scan or vmap: inside a scan the CPU backend runs the
-        # backward pass of convolutions without its fast kernels, and a vmap over weights
-        # groups them.
         for epoch in range(first, config.epochs):
-            for number, batch in enumerate(tuner.batches(key, epoch)):
-                members = [
-                    tuner.step(group, member, batch)
-                    for group, member in zip(groups, members, strict=True)
-                ]
-                on_batch(epoch * tuner.epoch_steps + number + 1, tuner.steps)
+            before = epoch * tuner.epoch_steps
+
+            def tell(done: int, before: int = before) -> None:
+                on_batch(before + done, tuner.steps)
+
+            members = tuner.epoch(key, epoch, groups, members, tell)
             progress.save(epoch + 1, partial(_joined, members, count))
     rows = _joined(members, count)
     warn_of_stopped(rows.stopped, rows.steps)

@@ -114,13 +114,12 @@ def _trained(
     states = [tuner.start(*pair) for pair in zip(rows, params, strict=True)]
     key, begun = jax.random.fold_in(key, step), step * tuner.steps
     for epoch in range(config.epochs):
-        for number, batch in enumerate(tuner.batches(key, epoch)):
-            states = [
-                tuner.step(row, state, batch)
-                for row, state in zip(rows, states, strict=True)
-            ]
-            done = begun + epoch * tuner.epoch_steps + number + 1
-            on_batch(done, config.steps * tuner.steps)
+        before = begun + epoch * tuner.epoch_steps
+
+        def tell(done: int, before: int = before) -> None:
+            on_batch(before + done, config.steps * tuner.steps)
+
+        states = tuner.epoch(key, epoch, rows, states, tell)
     stopped, steps = (
         np.concatenate([np.asarray(getattr(state, name)) for state in states])
         for name in ("stopped", "steps")

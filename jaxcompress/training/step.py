@@ -24,6 +24,7 @@ from jaxcompress.training.member import (
 )
 from jaxcompress.training.train import Loss, smoothed_loss
 
+OWN, WHOLE = PartitionSpec(POPULATION), PartitionSpec()
 MOMENTUM = 0.9  # of the running statistics of batch normalisation
 
 
@@ -45,9 +46,7 @@ class Rates(struct.PyTreeNode):
 
 
 class Steps(NamedTuple):
-    """Compiled functions of a row of members, one on each device of a mesh.
-
-    All arrays of plans and members have a leading axis of as many rows.
+    """What may be done with members of a network: alone, or compiled, see `by_rows`.
 
     Attributes:
         start: (plans, params) -> members; plans that name members of a library begin with
@@ -75,38 +74,47 @@ def compiled_steps(
         measure, statistics, scales: see `pure_steps`.
         mesh: devices along the axis "population"; one device if None.
     """
-    start, step, result = pure_steps(network, measure, statistics, scales)
-    own, whole = PartitionSpec(POPULATION), PartitionSpec()
-
-    def rows(run: Callable[..., Any], *specs: PartitionSpec) -> Callable[..., Any]:
-        def one(*arguments: PyTree) -> PyTree:
-            ours = [
-                jax.tree.map(lambda x: x[0], tree) if spec == own else tree
-                for tree, spec in zip(arguments, specs, strict=True)
-            ]
-            return jax.tree.map(lambda x: jnp.asarray(x)[None], run(*ours))
-
-        if mesh is None:
-            return jax.jit(one)
-        spread = jax.shard_map(
-            one,
-            mesh=mesh,
-            in_specs=specs,
-            out_specs=own,
-            check_vma=False,  # an interpreted jaxpr binds primitives as they are
-        )
-        return jax.jit(spread)
-
+    alone = pure_steps(network, measure, statistics, scales)
     return Steps(
-        rows(start, own, whole),
-        rows(step, own, own, whole, whole, whole, whole),
-        rows(result, own, own),
+        by_rows(mesh, alone.start, OWN, WHOLE),
+        by_rows(mesh, alone.step, OWN, OWN, WHOLE, WHOLE, WHOLE, WHOLE),
+        by_rows(mesh, alone.result, OWN, OWN),
     )
+
+
+def by_rows(
+    mesh: Mesh | None, run: Callable[..., Any], *specs: PartitionSpec
+) -> Callable[..., Any]:
+    """Returns a function of one member, compiled for a row of them, one on each device.
+
+    Args:
+        mesh: devices along the axis "population"; one device if None.
+        specs: of each argument `OWN`, if its arrays have a leading axis of as many rows,
+            or `WHOLE`, if it is the same for all. What is returned has that axis.
+    """
+
+    def one(*arguments: PyTree) -> PyTree:
+        ours = [
+            jax.tree.map(lambda x: x[0], tree) if spec == OWN else tree
+            for tree, spec in zip(arguments, specs, strict=True)
+        ]
+        return jax.tree.map(lambda x: jnp.asarray(x)[None], run(*ours))
+
+    if mesh is None:
+        return jax.jit(one)
+    spread = jax.shard_map(
+        one,
+        mesh=mesh,
+        in_specs=specs,
+        out_specs=OWN,
+        check_vma=False,  # an interpreted jaxpr binds primitives as they are
+    )
+    return jax.jit(spread)
 
 
 def pure_steps(
     network: Network, measure: Loss | None, statistics: bool, scales: bool
-) -> tuple[Callable[..., Any], ...]:
+) -> Steps:
     """Returns how a member of a network starts, takes a step, and what it is in the end.
 
     Channels stay removed and weights stay on their grids: the forward pass is that of
@@ -188,7 +196,7 @@ def pure_steps(
         kept = jax.tree.map(partial(jnp.where, going), after, member)
         return kept.replace(stopped=~going)
 
-    return start, step, layout.result
+    return Steps(start, step, layout.result)
 
 
 def distillation_loss(

@@ -26,8 +26,7 @@ from jaxcompress.training import scaled_plans
 from jaxcompress.training.tuner import Tuner
 
 STEPS = 20  # of an epoch
-PROFILED = 6
-SHOWN = 12
+SHOWN = 24
 
 
 def main() -> None:
@@ -56,22 +55,19 @@ def main() -> None:
     plans = jax.vmap(space.decode)(np.asarray(space.sample(jax.random.key(0), 1)))
     if given.scales == "learned":
         plans = scaled_plans(network, plans, network.params)
-    plan = tuner.groups(plans)[0]
-    state = tuner.start(plan, network.params)
+    groups = tuner.groups(plans)
+    states = [tuner.start(groups[0], network.params)]
     seconds = []
     for epoch in range(2):  # the first compiles
         began = time.perf_counter()
-        for batch in tuner.batches(jax.random.key(1), epoch):
-            state = tuner.step(plan, state, batch)
-        jax.block_until_ready(state)
+        states = tuner.epoch(jax.random.key(1), epoch, groups, states)
+        jax.block_until_ready(states)
         seconds.append(time.perf_counter() - began)
     print(f"{1e3 * seconds[-1] / STEPS:.2f} ms a step")
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
-            batches = tuner.batches(jax.random.key(1), 2)
-            for _, batch in zip(range(PROFILED), batches, strict=False):
-                state = tuner.step(plan, state, batch)
-            jax.block_until_ready(state)
+            states = tuner.epoch(jax.random.key(1), 2, groups, states)
+            jax.block_until_ready(states)
         (file,) = Path(folder).rglob("*.xplane.pb")
         profile = jax.profiler.ProfileData.from_file(str(file))
         for plane in profile.planes:
@@ -82,11 +78,11 @@ def main() -> None:
 def report(stream: str, events: list[tuple[str, float]]) -> None:
     number, times = Counter(name for name, _ in events), dict.fromkeys(dict(events), 0.0)
     for name, nanoseconds in events:
-        times[name] += nanoseconds / 1e6 / PROFILED
-    kernels, whole = len(events) / PROFILED, sum(times.values())
+        times[name] += nanoseconds / 1e6 / STEPS
+    kernels, whole = len(events) / STEPS, sum(times.values())
     print(f"{stream}: {kernels:.0f} kernels, {whole:.2f} ms a step")
     for name in sorted(times, key=lambda name: -times[name])[:SHOWN]:
-        print(f"  {times[name]:7.3f} ms {number[name] / PROFILED:6.0f}  {name[:70]}")
+        print(f"  {times[name]:7.3f} ms {number[name] / STEPS:6.0f}  {name[:70]}")
 
 
 if __name__ == "__main__":

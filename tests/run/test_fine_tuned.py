@@ -11,7 +11,13 @@ from rich.console import Console
 
 import jaxcompress as jc
 from jaxcompress.config import Config
-from jaxcompress.fine_tuned import _distinct, rows, with_test_errors
+from jaxcompress.fine_tuned import (
+    LEFT,
+    _distinct,
+    expecting_training,
+    rows,
+    with_test_errors,
+)
 from jaxcompress.given import given as read, traced
 from jaxcompress.job import Job
 from jaxcompress.prepared import prepared
@@ -35,6 +41,17 @@ def test_equal_plans_are_one(choices: list[tuple[int, bool, bool]]) -> None:
     assert len(first) == len(set(choices))
     # In the order in which they came.
     assert [choices[place] for place in first] == list(dict.fromkeys(choices))
+
+
+def test_members_are_chosen_by_what_training_leaves() -> None:
+    """Against the volume of boxes, of errors that have shrunk."""
+    measure = Measure((0, 1), (0.4, 10.0), logged=(1,))
+    points = np.asarray([[0.05, 64.0], [0.3, 16.0], [0.5, 2.0], [0.7, 1.0]])
+    error, size = points[:, 0] * LEFT, np.log2(points[:, 1])
+    right = np.asarray([10.0, *size[:-1]])
+    volume = (np.maximum(0.4 - error, 0.0) * (right - size)).sum()
+    assert measure(points) < volume / LEFT  # which has no place for the third
+    assert expecting_training(measure)(points) * LEFT == pytest.approx(volume)
 
 
 @pytest.mark.parametrize("focus", [0, 1])

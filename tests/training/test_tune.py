@@ -76,6 +76,27 @@ def test_spread_over_devices_nothing_changes(network, plans, data):
     assert len(one.steps) == 3
 
 
+@pytest.mark.parametrize("devices", [1, 2])
+def test_an_epoch_in_one_call_is_that_of_many_calls(network, plans, data, devices: int):
+    scaled = scaled_plans(network, plans, network.params)
+    scaled.scales["b"][1] = np.inf  # the second member stops at once
+    key, how = jax.random.key(5), config(scales="learned", ema=0.9, weight_decay=0.1)
+    found = []
+    for at_once in (False, True):
+        tuner = Tuner(network, data, how, mesh=members_mesh(devices), at_once=at_once)
+        groups = tuner.groups(scaled)
+        members = [tuner.start(group, network.params) for group in groups]
+        counts: list[int] = []
+        for epoch in range(2):
+            members = tuner.epoch(key, epoch, groups, members, counts.append)
+        assert counts == ([3, 3] if at_once else [1, 2, 3] * 2)
+        found.append(jax.device_get(members))
+    assert np.concatenate([m.steps for m in found[1]])[:3].tolist() == [6, 0, 6]
+    many, one = map(jax.tree.leaves, found)
+    for a, b in zip(many, one, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
 def test_a_member_that_diverges_stops_and_the_others_go_on(network, plans, data):
     scaled = jax.tree.map(np.array, scaled_plans(network, plans, network.params))
     broken = jax.tree.map(np.array, scaled)
