@@ -177,9 +177,10 @@ def by_us(
     generations: int,
     seed: int,
     screening: int,
+    confidence: float,
 ) -> tuple[Track, float]:
     began, seconds = time.perf_counter(), []
-    racing = jc.Racing(evaluate)
+    racing = jc.Racing(evaluate, confidence)
     algorithm = jc.NSGA2(len(initial), evaluate.space, 2, initial=initial)
     key = jax.random.key(seed)
     result = jc.search(
@@ -233,8 +234,9 @@ def page(found: dict[str, Any]) -> str:
         f"cuts pruned channels out; its batch of {found['batch']} images was the fastest "
         f"({found['peer_rate']:,.0f} images/s, dense). Seconds to the hypervolume that "
         "both reach, the time to compile included. "
-        "*Forwards*: the share of images that racing ran. Ours draws "
-        f"{setting['screening']} offspring for each that it evaluates.",
+        "*Forwards*: the share of images that racing ran, at a confidence of "
+        f"{setting['confidence']}. Ours draws {setting['screening']} offspring for each "
+        "that it evaluates.",
     ]
     for name, title in TITLES.items():
         rows = [row for row in found["rows"] if row["start"] == name]
@@ -268,6 +270,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--starts", nargs="+", default=list(TITLES), choices=TITLES)
     parser.add_argument("--screening", type=int, default=8, help="of ours; 1: none")
+    parser.add_argument("--confidence", type=float, default=0.6, help="of racing, in ours")
     parser.add_argument("--devices", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", type=Path, default=RESULTS / "peer.json")
     parser.add_argument("--table", type=Path, default=RESULTS / "peer.md")
@@ -313,7 +316,8 @@ def main() -> None:
         theirs = by_peer(peer, initial, given.generations, seed)
         jax.clear_caches()
         evaluate = evaluator()  # each search of ours compiles, as that of a user does
-        ours, share = by_us(evaluate, initial, given.generations, seed, given.screening)
+        more = given.generations, seed, given.screening, given.confidence
+        ours, share = by_us(evaluate, initial, *more)
         tracks = {
             "peer": judged(theirs, evaluate, measure),
             "ours": judged(ours, evaluate, measure),
@@ -341,6 +345,7 @@ def main() -> None:
             "generations": given.generations,
             "images": given.images,
             "screening": given.screening,
+            "confidence": given.confidence,
             "versions": versions() | {"torch": torch.__version__},
         },
         "batch": peer.batch,
