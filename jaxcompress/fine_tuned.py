@@ -14,13 +14,14 @@ from jaxcompress.data import Split
 from jaxcompress.evaluator_of import batch_norm_inputs
 from jaxcompress.job import Job
 from jaxcompress.network import Network
-from jaxcompress.objectives import Macs
+from jaxcompress.objectives import Error, Macs
 from jaxcompress.report import Member, error_of
 from jaxcompress.search import Evaluator, Measure, Result, representatives
+from jaxcompress.search.identity import digest
 from jaxcompress.space import Plan, Space
 from jaxcompress.training import members_mesh, scaled_plans, tune
 
-LEFT = 2 / 3  # of an error as searched, by fine-tuning: docs/results/cifar10.md
+LEFT = 2 / 3  # of an error as searched, after fine-tuning: docs/results/cifar10.md
 
 
 def fine_tuned(
@@ -42,10 +43,13 @@ def fine_tuned(
 
     Returns:
         Plans and parameters, every leaf [P, ...], and the P members.
+
+    Raises:
+        ValueError: other members were fine-tuned in the run's directory.
     """
     config, network = job.config, evaluate.network
     if config.finetune.epochs:
-        measure = expecting_training(measure)
+        measure = expecting_training(measure, _chance(job))
     chosen = {
         method: representatives(
             result.genotypes, result.objectives, config.report.members, measure
@@ -63,13 +67,20 @@ def fine_tuned(
     ]
     first, same = _distinct(every)
     plans = rows(every, first)
+    mark = np.frombuffer(bytes.fromhex(digest(plans)), np.uint8)
 
     def compute() -> dict[str, Any]:
         alike = [np.flatnonzero(same == i) for i in range(len(first))]
         called = [" and ".join(names[place] for place in places) for places in alike]
-        return _best(job, network, plans, shared, begin, called)
+        return _best(job, network, plans, shared, begin, called) | {"plans": mark}
 
     found = job.place.kept("finetune", compute, config.search.generations)
+    if not np.array_equal(found.get("plans", ()), mark):
+        raise ValueError(
+            f"{job.place.path}: the members that were fine-tuned there are not those that "
+            "this version chooses; remove "
+            f"{job.place.checkpoints('finetune')} to fine-tune anew"
+        )
     params = network.unflatten(found["params"])
     plans = plans.replace(
         member=None,
@@ -87,14 +98,24 @@ def fine_tuned(
     return rows(plans, same), rows(params, same), members
 
 
-def expecting_training(measure: Measure) -> Measure:
+def expecting_training(measure: Measure, most: float = np.inf) -> Measure:
     """Returns a measure under which errors as searched rank as what training leaves.
 
     The volume of errors that shrink to a share is that share of their volume up to a
     reference point as much farther away. The error is the first objective.
+
+    Args:
+        most: the error of chance: what has that as searched tells nothing.
     """
     error, *others = measure.reference
-    return replace(measure, reference=(error / LEFT, *others))
+    return replace(measure, reference=(max(error, min(error / LEFT, most)), *others))
+
+
+def _chance(job: Job) -> float:
+    classes = job.given.data.num_classes
+    if job.given.quality == Error() and classes is not None:
+        return 1.0 - 1.0 / classes
+    return np.inf
 
 
 def _best(

@@ -22,6 +22,7 @@ from jax._src import distributed
 from jax.experimental import multihost_utils
 
 T = TypeVar("T")
+LEAST_LENGTH = 1 << 16  # bytes, of what processes tell each other
 DAY = 24 * 3600 * 1000  # ms; a process that dies is noticed by its heartbeat, long before
 PATIENCE = 10_000  # ms, for other processes to fail with the same error
 STOP = "jaxcompress/stop"
@@ -110,16 +111,22 @@ def from_first(compute: Callable[[], T]) -> T:
             told = True, compute()
         except (Exception, SystemExit) as error:
             told = False, error
-        content = np.frombuffer(pickle.dumps(told), np.uint8)
+        content = _filled(pickle.dumps(told))
         client.key_value_set(key, str(len(content)))
     else:
         content = np.zeros(int(client.blocking_key_value_get(key, DAY)), np.uint8)
     # Not through the store, which is no place for parameters.
     content = multihost_utils.broadcast_one_to_all(content)
-    good, value = pickle.loads(content.tobytes())
+    good, value = pickle.loads(content.tobytes())  # which ends where it ends
     if not good:
         raise value
     return value
+
+
+def _filled(content: bytes) -> np.ndarray:
+    """Returns bytes in one of few lengths: each is a program of its own."""
+    length = max(LEAST_LENGTH, 1 << (len(content) - 1).bit_length())
+    return np.frombuffer(content.ljust(length, b"\0"), np.uint8)
 
 
 def stop_all(number: int) -> None:

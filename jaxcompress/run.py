@@ -55,8 +55,8 @@ configuration.
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
-    At SIGTERM or SIGINT the process leaves a checkpoint, says so in one line and exits at
-    once, with 143 or 130.
+    At SIGTERM, SIGINT or SIGHUP the process leaves a checkpoint, says so in one line and
+    exits at once, with 143, 130 or 129.
 
     Returns:
         The exit code: 0, or 2 after one line on standard error when something that the
@@ -120,13 +120,14 @@ def _main(arguments: list[str], console: Console, places: list[Path]) -> int:
 
 def _leave(number: int, console: Console, places: list[Path]) -> None:
     """Ends the process; what was worth it is saved."""
-    console.show_cursor(True)
     said = "nothing was written"
     if places and (places[0] / "config.yaml").is_file():
         said = f"go on with: python -m jaxcompress.run --resume {places[0]}"
-    if is_first():
-        name = signal.Signals(number).name
-        print(f"stopped by {name}; {said}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        console.show_cursor(True)
+        if is_first():
+            name = signal.Signals(number).name
+            print(f"stopped by {name}; {said}", file=sys.stderr, flush=True)
     stop_all(number)
     os._exit(128 + number)
 

@@ -1,8 +1,11 @@
 """One search of a run: it goes on from its last checkpoint, and is logged and shown."""
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
+from typing import Any
 
 import jax
 import numpy as np
@@ -66,7 +69,7 @@ def searched(
     ):
 
         def on_generation(generation: Generation) -> None:
-            log.write(json.dumps(asdict(generation)) + "\n")
+            log.write(json.dumps(_plain(asdict(generation))) + "\n")
             log.flush()
             progress.update(generation)
 
@@ -103,3 +106,12 @@ def _trainer(job: Job, evaluate: Evaluator, name: str) -> Train:
             return adapter()(key, weights, genotypes, progress.update)
 
     return train
+
+
+def _plain(told: Any) -> Any:
+    """Returns what JSON can hold: null for what is not finite, as nothing feasible is."""
+    if isinstance(told, Mapping):
+        return {name: _plain(value) for name, value in told.items()}
+    if isinstance(told, float) and not math.isfinite(told):
+        return None
+    return told

@@ -8,12 +8,15 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# SIGHUP: the terminal or connection is gone. Windows has none.
+SIGNALS = tuple(s for s in signal.Signals if s.name in ("SIGTERM", "SIGINT", "SIGHUP"))
 LOG = logging.getLogger("jaxcompress")
 
 
 class AtSignal:
-    """Calls a function as soon as SIGTERM or SIGINT comes, whatever the main thread does.
+    """Calls a function as soon as a signal to stop comes, whatever the main thread does.
+
+    SIGTERM, SIGINT or SIGHUP.
 
     The main thread can be inside a compiled program for minutes, and runs no handler
     before it is back. So the function is called in a thread of its own. After it comes

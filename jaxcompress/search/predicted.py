@@ -87,7 +87,7 @@ def predicted(
 
     mean = level + factor + towards @ weights
     prior = LEVEL**2 * (level - centre) ** 2 + EXAMPLES**2 + GENES**2 + _noise(mean)
-    told = np.einsum("pk,kl,pl->p", towards, inverse, towards)
+    told = ((towards @ inverse) * towards).sum(1)
     spread = np.sqrt(scale * np.maximum(prior - told, _noise(mean)))
     return Prediction(made, mean, spread)
 

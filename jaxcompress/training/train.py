@@ -21,7 +21,9 @@ from jaxcompress.training.kernel_gradients import with_quick_kernel_gradients
 
 Module = TypeVar("Module", bound=nnx.Module)
 Loss = Callable[[Any, Any], Any]  # (outputs, targets) -> scalar, differentiable
-OnBatch = Callable[[int, int], None]  # (batches handed to the device so far, of all)
+# (batches handed to the device so far, of all): after each one, or, where an epoch is one
+# call (`Tuner.epoch`), after that.
+OnBatch = Callable[[int, int], None]
 
 
 def untold(done: int, total: int) -> None:

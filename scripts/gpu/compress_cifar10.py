@@ -352,6 +352,7 @@ def judged(p: Prepared, name: str, plan: jc.Plan, own: Any) -> dict[str, Any]:
         "file_bytes": sizes.file,
         "bytes_ratio": p.dense.parameters / sizes.parameters,
         "file_ratio": p.dense.file / sizes.file,
+        "energy_mj": energy,
         "energy_ratio_to_16_bits": of_dense["energy"] / energy,
     }
 
@@ -411,6 +412,7 @@ def main() -> None:
             "macs": p.network.macs,
             "parameters_bytes": p.dense.parameters,
             "file_bytes": p.dense.file,
+            "energy_16_bits_mj": p.of_dense["energy"],
         },
         "evaluations": len(result.archive),
         "trained_on_validation": all_images,

@@ -15,6 +15,7 @@ from jaxcompress.fine_tuned import (
     LEFT,
     _distinct,
     expecting_training,
+    fine_tuned,
     rows,
     with_test_errors,
 )
@@ -52,6 +53,10 @@ def test_members_are_chosen_by_what_training_leaves() -> None:
     volume = (np.maximum(0.4 - error, 0.0) * (right - size)).sum()
     assert measure(points) < volume / LEFT  # which has no place for the third
     assert expecting_training(measure)(points) * LEFT == pytest.approx(volume)
+    # Not beyond chance, and never nearer than it was.
+    chance, near = (expecting_training(measure, most).reference for most in (0.5, 0.3))
+    assert chance == (0.5, 10.0)
+    assert near == measure.reference
 
 
 @pytest.mark.parametrize("focus", [0, 1])
@@ -74,6 +79,28 @@ def test_training_begins_with_the_weights_before_focus(focus: int, tmp_path: Pat
     for weights, more in ((found.begin, 1), (found.shared, 1 + focus)):
         own = network.leaves(weights)
         jax.tree.map(np.testing.assert_array_equal, own, kept(more))
+
+
+def test_what_was_fine_tuned_for_other_members_is_refused(tmp_path: Path) -> None:
+    values = {"model": "run.tiny:network", "space": {"importance": "l1"}}
+    config, key = Config.model_validate(values), jax.random.key(0)
+    start = read(config, key)
+    assert start.apply is not None
+    network = traced(start, start.apply, start.params)
+    measure = Measure((0, 1), (1.0, 20.0), logged=(1,))
+    with made(config, tmp_path / "run") as place:
+        place.kept("adapt", network.leaves)
+        job = Job(config, start, {"adapt": key}, place, Console(quiet=True))
+        ready = prepared(job, network, measure)
+        evaluate = ready.evaluate
+        width = len(evaluate.objectives)
+        algorithm = jc.NSGA2(4, evaluate.space, width)
+        result = jc.search(key, algorithm, evaluate, generations=1)
+        others = {"plans": np.zeros(8, np.uint8)}
+        place.kept("finetune", lambda: others, config.search.generations)
+        weights = ready.shared, ready.begin
+        with pytest.raises(ValueError, match=r"not those .*; remove .*finetune"):
+            fine_tuned(job, evaluate, *weights, measure, {"search": result}, {})
 
 
 def test_members_without_a_file_are_tested_as_they_are(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Finished stages are kept, a run is resumed as it was, and one process is at it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from jaxcompress.config import Config
 from jaxcompress.config_file import read
 from jaxcompress.run_directory import differing, made, reopened
+from jaxcompress.searched import _plain
 
 CONFIG = Config(name="small")
 
@@ -20,6 +22,13 @@ def grown(generations: int) -> Config:
 
 def never() -> dict[str, Any]:
     raise AssertionError("a finished stage ran again")
+
+
+def test_what_is_not_finite_is_null_in_metrics() -> None:
+    told = {"best": {"error": np.inf, "size": 2.0}, "hypervolume": float("nan"), "n": 1}
+    said = json.dumps(_plain(told), allow_nan=False)
+    wanted = {"best": {"error": None, "size": 2.0}, "hypervolume": None, "n": 1}
+    assert json.loads(said) == wanted
 
 
 def test_a_finished_stage_does_not_run_again(tmp_path: Path) -> None:

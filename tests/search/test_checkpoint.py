@@ -180,6 +180,24 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "no luck"), MemoryError()])
+def test_a_clock_that_goes_back_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Checkpoints(tmp_path, keep=2) as files:
+        files.save(1, [np.zeros(1)], ["one"])
+        files.save(2, [np.ones(1)], ["two"])
+    now, then = time.time(), time.time_ns()
+    monkeypatch.setattr(time, "time", lambda: now - 1e6)
+    monkeypatch.setattr(time, "time_ns", lambda: then - 10**15)
+    with Checkpoints(tmp_path, keep=2) as files:
+        files.save(3, [np.full(1, 3.0)], ["three"])
+    os.utime(tmp_path / "3", (0, 0))
+    with Checkpoints(tmp_path, keep=2) as files:
+        found = files.latest()
+    assert found is not None and (found.step, found.words) == (3, ["three"])
+    assert not (tmp_path / "1").exists()
+
+
 def test_what_cannot_be_read_now_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -375,8 +393,9 @@ def test_sigint_saves_the_last_generation_and_interrupts(tmp_path: Path) -> None
     same(whole(), run(tmp_path))
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_an_inner_listener_acts_before_an_outer_one_and_locks_end_with_a_process(
-    tmp_path: Path,
+    tmp_path: Path, number: int
 ) -> None:
     code = f"""
 import hashlib, os, signal
@@ -386,13 +405,13 @@ def leave(number):
     os.kill(os.getpid(), signal.SIGKILL)
 with locked({str(tmp_path)!r}), AtSignal(leave):
     with AtSignal(lambda number: print("inner", number, flush=True)):
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), {int(number)})
         # Other threads run meanwhile, but no handler in this one.
         hashlib.pbkdf2_hmac("sha256", b"a", b"b", 10**9)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert done.stdout.split() == ["inner", "15", "outer"]
+    assert done.stdout.split() == ["inner", str(int(number)), "outer"]
     with locked(tmp_path):
         pass
 

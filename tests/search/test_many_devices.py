@@ -1,6 +1,7 @@
 """One device, several, and several processes find the same front, bit for bit."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
 from search.small_search import small_search
 
 import jaxcompress as jc
+from jaxcompress.processes import _filled
 from jaxcompress.search.devices import CPU_DEVICES
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +29,14 @@ WORKER = str(Path(__file__).with_name("small_search.py"))
 def alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes compile as this one does, see conftest.py."""
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 300_000).map(bytes))
+def test_what_processes_tell_each_other_has_few_lengths(content: bytes) -> None:
+    filled = _filled(pickle.dumps(content))
+    assert pickle.loads(filled.tobytes()) == content
+    assert len(filled) in [1 << power for power in range(16, 20)]
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from network.zoo.base import apply_unit, normal, unit
 
 import jaxcompress as jc
-from jaxcompress.data import Dataset, Split
+from jaxcompress.data import Dataset, Split, load
 from jaxcompress.training import Tuned, members_mesh, scaled_plans, tune
 from jaxcompress.training.tuner import Tuner
 
@@ -95,6 +96,33 @@ def test_an_epoch_in_one_call_is_that_of_many_calls(network, plans, data, device
     many, one = map(jax.tree.leaves, found)
     for a, b in zip(many, one, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_images_are_augmented_and_normalised_in_one_call_as_in_many():
+    rng = np.random.default_rng(4)
+    params = {"a": unit(rng, 1, 6), "head": normal(rng, 6, 10)}
+
+    def apply(p: Any, x: Any) -> Any:
+        return jax.nn.relu(apply_unit(x, p["a"])).mean((1, 2)) @ p["head"]
+
+    digits = load("digits").some(50, 8, 0)
+    network = jc.trace(apply, params, jnp.zeros((2, 8, 8, 1)))
+    space = jc.Space(network, (jc.genes.ChannelCount(), jc.genes.WeightBits((2, 4))))
+    plans = jax.device_get(jax.vmap(space.decode)(space.sample(jax.random.key(0), 2)))
+    how = config(batch_norm="trained", shift=1, flip=True, ema=0.5)
+    found = []
+    for at_once in (False, True):
+        tuner = Tuner(network, digits, how, at_once=at_once)
+        groups = tuner.groups(plans)
+        members = [tuner.start(group, network.params) for group in groups]
+        for epoch in range(2):
+            members = tuner.epoch(jax.random.key(5), epoch, groups, members)
+        found.append(jax.device_get(members))
+    many, one = map(jax.tree.leaves, found)
+    for a, b in zip(many, one, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    start = network.leaves()["a/n/mean"]
+    assert not np.allclose(found[1][0].others["a/n/mean"], start, atol=1e-2)
 
 
 def test_a_member_that_diverges_stops_and_the_others_go_on(network, plans, data):
