@@ -1,6 +1,7 @@
 """What is fine-tuned, and from where: a plan of several fronts once."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -93,9 +94,10 @@ def test_what_was_fine_tuned_for_other_members_is_refused(tmp_path: Path) -> Non
         job = Job(config, start, {"adapt": key}, place, Console(quiet=True))
         ready = prepared(job, network, measure)
         evaluate = ready.evaluate
-        width = len(evaluate.objectives)
-        algorithm = jc.NSGA2(4, evaluate.space, width)
-        result = jc.search(key, algorithm, evaluate, generations=1)
+        genotypes = np.asarray(evaluate.space.dense)[None]
+        result: Any = SimpleNamespace(
+            genotypes=genotypes, objectives=np.asarray([[0.1, 1024.0]])
+        )
         others = {"plans": np.zeros(8, np.uint8)}
         place.kept("finetune", lambda: others, config.search.generations)
         weights = ready.shared, ready.begin

@@ -179,7 +179,6 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     assert f"{tmp_path / '6'} is damaged" in said and "\n" not in said
 
 
-@pytest.mark.parametrize("error", [OSError(errno.EIO, "no luck"), MemoryError()])
 def test_a_clock_that_goes_back_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +197,7 @@ def test_a_clock_that_goes_back_changes_nothing(
     assert not (tmp_path / "1").exists()
 
 
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "no luck"), MemoryError()])
 def test_what_cannot_be_read_now_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
