@@ -111,10 +111,10 @@ class Tuner:
     ) -> list[Member]:
         """Returns members after all steps of an epoch.
 
-        On an accelerator in one call: to start the hundreds of small kernels of a step
-        takes longer than they run. On a CPU one call for each batch: within a scan the
-        backward pass of convolutions runs without its fast kernels. So too where examples
-        are streamed.
+        On an accelerator in one call: to start the hundreds of small kernels of a step on
+        a small batch takes longer than they run. On a CPU one call for each batch: within
+        a scan the backward pass of convolutions runs without its fast kernels. So too
+        where examples are streamed.
 
         Args:
             key: of the whole training; epoch: counted from 0.

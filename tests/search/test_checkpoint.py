@@ -1,6 +1,7 @@
 """A search that is stopped ends where an uninterrupted one ends, and says what is wrong."""
 
 import errno
+import fcntl
 import logging
 import os
 import resource
@@ -299,6 +300,27 @@ def test_one_search_at_a_time_in_a_directory(tmp_path: Path) -> None:
     with locked(tmp_path), pytest.raises(ValueError, match=f"process {os.getpid()}"):
         run(tmp_path)
     run(tmp_path, generations=2)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EIO])
+def test_a_file_system_without_locks_locks_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    number: int,
+) -> None:
+    def flock(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with caplog.at_level(logging.WARNING, logger="jaxcompress"):
+        if number == errno.EIO:  # another trouble is one
+            with pytest.raises(OSError, match=os.strerror(number)), locked(tmp_path):
+                pass
+            return
+        with locked(tmp_path):
+            pass
+    assert f"{tmp_path}: cannot be locked" in caplog.text
 
 
 def test_a_directory_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
