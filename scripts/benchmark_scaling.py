@@ -10,8 +10,9 @@ show it as less than linear.
 
 *Overhead*: 8 devices, 1, and as many as there are cores, which is the fastest, the same
 individuals, in turn; the medians of the pairs.
-*Curve*: as many individuals for each device (`--each`), 1 to 8 devices of one process, and
-1 to 4 processes of 2 devices, all settings in turn. What is timed was compiled before.
+*Curve*: as many individuals for each device (`--each`), 1 to 8 devices of one process, 1 to
+4 processes of 2 devices, and 2 of 4, all settings in turn. What is timed was compiled
+before. Settings with the same individuals must find the same errors, bit for bit.
 """
 
 import argparse
@@ -32,7 +33,8 @@ import jaxcompress as jc
 from jaxcompress.processes import is_first, joined
 from jaxcompress.search.identity import digest
 
-CURVE = ((1, 1), (1, 2), (1, 4), (1, 8), (2, 2), (4, 2))  # processes, devices of each
+# Processes, devices of each.
+CURVE = ((1, 1), (1, 2), (1, 4), (1, 8), (2, 2), (2, 4), (4, 2))
 
 
 class Group:
@@ -141,7 +143,9 @@ def page(found: dict[str, Any]) -> str:
         ),
         "",
         "One device shares out each product among all cores; several run one each. The "
-        f"errors are {'' if ratio['same_bits'] else 'NOT '}the same on all, bit for bit.",
+        f"errors of these {ratio['individuals']} are "
+        f"{'' if found['same_bits'] else 'NOT '}the same, bit for bit, on "
+        f"{', '.join(found['compared'])} (processes x devices of each).",
         "",
         f"{setting['each']} individuals for each device, {setting['rounds']} interleaved "
         "rounds, medians. The cores are the same in every row, so the ideal is 1.00 of the "
@@ -186,6 +190,12 @@ def main() -> None:
         for name in ("1", "cores")
     }
     settings = {f"{p} x {d}": (p, d, p * d * given.each) for p, d in CURVE}
+    curve = measured(settings, given.images, given.rounds)
+    alike = {
+        f"{row['processes']} x {row['devices'] // row['processes']}": row["digest"]
+        for row in (*pairs.values(), *curve.values())
+        if row["individuals"] == total
+    }
     found = {
         "command": command("benchmark_scaling"),
         "setting": {
@@ -201,9 +211,10 @@ def main() -> None:
             "median": {name: float(np.median(r)) for name, r in ratios.items()},
             "spread": {n: [float(r.min()), float(r.max())] for n, r in ratios.items()},
             "seconds": {name: row["seconds"] for name, row in pairs.items()},
-            "same_bits": len({row["digest"] for row in pairs.values()}) == 1,
         },
-        "curve": measured(settings, given.images, given.rounds),
+        "same_bits": len(set(alike.values())) == 1,
+        "compared": list(alike),
+        "curve": curve,
     }
     print(json.dumps(found, indent=1))
     write(given.json, found, given.table, page(found))

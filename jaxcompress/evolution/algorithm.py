@@ -113,7 +113,8 @@ class Algorithm(ABC, Generic[State, Params]):
     @cached_property
     def compiled(self) -> Compiled:
         """init, ask and tell under `jax.jit`, compiled once for this object."""
-        return Compiled(*map(compiled, (self.init, self.ask, self.tell)))
+        rows = self.population_size
+        return Compiled(*(compiled(f, rows) for f in (self.init, self.ask, self.tell)))
 
     @property
     @abstractmethod

@@ -5,13 +5,24 @@ from typing import Any
 
 import jax
 
+FEW = 256  # rows, up to which it takes longer to optimise than it saves
 
-def compiled(function: Callable[..., Any]) -> Any:
+
+def compiled(function: Callable[..., Any], rows: int | None = None) -> Any:
     """Returns `jax.jit` of a function, quicker to compile on CPU.
 
     At a lower level of the compiler a generation takes somewhat longer and compiles
     sooner; the results are the same bit for bit. Not for use inside another `jit`.
+
+    Args:
+        rows: genotypes that one call is about; few of them take milliseconds at any level.
+            None: many, or many generations.
     """
-    on_cpu = jax.default_backend() == "cpu"
-    options = {"xla_backend_optimization_level": 1} if on_cpu else None
+    if jax.default_backend() != "cpu":
+        return jax.jit(function)
+    options = {
+        "xla_backend_optimization_level": 0 if rows is not None and rows <= FEW else 1,
+        "xla_cpu_use_fusion_emitters": False,
+        "xla_cpu_parallel_codegen_split_count": 1,
+    }
     return jax.jit(function, compiler_options=options)

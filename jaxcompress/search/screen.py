@@ -21,11 +21,10 @@ from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.racing import Racing
 from jaxcompress.search.surrogate import fitted, placed
-from jaxcompress.space.importance import rank_correlation
 
 LEAST = 8  # evaluations that a surrogate needs
 RECENT = 512  # evaluations that it comes from: the cube of it is their time
-TRUSTED = 0.5  # rank correlation, of what is known with what each is expected to be
+TRUSTED = 0.5  # correlation, of what is known with what each is expected to be
 
 
 class Screen:
@@ -132,7 +131,7 @@ class Screen:
         excess = np.pad(violation, (0, missing), constant_values=np.inf)
         evaluation = Evaluation(objectives=filled, violation=excess)  # type: ignore[arg-type]
         none, own = np.zeros(most, bool), jax.random.fold_in(key, 0)
-        rows = np.asarray(_survivors(size)(own, none, evaluation).indices)
+        rows = np.asarray(_survivors(size, most)(own, none, evaluation).indices)
         expected = None if self.quality is None else objectives[rows, self.quality]
         return pool[rows], expected
 
@@ -155,17 +154,27 @@ class Screen:
                 scaled = _scaled(every, self._evaluate.examples)
                 told, measured = np.split(scaled, [len(values)])
                 surrogate = fitted(points[0], told)
-                # Not above covers NaN, of values that are all equal.
-                if not rank_correlation(surrogate.left_out, told) > TRUSTED:
+                if _correlation(surrogate.left_out, told) <= TRUSTED:
                     return None
                 found[column] = surrogate(points[1]), measured
         return found
 
 
 @cache
-def _survivors(size: int) -> Any:
+def _survivors(size: int, most: int) -> Any:
     """Returns `survive`, compiled once; not at import, which would start the devices."""
-    return compiled(partial(survive, size=size))
+    return compiled(partial(survive, size=size), most)
+
+
+def _correlation(first: Float[np.ndarray, " k"], second: Float[np.ndarray, " k"]) -> float:
+    """Returns Pearson's coefficient; 0 where all of one are equal.
+
+    Not that of ranks: where most plans are no better than chance, their ranks are noise,
+    though it is plain which few are better.
+    """
+    if np.ptp(first) == 0.0 or np.ptp(second) == 0.0:
+        return 0.0
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def _scaled(values: Float[np.ndarray, " k"], examples: int) -> Float[np.ndarray, " k"]:

@@ -15,6 +15,7 @@ from jaxcompress.evolution import Decomposed, Grid
 from jaxcompress.search import Archive, archive_of, empty_archive
 from jaxcompress.search.screen import Screen
 from jaxcompress.search.surrogate import LENGTHS, NOISES, fitted, placed
+from jaxcompress.space.importance import rank_correlation
 
 # Enough choices that a search does not see them all.
 WIDE = jc.Space(
@@ -103,6 +104,25 @@ def test_what_cannot_be_told_from_the_genes_is_not_screened() -> None:
     chosen, expected = screen(jax.random.key(3), first, state, params, archive)
     assert expected is None
     np.testing.assert_array_equal(chosen, first)
+
+
+def test_few_good_ones_among_many_at_chance_are_enough() -> None:
+    """The ranks of errors are mostly noise, but the genes tell which few are good."""
+    algorithm, state, _ = told_once()
+    params = algorithm.default_params
+    first = np.asarray(algorithm.compiled.ask(jax.random.key(3), state, params)[0])
+    archive = empty_archive(OWN)
+    known = archive.unknown(np.asarray(WIDE.sample(jax.random.key(4), 60)))
+    noise = np.random.default_rng(0).random((len(known), 2))
+    large = placed(known, WIDE).sum(1)
+    good = large > np.quantile(large, 0.85)
+    noise[:, 0] = np.where(good, 0.1 * large.max() / large, 0.9 + 0.001 * noise[:, 0])
+    archive.add(known, noise.astype(np.float32), np.zeros(len(known), np.float32))
+    left_out = fitted(placed(known, WIDE), np.log(noise[:, 0])).left_out
+    assert rank_correlation(left_out, noise[:, 0]) < 0.5
+    screen = Screen(algorithm, OWN, 16)
+    _, expected = screen(jax.random.key(3), first, state, params, archive)
+    assert expected is not None
 
 
 def test_a_surrogate_of_equal_values_says_that_value() -> None:
