@@ -33,6 +33,7 @@ def evaluator_of(job: Job, network: Network, space: Space, shared: PyTree) -> Ev
         calibration=batch_norm_inputs(job, config.search.reestimate),
         splits=1 if config.search.racing is None else SPLITS,
         mesh=mesh_for(config.search.population),
+        precision=config.search.precision,
     )
 
 

@@ -24,8 +24,8 @@ import numpy as np
 import psutil
 
 OPTIONS = (
-    "--train.epochs 4 --adapt.epochs 2 --search.population 16 --search.generations 30 "
-    "--finetune.epochs 1 --report.members 3 --search.checkpoint-every 3 "
+    "--train.epochs 4 --adapt.epochs 2 --search.population 16 --search.generations 18 "
+    "--finetune.epochs 1 --report.members 2 --search.checkpoint-every 3 "
     "--search.racing 0.85 --search.screening 4"
 ).split()
 STAGES = "train space adapt search uniform greedy random magnitude finetune report".split()

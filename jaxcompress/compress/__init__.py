@@ -10,6 +10,7 @@ from jaxcompress.compress.forward import compiled_forward, forward, masked
 from jaxcompress.compress.merge import merge
 from jaxcompress.compress.narrow import kept_first, share_of_macs
 from jaxcompress.compress.parts import leaves_of
+from jaxcompress.compress.precision import PRECISIONS, check_precision
 from jaxcompress.compress.work import (
     FLOAT_BITS,
     Numbers,
@@ -21,11 +22,13 @@ from jaxcompress.space.plan import coded_paths
 
 __all__ = [
     "FLOAT_BITS",
+    "PRECISIONS",
     "Coded",
     "Counts",
     "Numbers",
     "Work",
     "calibrate",
+    "check_precision",
     "code",
     "coded_parameters",
     "coded_paths",

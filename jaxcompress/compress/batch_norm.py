@@ -65,7 +65,12 @@ def _compiled(network: Network) -> Callable[[Plan, Any, Any], dict[str, Any]]:
 
 
 def with_batch_statistics(
-    network: Network, plan: Plan, inputs: Any, params: PyTree, narrow: bool = False
+    network: Network,
+    plan: Plan,
+    inputs: Any,
+    params: PyTree,
+    narrow: bool = False,
+    precision: str = "float32",
 ) -> tuple[Any, dict[str, Array]]:
     """Runs the network with the statistics of its inputs in the place of the averages.
 
@@ -74,7 +79,7 @@ def with_batch_statistics(
     Args:
         plan, inputs: as of `reestimate`.
         params: coded already.
-        narrow: see `masked`.
+        narrow, precision: see `masked`.
 
     Returns:
         The outputs; and by path the mean or the biased variance of every normalisation.
@@ -103,4 +108,5 @@ def with_batch_statistics(
         moved = old + (wide - mean.reshape(shape)) * ratio
         return [moved.astype(x.dtype), old]
 
-    return masked(network, plan, inputs, params, before, narrow), found
+    outputs = masked(network, plan, inputs, params, before, narrow, precision)
+    return outputs, found

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool
 from jaxcompress.compress.activations import quantized_input
 from jaxcompress.compress.code import compress
 from jaxcompress.compress.narrow import narrowly
+from jaxcompress.compress.precision import in_precision
 from jaxcompress.network import Network, Step
 from jaxcompress.space import Plan
 
@@ -47,6 +48,7 @@ def masked(
     params: Any,
     watch: Callable[[Step, list[Any]], list[Any]] | None = None,
     narrow: bool = False,
+    precision: str = "float32",
 ) -> Any:
     """Runs the network under a plan on parameters that are coded already.
 
@@ -55,6 +57,7 @@ def masked(
             them; returns the operands to use.
         narrow: whether products run as narrow as they can; plan and parameters are those
             of `kept_first` then.
+        precision: of products, see `in_precision`.
     """
     alive = network.alive(plan.channels, plan.blocks)
 
@@ -72,7 +75,7 @@ def masked(
             operands[position] = _only(line, operand)
         return operands
 
-    around = narrowly(network, plan) if narrow else None
+    around = in_precision(precision, narrowly(network, plan) if narrow else None)
     return network.interpret(params, x, before=before, around=around)
 
 

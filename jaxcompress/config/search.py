@@ -71,6 +71,11 @@ class SearchConfig(Section):
         description="training examples, >= 0, by which the batch norm of every candidate "
         "is estimated anew before it is measured, augmented as in finetune; 0: not",
     )
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="of products while plans are measured in the search: float32, or "
+        "bfloat16 for hardware that is faster by it; files are measured in float32",
+    )
     racing: float | None = Field(
         default=None,
         gt=0,

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcompress.compress import (
+    check_precision,
     compress,
     kept_first,
     masked,
@@ -60,10 +61,12 @@ class Evaluator:
         forwards: how many examples were run so far, over all individuals; without those
             of `calibration`, which every call runs anew.
         narrow: whether products run at the widths that are kept; `pure` has full widths.
+        precision: of products, "float32" or "bfloat16".
         batch_size: of the batches; 0 if there are none.
 
     Raises:
-        ValueError: inputs, targets and network do not fit each other.
+        ValueError: inputs, targets and network do not fit each other, or there is no such
+            precision.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -92,6 +95,7 @@ class Evaluator:
         splits: int = 1,
         mesh: Mesh | None = None,
         narrow: bool | None = None,
+        precision: str = "float32",
     ) -> None:
         """Compiles nothing yet.
 
@@ -115,6 +119,8 @@ class Evaluator:
                 takes longer to compile, and changes no more than the order of sums. If
                 None: on a CPU, where a choice costs nothing, if the space prunes channels
                 that carry a good share of the network's work.
+            precision: of products while qualities are measured: "float32", or "bfloat16"
+                for hardware that is faster by it; errors may differ by some examples.
         """
         if not objectives:
             raise ValueError("Evaluator: objectives is empty; give at least one")
@@ -127,6 +133,8 @@ class Evaluator:
                     f"Evaluator: a constraint is {given!r}; give a bound on an objective, "
                     "such as Macs() <= 1_000_000"
                 )
+        check_precision(precision)
+        self.precision = precision
         asked = [*self.objectives, *(c.objective for c in self.constraints)]
         measured = any(isinstance(o, Quality) for o in asked)
         if measured and (inputs is None or targets is None):
@@ -168,7 +176,7 @@ class Evaluator:
         widths = "as wide as what they keep" if self.narrow else "in full width"
         return (
             f"{rows} at a time, each on {columns} of {rows * columns} devices, in batches "
-            f"of {self.batch_size}, {widths}"
+            f"of {self.batch_size}, {widths}, in {self.precision}"
         )
 
     @property
@@ -353,9 +361,18 @@ class Evaluator:
             if narrow:
                 ran, params = kept_first(network, plan, params)
             if calibration is not None:
-                _, new = with_batch_statistics(network, ran, calibration, params, narrow)
+                _, new = with_batch_statistics(
+                    network, ran, calibration, params, narrow, self.precision
+                )
                 params = network.unflatten(network.leaves(params) | new)
-            run = partial(masked, network, ran, params=params, narrow=narrow)
+            run = partial(
+                masked,
+                network,
+                ran,
+                params=params,
+                narrow=narrow,
+                precision=self.precision,
+            )
             outputs = _over(run, inputs, window, self._devices.axis)
             outputs = jax.tree.map(
                 lambda y: y.reshape(-1, *y.shape[2:])[: targets.shape[0]], outputs

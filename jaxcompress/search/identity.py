@@ -46,7 +46,9 @@ def settings_of(
         "measure": None if measure is None else repr(measure),
         "first": None if first is None else digest(first),
         "known": None if known is None else digest(known),
-        "screening": screening if screening > 1 else None,  # as before there was any
+        # None, as before there was any.
+        "screening": screening if screening > 1 else None,
+        "precision": None if evaluate.precision == "float32" else evaluate.precision,
     }
 
 

@@ -158,6 +158,11 @@ class Racing:
         return self.evaluate.examples
 
     @property
+    def precision(self) -> str:
+        """That of the evaluator."""
+        return self.evaluate.precision
+
+    @property
     def source(self) -> Source:
         """What the evaluator measures with, its examples in the order as given."""
         return self._given.source
