@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-FEW = 256  # rows, up to which it takes longer to optimise than it saves
+FEW = 64  # rows, up to which it takes longer to optimise than it saves
 
 
 def compiled(function: Callable[..., Any], rows: int | None = None) -> Any:
