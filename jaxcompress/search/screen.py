@@ -21,6 +21,7 @@ from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.racing import Racing
 from jaxcompress.search.surrogate import fitted, placed
+from jaxcompress.space.importance import rank_correlation
 
 LEAST = 8  # evaluations that a surrogate needs
 RECENT = 512  # evaluations that it comes from: the cube of it is their time
@@ -154,7 +155,7 @@ class Screen:
                 scaled = _scaled(every, self._evaluate.examples)
                 told, measured = np.split(scaled, [len(values)])
                 surrogate = fitted(points[0], told)
-                if _correlation(surrogate.left_out, told) <= TRUSTED:
+                if _agreement(surrogate.left_out, told) <= TRUSTED:
                     return None
                 found[column] = surrogate(points[1]), measured
         return found
@@ -166,15 +167,17 @@ def _survivors(size: int, most: int) -> Any:
     return compiled(partial(survive, size=size), most)
 
 
-def _correlation(first: Float[np.ndarray, " k"], second: Float[np.ndarray, " k"]) -> float:
-    """Returns Pearson's coefficient; 0 where all of one are equal.
+def _agreement(first: Float[np.ndarray, " k"], second: Float[np.ndarray, " k"]) -> float:
+    """Returns the correlation of two rows, of values or of ranks, whichever is larger.
 
-    Not that of ranks: where most plans are no better than chance, their ranks are noise,
-    though it is plain which few are better.
+    0 where all of one are equal. Where most plans are no better than chance their ranks
+    are noise, though it may be plain which few are better; and one that is far off may
+    hide that all others are in the right order.
     """
     if np.ptp(first) == 0.0 or np.ptp(second) == 0.0:
         return 0.0
-    return float(np.corrcoef(first, second)[0, 1])
+    values = float(np.corrcoef(first, second)[0, 1])
+    return max(values, rank_correlation(first, second))
 
 
 def _scaled(values: Float[np.ndarray, " k"], examples: int) -> Float[np.ndarray, " k"]:
