@@ -184,6 +184,7 @@ def _keep(
         (quality, Macs()),
         inputs=data.normalize(data.validation.inputs),
         targets=jnp.asarray(data.validation.targets),
+        precision=config.search.precision,
     )
     found = boundary(evaluate, chosen.tolerance, cost="macs", levels=LEVELS)
     kept = evaluate.space.decode(found).channels

@@ -39,4 +39,4 @@ def counting(
             violation += jnp.maximum(bound.violation(network, plan), 0.0)
         return jnp.stack([jnp.asarray(v, jnp.float32) for v in values]), violation
 
-    return compiled(lambda rows: jax.lax.map(one, rows, batch_size=AT_ONCE), AT_ONCE)
+    return compiled(lambda rows: jax.lax.map(one, rows, batch_size=AT_ONCE))

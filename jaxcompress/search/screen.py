@@ -155,7 +155,8 @@ class Screen:
                 scaled = _scaled(every, self._evaluate.examples)
                 told, measured = np.split(scaled, [len(values)])
                 surrogate = fitted(points[0], told)
-                if _agreement(surrogate.left_out, told) <= TRUSTED:
+                # Not above covers NaN.
+                if not _agreement(surrogate.left_out, told) > TRUSTED:
                     return None
                 found[column] = surrogate(points[1]), measured
         return found
