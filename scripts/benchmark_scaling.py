@@ -191,11 +191,12 @@ def main() -> None:
     }
     settings = {f"{p} x {d}": (p, d, p * d * given.each) for p, d in CURVE}
     curve = measured(settings, given.images, given.rounds)
-    alike = {
-        f"{row['processes']} x {row['devices'] // row['processes']}": row["digest"]
-        for row in (*pairs.values(), *curve.values())
-        if row["individuals"] == total
-    }
+    digests: dict[int, set[str]] = {}
+    compared: dict[str, None] = {}  # in order
+    for row in (*pairs.values(), *curve.values()):
+        digests.setdefault(row["individuals"], set()).add(row["digest"])
+        if row["individuals"] == total:
+            compared[f"{row['processes']} x {row['devices'] // row['processes']}"] = None
     found = {
         "command": command("benchmark_scaling"),
         "setting": {
@@ -212,8 +213,8 @@ def main() -> None:
             "spread": {n: [float(r.min()), float(r.max())] for n, r in ratios.items()},
             "seconds": {name: row["seconds"] for name, row in pairs.items()},
         },
-        "same_bits": len(set(alike.values())) == 1,
-        "compared": list(alike),
+        "same_bits": all(len(found) == 1 for found in digests.values()),
+        "compared": list(compared),
         "curve": curve,
     }
     print(json.dumps(found, indent=1))

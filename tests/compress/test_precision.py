@@ -30,7 +30,7 @@ def of_bfloat16(x: Any) -> np.ndarray:
     return np.asarray(x, np.float32).astype(ml_dtypes.bfloat16).astype(np.float64)
 
 
-def test_operands_are_rounded_and_sums_are_not() -> None:
+def test_operands_of_dots_are_rounded_and_sums_are_not() -> None:
     x = jax.random.normal(KEYS[2], (7, 12))
     network = jc.trace(mlp, WEIGHTS, x)
     hidden = np.tanh(of_bfloat16(x) @ of_bfloat16(WEIGHTS["w"]))

@@ -13,7 +13,7 @@ import jaxcompress as jc
 from jaxcompress import objectives
 from jaxcompress.evolution import Decomposed, Grid
 from jaxcompress.search import Archive, archive_of, empty_archive
-from jaxcompress.search.screen import Screen
+from jaxcompress.search.screen import Screen, _agreement, _scaled
 from jaxcompress.search.surrogate import LENGTHS, NOISES, fitted, placed
 from jaxcompress.space.importance import rank_correlation
 
@@ -118,11 +118,19 @@ def test_few_good_ones_among_many_at_chance_are_enough() -> None:
     good = large > np.quantile(large, 0.85)
     noise[:, 0] = np.where(good, 0.1 * large.max() / large, 0.9 + 0.001 * noise[:, 0])
     archive.add(known, noise.astype(np.float32), np.zeros(len(known), np.float32))
-    left_out = fitted(placed(known, WIDE), np.log(noise[:, 0])).left_out
-    assert rank_correlation(left_out, noise[:, 0]) < 0.5
+    told = _scaled(archive.objectives[:, 0], OWN.examples)
+    assert rank_correlation(fitted(placed(known, WIDE), told).left_out, told) < 0.5
     screen = Screen(algorithm, OWN, 16)
     _, expected = screen(jax.random.key(3), first, state, params, archive)
     assert expected is not None
+
+
+def test_one_that_is_far_off_does_not_hide_the_order() -> None:
+    first, second = np.arange(20.0), np.arange(20.0)
+    first[0], second[-1] = -1e6, 1e6
+    assert np.corrcoef(first, second)[0, 1] < 0.1
+    np.testing.assert_allclose(_agreement(first, second), 1.0)
+    assert _agreement(first, np.ones(20)) == 0.0
 
 
 def test_a_surrogate_of_equal_values_says_that_value() -> None:
