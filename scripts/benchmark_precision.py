@@ -19,7 +19,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from published_networks import DATA, RESULTS, WEIGHTS, command, versions, write
-from scipy.stats import spearmanr
 
 import jaxcompress as jc
 from jaxcompress import data
@@ -27,6 +26,7 @@ from jaxcompress.compress import PRECISIONS
 from jaxcompress.models import as_function
 from jaxcompress.models.published import PUBLISHED, load
 from jaxcompress.search import Measure, mesh_for, non_dominated
+from jaxcompress.space.importance import rank_correlation
 
 NAME = "resnet20_cifar10"
 DEVIATION = 0.15  # of a gene's share of its choices around that of its plan
@@ -41,7 +41,7 @@ def compared(plain: np.ndarray, rounded: np.ndarray) -> dict[str, float]:
     measure = Measure((0, 1), (1.0, float(np.log2(plain[:, 1].max()))), logged=(1,))
     chosen, best = (plain[non_dominated(x)] for x in (rounded, plain))
     return {
-        "rank_correlation": float(spearmanr(before, after).statistic),
+        "rank_correlation": rank_correlation(before, after),
         "mean_difference": float(apart.mean()),
         "largest_difference": float(apart.max()),
         "pairs_turned": float((order * other < 0).sum() / pairs.sum()),
