@@ -12,7 +12,8 @@ def compiled(function: Callable[..., Any], rows: int | None = None) -> Any:
     """Returns `jax.jit` of a function, quicker to compile on CPU.
 
     At a lower level of the compiler a generation takes somewhat longer and compiles
-    sooner; the results are the same bit for bit. Not for use inside another `jit`.
+    sooner; the genotypes were the same bit for bit where it was tried. Not for use inside
+    another `jit`.
 
     Args:
         rows: genotypes that one call is about; few of them take milliseconds at any level.

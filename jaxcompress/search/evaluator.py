@@ -58,8 +58,8 @@ class Evaluator:
         constraints: upper bounds on objectives, which need not be minimised too.
         batches: into how many batches the examples are cut; 0 if there are none.
         examples: how many there are; 0 if nothing is measured on outputs.
-        forwards: how many examples were run so far, over all individuals; without those
-            of `calibration`, which every call runs anew.
+        forwards: how many examples were run so far, over all individuals, those of
+            `calibration` included, which every call runs anew.
         narrow: whether products run at the widths that are kept; `pure` has full widths.
         precision: of products, "float32" or "bfloat16".
         batch_size: of the batches; 0 if there are none.
