@@ -19,17 +19,15 @@ included. All fronts are judged by our evaluator, on all images.
 import argparse
 import os
 import time
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 import torch.nn.functional as F  # pyright: ignore[reportMissingImports]
-from published_networks import DATA, RESULTS, WEIGHTS, command, versions, write
+from published_networks import RESULTS, WEIGHTS, command, held_out, versions, write
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.problem import ElementwiseProblem
 from pymoo.operators.crossover.sbx import SBX
@@ -39,9 +37,6 @@ from pymoo.optimize import minimize
 from safetensors.numpy import load_file
 
 import jaxcompress as jc
-from jaxcompress import data
-from jaxcompress.models import as_function
-from jaxcompress.models.published import PUBLISHED, load
 from jaxcompress.search import Measure, ladder, mesh_for, non_dominated
 
 NAME = "resnet20_cifar10"
@@ -278,13 +273,7 @@ def main() -> None:
     jax.config.update("jax_num_cpu_devices", given.devices)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
 
-    how = PUBLISHED[NAME]
-    dataset = data.load("cifar10", data_dir=DATA)
-    dataset = replace(dataset, mean=how.mean, std=how.std)
-    x = np.asarray(dataset.normalize(dataset.validation.inputs[: given.images]))
-    y = dataset.validation.targets[: given.images]
-    apply, params = as_function(load(NAME, WEIGHTS))
-    network = jc.trace(apply, params, jnp.zeros((2, 32, 32, 3)), freeze=FROZEN)
+    network, x, y = held_out(NAME, given.images, FROZEN)
     kinds = (
         jc.genes.ChannelCount(jc.importance.l2(network)),
         jc.genes.WeightBits(BITS, scale_by="max"),

@@ -11,20 +11,15 @@ in turn; medians of the times, the first round not counted. Data: see CONTRIBUTI
 import argparse
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from published_networks import DATA, RESULTS, WEIGHTS, command, versions, write
+from published_networks import RESULTS, command, held_out, versions, write
 
 import jaxcompress as jc
-from jaxcompress import data
 from jaxcompress.compress import PRECISIONS
-from jaxcompress.models import as_function
-from jaxcompress.models.published import PUBLISHED, load
 from jaxcompress.search import Measure, mesh_for, non_dominated
 from jaxcompress.space.importance import rank_correlation
 
@@ -85,13 +80,7 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0))
     jax.config.update("jax_num_cpu_devices", cores)
 
-    how = PUBLISHED[NAME]
-    dataset = data.load("cifar10", data_dir=DATA)
-    dataset = replace(dataset, mean=how.mean, std=how.std)
-    x = np.asarray(dataset.normalize(dataset.validation.inputs[: given.images]))
-    y = dataset.validation.targets[: given.images]
-    apply, params = as_function(load(NAME, WEIGHTS))
-    network = jc.trace(apply, params, jnp.zeros((2, 32, 32, 3)))
+    network, x, y = held_out(NAME, given.images)
     kinds = (
         jc.genes.ChannelCount(jc.importance.l2(network)),
         jc.genes.WeightBits((2, 3, 4, 6, 8)),

@@ -58,7 +58,9 @@ class Group:
         assert out is not None
         for line in out:  # the runtime may write some of its own
             if line.startswith(b"seconds "):
-                self.digest = line.split()[2].decode()
+                found = line.split()[2].decode()
+                same = self.digest in ("", found)
+                self.digest = found if same else f"{self.digest}, then {found}"
                 return float(line.split()[1])
         raise RuntimeError("a process has ended; run it alone to see why")
 
@@ -78,7 +80,7 @@ def work(given: argparse.Namespace) -> None:
         mesh = None
         if jax.device_count() > 1:
             mesh = jax.make_mesh((jax.device_count(),), ("population",))
-        goals = (jc.objectives.Error(), jc.objectives.Macs())
+        goals = (jc.objectives.Error("cross_entropy"), jc.objectives.Macs())
         evaluate = jc.Evaluator(
             known.network,
             known.joint,
@@ -142,10 +144,11 @@ def page(found: dict[str, Any]) -> str:
             for name, median in ratio["median"].items()
         ),
         "",
-        "One device shares out each product among all cores; several run one each. The "
-        f"errors of these {ratio['individuals']} are "
-        f"{'' if found['same_bits'] else 'NOT '}the same, bit for bit, on "
-        f"{', '.join(found['compared'])} (processes x devices of each).",
+        "One device shares out each product among all cores; several run one each. "
+        "Settings with the same individuals "
+        f"{'' if found['same_bits'] else 'DO NOT '}find the same bits of their losses; "
+        f"{ratio['individuals']} ran on {', '.join(found['compared'])} (processes x "
+        "devices of each).",
         "",
         f"{setting['each']} individuals for each device, {setting['rounds']} interleaved "
         "rounds, medians. The cores are the same in every row, so the ideal is 1.00 of the "

@@ -9,7 +9,7 @@ import platform
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -78,6 +78,22 @@ def hardest_first(
     logits[rows, targets] = -np.inf
     order = np.argsort(own - logits.max(1), kind="stable")
     return Images(inputs[order], targets[order])
+
+
+def held_out(
+    name: str, count: int, freeze: Sequence[str] = ()
+) -> tuple[jc.Network, np.ndarray, np.ndarray]:
+    """Returns a published network for CIFAR-10, and its first validation images.
+
+    Args:
+        freeze: as of `jc.trace`.
+    """
+    how, dataset = PUBLISHED[name], data.load("cifar10", data_dir=DATA)
+    dataset = replace(dataset, mean=how.mean, std=how.std)
+    apply, params = as_function(load(name, WEIGHTS))
+    network = jc.trace(apply, params, jnp.zeros((2, *dataset.input_shape)), freeze=freeze)
+    inputs = np.asarray(dataset.normalize(dataset.validation.inputs[:count]))
+    return network, inputs, dataset.validation.targets[:count]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from network.zoo import ZOO
 import jaxcompress as jc
 from jaxcompress.compress import kept_first, masked, narrow
 from jaxcompress.compress.precision import PRODUCTS
+from jaxcompress.network import normalisations
 
 KEYS = jax.random.split(jax.random.key(0), 3)
 WEIGHTS = {
@@ -87,6 +88,31 @@ def test_every_product_is_in_bfloat16(
     assert rounded.dtype == plain.dtype == np.float32
     apart = np.abs(rounded - plain).max() / np.abs(plain).max()
     assert 0 < apart < 0.05
+
+
+def test_calibration_is_in_bfloat16_too() -> None:
+    apply, params, example, _ = ZOO["resnet_projection"](jax.random.key(1))
+    network = jc.trace(apply, params, example)
+    assert normalisations(network)
+    space = jc.Space(network, (jc.genes.WeightBits((4, 8)),))
+    x = random_inputs(example, 6)
+    labels = np.zeros(6, np.int32)
+    count = {}
+    for calibration in (None, x):
+        evaluate = jc.Evaluator(
+            network,
+            space,
+            (jc.objectives.Error(),),
+            inputs=x,
+            targets=labels,
+            calibration=calibration,
+            precision="bfloat16",
+        )
+        jaxpr = jax.make_jaxpr(evaluate.pure)(jnp.asarray(space.dense)[None]).jaxpr
+        found = [operand for eqn in products(jaxpr) for operand in eqn.invars]
+        assert {operand.aval.dtype for operand in found} == {jnp.dtype("bfloat16")}
+        count[calibration is None] = len(found)
+    assert count[False] == 2 * count[True]
 
 
 def test_a_search_in_bfloat16_counts_the_same_costs() -> None:

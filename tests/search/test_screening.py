@@ -91,38 +91,38 @@ def test_what_is_left_out_is_told_by_all_others() -> None:
     assert min(noises) < 1e-9 < max(noises)
 
 
+def screened(archive: Archive) -> tuple[np.ndarray, np.ndarray, Any]:
+    """Returns what an algorithm asked for, what is chosen, and what is expected of it."""
+    algorithm, state, _ = told_once()
+    params, key = algorithm.default_params, jax.random.key(3)
+    first = np.asarray(algorithm.compiled.ask(key, state, params)[0])
+    chosen, expected = Screen(algorithm, OWN, 16)(key, first, state, params, archive)
+    return first, chosen, expected
+
+
 def test_what_cannot_be_told_from_the_genes_is_not_screened() -> None:
     """Noise for errors: what the algorithm asked for is run, by no promise."""
-    algorithm, state, _ = told_once()
-    params = algorithm.default_params
-    first = np.asarray(algorithm.compiled.ask(jax.random.key(3), state, params)[0])
     archive = empty_archive(OWN)
     known = archive.unknown(np.asarray(WIDE.sample(jax.random.key(4), 60)))
     noise = np.random.default_rng(0).random((len(known), 2)).astype(np.float32)
     archive.add(known, noise, np.zeros(len(known), np.float32))
-    screen = Screen(algorithm, OWN, 16)
-    chosen, expected = screen(jax.random.key(3), first, state, params, archive)
+    first, chosen, expected = screened(archive)
     assert expected is None
     np.testing.assert_array_equal(chosen, first)
 
 
 def test_few_good_ones_among_many_at_chance_are_enough() -> None:
     """The ranks of errors are mostly noise, but the genes tell which few are good."""
-    algorithm, state, _ = told_once()
-    params = algorithm.default_params
-    first = np.asarray(algorithm.compiled.ask(jax.random.key(3), state, params)[0])
     archive = empty_archive(OWN)
     known = archive.unknown(np.asarray(WIDE.sample(jax.random.key(4), 60)))
-    noise = np.random.default_rng(0).random((len(known), 2))
+    values = np.random.default_rng(0).random((len(known), 2))
     large = placed(known, WIDE).sum(1)
     good = large > np.quantile(large, 0.85)
-    noise[:, 0] = np.where(good, 0.1 * large.max() / large, 0.9 + 0.001 * noise[:, 0])
-    archive.add(known, noise.astype(np.float32), np.zeros(len(known), np.float32))
+    values[:, 0] = np.where(good, 0.1 * large.max() / large, 0.9 + 0.001 * values[:, 0])
+    archive.add(known, values.astype(np.float32), np.zeros(len(known), np.float32))
     told = _scaled(archive.objectives[:, 0], OWN.examples)
     assert rank_correlation(fitted(placed(known, WIDE), told).left_out, told) < 0.5
-    screen = Screen(algorithm, OWN, 16)
-    _, expected = screen(jax.random.key(3), first, state, params, archive)
-    assert expected is not None
+    assert screened(archive)[2] is not None
 
 
 def test_one_that_is_far_off_does_not_hide_the_order() -> None:
