@@ -59,6 +59,8 @@ def one(seed: int, given: argparse.Namespace) -> list[dict[str, Any]]:
     """Returns hypervolumes and forwards of both searches, from each key."""
     key, evaluate, measure = prepared(seed)
     algorithm = jc.NSGA2(given.population, evaluate.space, 2)
+    for way in (evaluate, jc.Racing(evaluate)):  # what is timed was compiled before
+        jc.search(key, algorithm, way, generations=2)
     rows = []
     for number in range(given.searches):
         found: dict[str, Any] = {"seed": seed, "examples": evaluate.examples}
@@ -74,6 +76,7 @@ def one(seed: int, given: argparse.Namespace) -> list[dict[str, Any]]:
             found[name] = {
                 "forwards": way.forwards - before,
                 "evaluations": len(result.archive),
+                "seconds": result.history[-1].seconds,
                 "hypervolume": measure(np.asarray(evaluate(result.genotypes).objectives)),
             }
         print(found, flush=True)
@@ -85,7 +88,7 @@ def page(found: dict[str, Any]) -> str:
     """Returns the Markdown page."""
     heads = (
         *("seed", "hypervolume", "raced", "ratio"),
-        *("evaluations", "raced", "forwards", "raced", "share"),
+        *("evaluations", "raced", "forwards", "raced", "share", "seconds", "raced"),
     )
     lines = [
         "# Racing",
@@ -116,13 +119,21 @@ def page(found: dict[str, Any]) -> str:
             f"{plain['forwards']:,}",
             f"{raced['forwards']:,}",
             f"{shares[-1]:.2f}",
+            f"{plain['seconds']:.0f}",
+            f"{raced['seconds']:.0f}",
         )
         lines.append(f"| {' | '.join(cells)} |")
     plain = [row["plain"]["hypervolume"] for row in found["rows"]]
+    seeds = [row["seed"] for row in found["rows"]]
+    by_seed = [
+        f"{np.mean(np.asarray(ratios)[np.equal(seeds, seed)]):.4f} ({seed})"
+        for seed in dict.fromkeys(seeds)
+    ]
     lines += [
         "",
         f"Mean ratio of hypervolumes {_mean(ratios)}; mean share of forwards an evaluation "
-        f"{_mean(shares)}. Of searches without racing, the ratio of one to the next "
+        f"{_mean(shares)}. Ratios by seed: {', '.join(by_seed)}. Of searches without "
+        "racing, the ratio of one to the next "
         f"from another key: {_mean(np.divide(plain[1:], plain[:-1])[_same(found)])}.",
         "",
         ", ".join(f"{name} {number}" for name, number in found["versions"].items()) + ".",
