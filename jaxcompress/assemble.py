@@ -48,6 +48,7 @@ from jaxcompress.search import (
     ladder,
     layerwise,
     levels_within,
+    mesh_for,
     probes,
 )
 from jaxcompress.space import Plan, Space, genes, importance
@@ -184,6 +185,7 @@ def _keep(
         (quality, Macs()),
         inputs=data.normalize(data.validation.inputs),
         targets=jnp.asarray(data.validation.targets),
+        mesh=mesh_for(LEVELS),
         precision=config.search.precision,
     )
     found = boundary(evaluate, chosen.tolerance, cost="macs", levels=LEVELS)

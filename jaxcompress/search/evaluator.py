@@ -211,24 +211,25 @@ class Evaluator:
 
     def window(
         self, genotypes: Int[Array | np.ndarray, "p genes"], begin: int, end: int
-    ) -> tuple[Evaluation, Float[np.ndarray, "p n"]]:
+    ) -> tuple[Evaluation, Bool[np.ndarray, "p n"]]:
         """Evaluates on the batches begin..end - 1 alone; the same program.
 
         Returns:
             What a call returns, in which qualities and bounds on them mean nothing unless
-            the window holds all batches. And what `Quality.each` says of the first quality
-            for the examples of the window: float32 [P, N] (N: 0 if it says nothing).
+            the window holds all batches, but that outputs were not finite where they are
+            not. And which examples of the window `Quality.each` of the first quality says
+            are wrong, at all: bool [P, N] (N: 0 if it says nothing).
         """
         told, parts = self._run_on(genotypes, begin, end)
         first, last = (min(i * self.batch_size, self.examples) for i in (begin, end))
-        each = [self._devices.gathered(part)[rows, first:last] for part, rows in parts]
-        empty = np.zeros((0, last - first), np.float32)
-        return told, np.concatenate(each) if each else empty
+        bits = [self._devices.gathered(part)[rows] for part, rows in parts]
+        wrong = [np.unpackbits(own, axis=1)[:, first:last].view(bool) for own in bits]
+        return told, np.concatenate(wrong) if wrong else np.zeros((0, last - first), bool)
 
     def _run_on(
         self, genotypes: Int[Array | np.ndarray, "p genes"], begin: int, end: int
     ) -> tuple[Evaluation, list[tuple[Any, Int[np.ndarray, " q"]]]]:
-        """Returns the evaluation; and of every chunk `each`, and where its rows are."""
+        """Returns the evaluation; and of every chunk what is wrong, and where rows are."""
         genotypes = np.asarray(genotypes, np.int32)
         if genotypes.ndim != 2 or genotypes.shape[1] != len(self.space):
             raise ValueError(
@@ -244,10 +245,10 @@ class Evaluator:
             chosen = np.minimum(start + self._order, len(genotypes) - 1)
             valid = start + self._order < len(genotypes)
             rows, wanted = dealt(genotypes[chosen]), dealt(valid)
-            values, excess, each = self._run(rows, wanted, window, self._data)
+            values, excess, wrong = self._run(rows, wanted, window, self._data)
             objectives[chosen[valid]] = np.asarray(values)[valid]
             violation[chosen[valid]] = np.asarray(excess)[valid]
-            parts.append((each, np.argsort(self._order)[: valid.sum()]))
+            parts.append((wrong, np.argsort(self._order)[: valid.sum()]))
             if self._tell is not None:
                 self._tell(min(start + self._chunk, len(genotypes)), len(genotypes))
         first, last = (min(i * self.batch_size, self.examples) for i in (begin, end))
@@ -390,8 +391,9 @@ class Evaluator:
             violation = violation + jnp.maximum(value, 0.0)
         qualities = [o for o in self.objectives if isinstance(o, Quality)]
         each = qualities[0].each(outputs, targets) if qualities else None
-        each = jnp.zeros(0) if each is None else each
-        return jnp.stack(values).astype(jnp.float32), violation, each
+        # A bit for each example: racing gathers them from all devices.
+        wrong = jnp.packbits(jnp.zeros(0, bool) if each is None else each > 0)
+        return jnp.stack(values).astype(jnp.float32), violation, wrong
 
 
 def _pays(network: Network, space: Space) -> bool:

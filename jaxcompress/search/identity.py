@@ -46,9 +46,8 @@ def settings_of(
         "measure": None if measure is None else repr(measure),
         "first": None if first is None else digest(first),
         "known": None if known is None else digest(known),
-        # None, as before there was any.
-        "screening": screening if screening > 1 else None,
-        "precision": None if evaluate.precision == "float32" else evaluate.precision,
+        "screening": screening,
+        "precision": evaluate.precision,
     }
 
 
@@ -76,10 +75,11 @@ def _choices(space: Space) -> str:
     return digest(jax.jit(jax.vmap(space.decode))(rows))
 
 
-def _race(racing: Racing) -> list[float | int]:
-    """Returns what a race's memory is of: confidence, examples, and ends of stages."""
-    size = racing.evaluate.batch_size
-    return [racing.confidence, racing.examples, *(int(size * end) for end in racing.stages)]
+def _race(racing: Racing) -> dict[str, Any]:
+    """Returns what a race's memory is of, as JSON."""
+    size, most = racing.evaluate.batch_size, racing.examples
+    ends = [min(int(size * end), most) for end in racing.stages]
+    return {"confidence": racing.confidence, "stages of examples": ends}
 
 
 def check_agreement(settings: dict[str, Any]) -> None:

@@ -224,12 +224,12 @@ class Racing:
         wrong = np.zeros((count, self.examples), bool)
         racing = np.arange(count)
         for end in stages:
-            told, each = self.evaluate.window(genotypes[racing], begin, end)
-            self.forwards += each.size + len(racing) * self.evaluate.calibrated
-            wrong[racing, seen : seen + each.shape[1]] = each > 0
-            begin, seen = end, seen + each.shape[1]
+            told, part = self.evaluate.window(genotypes[racing], begin, end)
+            self.forwards += part.size + len(racing) * self.evaluate.calibrated
+            wrong[racing, seen : seen + part.shape[1]] = part
+            begin, seen = end, seen + part.shape[1]
             objectives[racing], violation[racing] = told.objectives, told.violation
-            finite = np.isfinite(each).all(1)
+            finite = np.isfinite(objectives[racing, self._quality])
             if end == self.evaluate.batches:
                 error, stopped = wrong[racing].sum(1), np.zeros(len(racing), bool)
             else:

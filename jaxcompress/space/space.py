@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +17,8 @@ from jaxcompress.space.cardinality import with_ones
 from jaxcompress.space.check import check_plan
 from jaxcompress.space.genes import BoundGene, Gene
 from jaxcompress.space.plan import Plan
+
+BLOCK = 64  # genotypes that one call makes canonical
 
 
 class Space:
@@ -52,7 +55,7 @@ class Space:
                 "kinds from jaxcompress.genes, as in (WeightBits(),)"
             )
         self._network = network
-        self._one_canonical = jax.jit(self.canonical)
+        self._block_canonical = jax.jit(partial(jax.lax.map, self.canonical))
         self._bound: tuple[BoundGene, ...] = tuple(gene.bind(network) for gene in kinds)
         self.names = tuple(name for gene in self._bound for name in gene.names)
         twice = sorted({name for name in self.names if self.names.count(name) > 1})
@@ -181,10 +184,12 @@ class Space:
         self, genotypes: Int[np.ndarray, "n genes"]
     ) -> Int[np.ndarray, "n genes"]:
         """Returns the canonical form of genotypes on the host; any n, one program."""
-        if self._always_canonical:
+        if self._always_canonical or not len(genotypes):
             return genotypes
-        rows = [np.asarray(self._one_canonical(genotype)) for genotype in genotypes]
-        return np.stack(rows) if rows else genotypes
+        filled = np.pad(genotypes, ((0, -len(genotypes) % BLOCK), (0, 0)), mode="edge")
+        blocks = np.split(filled, len(filled) // BLOCK)
+        rows = [np.asarray(self._block_canonical(block)) for block in blocks]
+        return np.concatenate(rows)[: len(genotypes)]
 
 
 def _is_kind(kind: Any) -> bool:

@@ -245,7 +245,7 @@ def searched_by_labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "with objectives = .*dense.* .now .*range",
         ),
         ({"space": jc.Space(NETWORK, KINDS)}, "with choices = "),
-        ({"precision": "bfloat16"}, r"with precision = None \(now 'bfloat16'\)"),
+        ({"precision": "bfloat16"}, r"with precision = 'float32' \(now 'bfloat16'\)"),
     ],
 )
 def test_checkpoints_of_other_examples_weights_or_choices_are_refused(

@@ -1,5 +1,6 @@
 """The loop, the evaluator and the baselines on a network small enough to enumerate."""
 
+from collections.abc import Sequence
 from itertools import pairwise, product
 from typing import Any
 
@@ -73,10 +74,10 @@ def test_one_program_for_every_population_size() -> None:
     assert EVALUATE.compilations == 1
 
 
-def test_no_generation_after_the_first_two_compiles_anything() -> None:
-    """Counted by JAX itself: whatever the number of unknown genotypes is.
+def compilations(evaluators: Sequence[jc.Evaluator | jc.Racing], **how: Any) -> list[int]:
+    """Returns how many programs JAX had compiled after each of 8 generations.
 
-    Nor does another search with the same objects.
+    One search with each evaluator after the other, counted by JAX itself.
     """
     counts: list[int] = []
     compiled = [0]
@@ -85,21 +86,43 @@ def test_no_generation_after_the_first_two_compiles_anything() -> None:
         compiled[0] += event == "/jax/core/compile/backend_compile_duration"
 
     jax.monitoring.register_event_duration_secs_listener(heard)
-    algorithm = jc.NSGA2(14, SPACE, 3)
+    algorithm = jc.NSGA2(14, evaluators[0].space, 3)
     try:
-        for seed in (5, 6):
+        for seed, evaluate in enumerate(evaluators, 5):
             jc.search(
                 jax.random.key(seed),
                 algorithm,
-                EVALUATE,
+                evaluate,
                 generations=8,
                 measure=MEASURE,
                 on_generation=lambda _: counts.append(compiled[0]),
+                **how,
             )
     finally:
         jax.monitoring.unregister_event_duration_listener(heard)
+    return counts
+
+
+def test_no_generation_after_the_first_compiles_anything() -> None:
+    """Whatever the number of unknown genotypes is; nor does another search."""
+    counts = compilations([EVALUATE, EVALUATE])
     assert counts[0] > 0
     assert counts[1:] == [counts[0]] * 15
+
+
+def test_racing_and_screening_compile_once() -> None:
+    """Races need an object each, and whatever they stop, call parts of one program."""
+    bits = jc.genes.WeightBits((2, 3, 4, 5, 6, 7, 8))
+    space = jc.Space(NETWORK, (jc.genes.ChannelCount(), bits))
+    evaluate = jc.Evaluator(
+        NETWORK, space, OBJECTIVES, inputs=INPUTS, targets=TARGETS, chunk=8, splits=10
+    )
+    races = [jc.Racing(evaluate, 0.6), jc.Racing(evaluate, 0.6)]
+    counts = compilations(races, screening=4)
+    assert all(race.saved > 0 for race in races)
+    # Screening compiles in the first generation in which the genes tell the errors.
+    assert counts[0] < counts[7] == counts[15]
+    assert len(set(counts)) == 2 and evaluate.compilations == 1
 
 
 def test_devices_give_the_same_bits() -> None:

@@ -96,6 +96,17 @@ def test_without_blocks_every_genotype_stands_for_itself() -> None:
     assert (space.canonical(genotype) == genotype).all()
 
 
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 130])
+def test_any_number_of_rows_is_made_canonical_each_alone(count: int) -> None:
+    space = jc.Space(NETWORK, (jc.genes.ChannelMask(),))
+    rows = np.array(space.sample(jax.random.key(count), count))
+    rows[::3] = 0  # which stands for another
+    told = space.canonical_rows(rows)
+    alone = [np.asarray(space.canonical(jnp.asarray(row))) for row in rows]
+    np.testing.assert_array_equal(told, np.reshape(alone, rows.shape))
+    assert count < 2 or (told != rows).any()
+
+
 def test_an_empty_mask_is_the_one_that_keeps_the_first_channel() -> None:
     group = NETWORK.prunable[0]
     space = jc.Space(NETWORK, (jc.genes.ChannelMask(groups=group.name),))
