@@ -66,9 +66,15 @@ def ended(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--devices", type=int, default=4, help="of each process")
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--processes", type=int, default=2, help="(default: 2)")
+    parser.add_argument(
+        "--devices", type=int, default=4, help="virtual ones of each process (default: 4)"
+    )
     parser.add_argument("rest", nargs="*", help="arguments of jaxcompress.run, after --")
     given = parser.parse_args()
     started = start(["-m", "jaxcompress.run", *given.rest], given.processes, given.devices)
