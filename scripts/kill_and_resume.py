@@ -5,7 +5,8 @@ python scripts/kill_and_resume.py [--kills 20] [--terms 5] [--seed 0] [--out doc
 The run is small: digits, with compiled programs out of a cache that the uninterrupted run
 leaves to the others. A kill is `kill -9`; a term is SIGTERM, and the seconds from there to
 the end of the process are measured. A moment is a number of CPU seconds of the process, at
-random in all that an uninterrupted run takes, so that a busy machine moves none of them.
+random in all that an uninterrupted run takes, so that a busy machine moves none of them;
+for a run that ended before its moment another is drawn.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +89,15 @@ def reached(run: Path) -> str:
 def stopped(
     number: int, sent: signal.Signals, after: float, folder: Path
 ) -> dict[str, Any]:
-    """Starts a run, stops it after some CPU seconds, and resumes it."""
+    """Starts a run, stops it after some CPU seconds, and resumes it; {} if it ended."""
     run = folder / f"{number:02}"
     process = start([*OPTIONS, "--out", str(run)], folder)
     watched = psutil.Process(process.pid)
     while process.poll() is None and cpu_seconds(watched) < after:
         time.sleep(0.02)
+    if process.poll() is not None:
+        process.communicate()
+        return {}
     process.send_signal(sent)
     began = time.perf_counter()
     _, said = process.communicate()
@@ -131,9 +136,14 @@ def main() -> None:
         print(
             f"an uninterrupted run: {seconds:.1f} CPU seconds, {len(wanted)} files compared"
         )
-        rows = []
-        for number, each in enumerate(sent):
-            row = stopped(number, each, float(rng.uniform(0.0, seconds)), folder)
+        rows: list[dict[str, Any]] = []
+        for number in count():
+            if len(rows) == len(sent):
+                break
+            moment = float(rng.uniform(0.0, seconds))
+            row = stopped(number, sent[len(rows)], moment, folder)
+            if not row:
+                continue
             row["same"] = content(folder / f"{number:02}") == wanted
             rows.append(row)
             print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
