@@ -144,7 +144,7 @@ def evaluations(given: argparse.Namespace) -> dict[str, Any]:
     ):
         plans = jax.vmap(space.decode)(space.sample(jax.random.key(0), FEW))
         over = jax.jit(jax.vmap(partial(jc.forward, network), in_axes=(0, None)))
-        parts = jnp.split(images, range(size, len(images), size))
+        parts = jnp.split(images, len(images) // size)
         each = partial(over, plans)
         way = {name: lambda each=each, parts=parts: [each(part) for part in parts]}
         seconds |= medians(way, given.rounds)
