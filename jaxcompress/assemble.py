@@ -179,19 +179,21 @@ def _keep(
     """Returns how few channels each group alone may keep, and how many evaluations."""
     chosen = config.space
     counts = genes.ChannelCount(scores, chosen.multiple_of, chosen.minimum)
+    space = Space(network, (counts,))
+    count = len(probes(space, LEVELS))
     evaluate = Evaluator(
         network,
-        Space(network, (counts,)),
+        space,
         (quality, Macs()),
         inputs=data.normalize(data.validation.inputs),
         targets=jnp.asarray(data.validation.targets),
-        mesh=mesh_for(LEVELS),
+        mesh=mesh_for(count),
         precision=config.search.precision,
     )
     found = boundary(evaluate, chosen.tolerance, cost="macs", levels=LEVELS)
-    kept = evaluate.space.decode(found).channels
+    kept = space.decode(found).channels
     keep = {name: np.asarray(np.sum(mask), np.int32) for name, mask in kept.items()}
-    return keep, len(probes(evaluate.space, LEVELS))
+    return keep, count
 
 
 def _scores(

@@ -12,15 +12,18 @@ from jaxcompress.assemble import objectives_of
 from jaxcompress.job import Job
 from jaxcompress.network import Network
 from jaxcompress.objectives import Cost, Size
-from jaxcompress.search import Evaluator, Measure, mesh_for
+from jaxcompress.search import POPULATION, Evaluator, Measure, mesh_for
 from jaxcompress.space import Space
 from jaxcompress.training import seen_inputs
 
+CHUNK = 16  # individuals of a call on each device, at most
 SPLITS = 16  # of the validation examples, for racing
 
 
 def evaluator_of(job: Job, network: Network, space: Space, shared: PyTree) -> Evaluator:
     config, data, quality = job.config, job.given.data, job.given.quality
+    mesh, population = mesh_for(config.search.population), config.search.population
+    rows = 1 if mesh is None else mesh.shape[POPULATION]
     objectives, constraints = objectives_of(config, network, shared, quality, job.place)
     return Evaluator(
         network,
@@ -31,8 +34,10 @@ def evaluator_of(job: Job, network: Network, space: Space, shared: PyTree) -> Ev
         targets=jnp.asarray(data.validation.targets),
         params=shared,
         calibration=batch_norm_inputs(job, config.search.reestimate),
+        # No call of more individuals than there are: all of it is gathered.
+        chunk=min(CHUNK, -(-population // rows)),
         splits=1 if config.search.racing is None else SPLITS,
-        mesh=mesh_for(config.search.population),
+        mesh=mesh,
         precision=config.search.precision,
     )
 

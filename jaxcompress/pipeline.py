@@ -130,11 +130,7 @@ def resume(config: Config, directory: Path, console: Console) -> Outcome | None:
     if checked(config, directory).has("report", config.search.generations):
         return None
     with reopened(config, directory) as place:
-        console.print(
-            f"going on with {directory}: what is kept is said again, not computed again",
-            highlight=False,
-            soft_wrap=True,
-        )
+        console.print(f"going on with {directory}", highlight=False, soft_wrap=True)
         return _run(Job(config, *_given(config), place, console))
 
 

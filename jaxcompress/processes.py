@@ -23,7 +23,7 @@ from jax.experimental import multihost_utils
 
 T = TypeVar("T")
 LEAST_LENGTH = 1 << 16  # bytes, of what processes tell each other
-DAY = 24 * 3600 * 1000  # ms; a process that dies is noticed by its heartbeat, long before
+DAY = 24 * 3600 * 1000  # ms; after which one asks again
 PATIENCE = 10_000  # ms, for other processes to fail with the same error
 STOP = "jaxcompress/stop"
 _number = count()
@@ -114,7 +114,7 @@ def from_first(compute: Callable[[], T]) -> T:
         content = _filled(pickle.dumps(told))
         client.key_value_set(key, str(len(content)))
     else:
-        content = np.zeros(int(client.blocking_key_value_get(key, DAY)), np.uint8)
+        content = np.zeros(int(_awaited(key)), np.uint8)
     # Not through the store, which is no place for parameters.
     content = multihost_utils.broadcast_one_to_all(content)
     good, value = pickle.loads(content.tobytes())  # which ends where it ends
@@ -127,6 +127,21 @@ def _filled(content: bytes) -> np.ndarray:
     """Returns bytes in one of few lengths: each is a program of its own."""
     length = max(LEAST_LENGTH, 1 << (len(content) - 1).bit_length())
     return np.frombuffer(content.ljust(length, b"\0"), np.uint8)
+
+
+def _awaited(key: str) -> str:
+    """Returns what another process sets, whenever that is.
+
+    One that dies is noticed by its heartbeat, which ends this one.
+    """
+    client = distributed.global_state.client
+    assert client is not None
+    while True:
+        try:
+            return client.blocking_key_value_get(key, DAY)
+        except jax.errors.JaxRuntimeError as error:
+            if "DEADLINE_EXCEEDED" not in str(error):
+                raise
 
 
 def stop_all(number: int) -> None:
@@ -160,10 +175,8 @@ def _initialize(
 
 def _hear() -> None:
     """Waits until a process is told to stop, and tells this one."""
-    client = distributed.global_state.client
-    assert client is not None
     with suppress(Exception):  # all are done
-        number = int(client.blocking_key_value_get(STOP, DAY))
+        number = int(_awaited(STOP))
         if not _told.is_set():
             os.kill(os.getpid(), number)
 

@@ -95,12 +95,13 @@ def stopped(
     watched = psutil.Process(process.pid)
     while process.poll() is None and cpu_seconds(watched) < after:
         time.sleep(0.02)
-    if process.poll() is not None:
-        process.communicate()
-        return {}
-    process.send_signal(sent)
+    process.send_signal(sent)  # does nothing to one that has ended
     began = time.perf_counter()
     _, said = process.communicate()
+    if process.returncode == 0:
+        return {}
+    if process.returncode not in (-sent, 128 + sent):
+        raise RuntimeError(f"{run}: exit code {process.returncode}: {said}")
     row = {
         "signal": sent.name,
         "cpu_s": round(after, 2),
@@ -151,6 +152,8 @@ def main() -> None:
     slowest = max((r["exit_s"] for r in rows if r["signal"] == "SIGTERM"), default=None)
     print(f"{same} of {len(rows)} resumed runs end at the same bytes")
     print(f"slowest exit after SIGTERM: {slowest} s")
+    kept = sum(row["reached"] != "nothing" for row in rows)
+    print(f"{kept} of {len(rows)} had a checkpoint when they were stopped")
     if arguments.out:
         found = {
             "command": " ".join(["python", *sys.argv]),

@@ -1,7 +1,7 @@
 """A model on paper: evaluations a second and their cost from 1 chip to 4,096.
 
 python scripts/scaling_model.py [--population 4096] [--images 5000] [--macs 40.8e6]
-    [--batches 2] [--calibration 0] [--peak 197e12] [--share 0.1] [--select 15e-6]
+    [--batches 2] [--calibration 0] [--peak 197e12] [--share 0.1] [--select 19e-6]
     [--fixed 5e-3] [--price 1.2]
 
 Nothing here is measured but `--select`; docs/scaling.md says where each default is from.
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--peak", type=float, default=197e12, help="FLOP/s of a chip")
     parser.add_argument("--share", type=float, default=0.1, help="of the peak, reached")
     parser.add_argument(
-        "--select", type=float, default=15e-6, help="s of selection, each individual"
+        "--select", type=float, default=19e-6, help="s of selection, each individual"
     )
     parser.add_argument("--fixed", type=float, default=5e-3, help="s of each generation")
     parser.add_argument("--price", type=float, default=1.2, help="of a chip for an hour")

@@ -6,20 +6,21 @@ from typing import Any
 import jax
 
 FEW = 64  # rows, up to which it takes longer to optimise than it saves
+MANY = 512  # rows, above which the usual optimisations pay in a few hundred generations
 
 
 def compiled(function: Callable[..., Any], rows: int | None = None) -> Any:
     """Returns `jax.jit` of a function, quicker to compile on CPU.
 
     At a lower level of the compiler a generation takes somewhat longer and compiles
-    sooner; the genotypes were the same bit for bit where it was tried. Not for use inside
-    another `jit`.
+    sooner; genotypes of NSGA-II and NSGA-III are the same bit for bit (tested). Not for
+    use inside another `jit`.
 
     Args:
-        rows: genotypes that one call is about; few of them take milliseconds at any level.
-            None: many, or many generations.
+        rows: genotypes that one call is about; few of them take milliseconds at any level,
+            for very many nothing is changed. None: not known.
     """
-    if jax.default_backend() != "cpu":
+    if jax.default_backend() != "cpu" or (rows is not None and rows > MANY):
         return jax.jit(function)
     options = {
         "xla_backend_optimization_level": 0 if rows is not None and rows <= FEW else 1,

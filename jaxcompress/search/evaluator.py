@@ -215,10 +215,10 @@ class Evaluator:
         """Evaluates on the batches begin..end - 1 alone; the same program.
 
         Returns:
-            What a call returns, in which qualities and bounds on them mean nothing unless
-            the window holds all batches, but that outputs were not finite where they are
-            not. And which examples of the window `Quality.each` of the first quality says
-            are wrong, at all: bool [P, N] (N: 0 if it says nothing).
+            What a call returns. Unless the window holds all batches, qualities and bounds
+            on them mean nothing, save that a top-1 error is NaN if an output of the window
+            is not finite. And bool [P, N]: which examples of the window are wrong, where
+            `Quality.each` of the first quality is above 0 (N: 0 if it says nothing).
         """
         told, parts = self._run_on(genotypes, begin, end)
         first, last = (min(i * self.batch_size, self.examples) for i in (begin, end))

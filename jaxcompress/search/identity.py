@@ -14,6 +14,8 @@ from jaxcompress.search.measure import Measure
 from jaxcompress.search.racing import Racing
 from jaxcompress.space import Space
 
+FORMAT = 2  # of these settings
+
 
 def settings_of(
     key: PRNGKeyArray,
@@ -30,6 +32,7 @@ def settings_of(
     own = {k: v for k, v in vars(algorithm).items() if isinstance(v, simple)}
     network, source = evaluate.network, evaluate.source
     return {
+        "format": FORMAT,
         "key": jax.random.key_data(key).tolist(),
         "algorithm": type(algorithm).__name__,
         **{name.strip("_"): value for name, value in own.items()},

@@ -48,7 +48,7 @@ class Racing:
     of what was run in full that costs no more in any objective:
 
     - If it has made as many errors already as one of these on all examples, it is
-      dominated for certain, and stops.
+      dominated, or no better, for certain, and stops.
     - Else its errors on all examples are predicted from everything that was run in full
       (see `predicted`). The candidate stops where the chance that they are fewer than the
       opponent's is below 1 - confidence.

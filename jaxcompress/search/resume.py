@@ -36,6 +36,11 @@ class Keeper:
         self._files, self._settings, self._every = files, settings, every
         self.state = first
         if found is not None:
+            if found.words["settings"].get("format") != settings.get("format"):
+                raise ValueError(
+                    "search: the checkpoints are of another version; give another "
+                    "checkpoint_dir"
+                )
             if other := differing(found.words["settings"], settings):
                 raise ValueError(
                     f"search: the checkpoints are of another search, with {other}; give "

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -55,7 +54,7 @@ class Space:
                 "kinds from jaxcompress.genes, as in (WeightBits(),)"
             )
         self._network = network
-        self._block_canonical = jax.jit(partial(jax.lax.map, self.canonical))
+        self._block_canonical = jax.jit(jax.vmap(self.canonical))
         self._bound: tuple[BoundGene, ...] = tuple(gene.bind(network) for gene in kinds)
         self.names = tuple(name for gene in self._bound for name in gene.names)
         twice = sorted({name for name in self.names if self.names.count(name) > 1})

@@ -93,7 +93,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     )
     assert any((paths[1] / "checkpoints" / "search").glob("[1-3]"))
     assert not (paths[1] / "front.csv").exists()
-    complete(start("--resume", "b", cwd=folder), paths[1])
+    resumed = start("--resume", "b", cwd=folder)
+    complete(resumed, paths[1])
+    assert resumed.stdout.startswith("going on with b\n")
     return paths
 
 

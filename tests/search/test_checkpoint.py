@@ -255,6 +255,16 @@ def test_checkpoints_of_other_examples_weights_or_choices_are_refused(
         once_searched(searched_by_labels, **changed)
 
 
+def test_checkpoints_of_another_format_are_refused_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr("jaxcompress.search.identity.FORMAT", 1)
+        once_searched(tmp_path)
+    with pytest.raises(ValueError, match="checkpoints are of another version"):
+        once_searched(tmp_path)
+
+
 def test_a_search_without_a_whole_checkpoint_begins_anew(tmp_path: Path) -> None:
     stopped(tmp_path)
     for step in steps(tmp_path):

@@ -93,6 +93,25 @@ def test_racing_and_screening_go_on_in_two_processes(tmp_path: Path) -> None:
         assert found["forwards"] == last.forwards
 
 
+def test_what_is_waited_for_may_come_after_a_day(tmp_path: Path) -> None:
+    """Of half a second here: the store's own patience ends, and one asks again."""
+    code = """
+import threading, time, jax
+from jaxcompress import processes
+from run_local import free_port
+
+processes.DAY = 500
+jax.distributed.initialize(f"localhost:{free_port()}", 1, 0)
+client = processes.distributed.global_state.client
+threading.Timer(1.7, client.key_value_set, ("later", "7")).start()
+began = time.monotonic()
+assert processes._awaited("later") == "7" and time.monotonic() - began > 1.5
+"""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "scripts")])
+    environment = os.environ | {"PYTHONPATH": path}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
 def test_every_core_of_a_cpu_is_a_device() -> None:
     code = (
         "import jax; from jaxcompress.search import cores_as_devices; cores_as_devices(); "

@@ -371,6 +371,25 @@ def test_what_is_infeasible_is_stopped_and_stays_so() -> None:
     assert racing.forwards < 9 * len(MANY)
 
 
+def test_what_is_not_finite_is_stopped_at_once_and_told_as_such() -> None:
+    """The channel of "b" that goes first is NaN: networks which keep it are too."""
+    least = np.argmin(np.square(NETWORK.params["b"]).sum(0))
+    broken = {**NETWORK.params, "b": NETWORK.params["b"].at[:, least].set(np.nan)}
+    racing = jc.Racing(evaluator().under(broken))
+    rows = np.unique(np.asarray(SPACE.sample(jax.random.key(2), 60)), axis=0)
+    racing(rows[::2])
+    before, later = racing.forwards, rows[1::2]
+    finite = np.isfinite(np.asarray(evaluator().under(broken)(later).objectives)).all(1)
+    assert 3 < finite.sum() < len(later) - 3
+    told = np.asarray(racing(later).objectives)
+    np.testing.assert_array_equal(np.isfinite(told).all(1), finite)
+    remembered = {*map(bytes, racing.memory.genotypes)}
+    assert remembered and remembered.isdisjoint(map(bytes, later[~finite]))
+    first = racing.stages[0] * racing.evaluate.batch_size
+    most = finite.sum() * len(MANY) + (~finite).sum() * first
+    assert racing.forwards - before <= most
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

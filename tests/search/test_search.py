@@ -110,7 +110,7 @@ def test_no_generation_after_the_first_compiles_anything() -> None:
     assert counts[1:] == [counts[0]] * 15
 
 
-def test_racing_and_screening_compile_once() -> None:
+def test_racing_and_screening_compile_all_at_two_moments() -> None:
     """Races need an object each, and whatever they stop, call parts of one program."""
     bits = jc.genes.WeightBits((2, 3, 4, 5, 6, 7, 8))
     space = jc.Space(NETWORK, (jc.genes.ChannelCount(), bits))
