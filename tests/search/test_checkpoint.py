@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -259,7 +260,7 @@ def test_checkpoints_of_another_format_are_refused_as_such(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as before:
-        before.setattr("jaxcompress.search.identity.FORMAT", 1)
+        before.setattr(import_module("jaxcompress.search.identity"), "FORMAT", 1)
         once_searched(tmp_path)
     with pytest.raises(ValueError, match="checkpoints are of another version"):
         once_searched(tmp_path)
