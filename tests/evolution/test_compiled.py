@@ -43,9 +43,8 @@ for size in (32, 256):  # each side of `FEW`
 """
 
 
-@pytest.mark.parametrize(
-    "algorithm", ["NSGA2", pytest.param("NSGA3", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["NSGA2", "NSGA3"])
 def test_the_same_bits_as_by_default(algorithm: str) -> None:
     """In a process of its own: these tests change the compiler's defaults."""
     environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
