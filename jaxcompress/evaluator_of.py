@@ -22,7 +22,8 @@ SPLITS = 16  # of the validation examples, for racing
 
 def evaluator_of(job: Job, network: Network, space: Space, shared: PyTree) -> Evaluator:
     config, data, quality = job.config, job.given.data, job.given.quality
-    mesh, population = mesh_for(config.search.population), config.search.population
+    population = config.search.population
+    mesh = mesh_for(population)
     rows = 1 if mesh is None else mesh.shape[POPULATION]
     objectives, constraints = objectives_of(config, network, shared, quality, job.place)
     return Evaluator(

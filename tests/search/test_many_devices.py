@@ -93,7 +93,7 @@ def test_racing_and_screening_go_on_in_two_processes(tmp_path: Path) -> None:
         assert found["forwards"] == last.forwards
 
 
-def test_what_is_waited_for_may_come_after_a_day(tmp_path: Path) -> None:
+def test_what_is_waited_for_may_come_after_a_day() -> None:
     """Of half a second here: the store's own patience ends, and one asks again."""
     code = """
 import threading, time, jax
