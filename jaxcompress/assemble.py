@@ -50,6 +50,7 @@ from jaxcompress.search import (
     levels_within,
     mesh_for,
     probes,
+    quick_descent,
 )
 from jaxcompress.space import Plan, Space, genes, importance
 from jaxcompress.transforms import CODEBOOK_SIZES
@@ -269,10 +270,16 @@ def start_of(
         before: evaluations so far, of those that the search may spend.
 
     Returns:
-        "rows": int32 [P, D]; "evaluations": how many there were, without those that are
-        "known": an archive's columns; "correlation": of masks, by group (see `Layerwise`).
+        "rows": int32 [P, D]; "evaluations": how many there were, of those on some examples
+        as many as are as much work, without those that are "known": an archive's columns;
+        "correlation": of masks, by group (see `Layerwise`).
     """
     chosen, space, network = config.search, evaluate.space, evaluate.network
+    if chosen.initial == "descent" and chosen.descent_examples is not None:
+        ran, some = evaluate.forwards, min(chosen.descent_examples, evaluate.examples)
+        rows = quick_descent(evaluate, chosen.population, some)
+        spent = -(-(evaluate.forwards - ran) // evaluate.work)
+        return {"rows": rows, "evaluations": spent}
     if chosen.initial == "descent":
         count, most = chosen.population, chosen.population * chosen.generations
         if chosen.evaluations is not None:

@@ -121,7 +121,7 @@ def evaluations(given: argparse.Namespace) -> dict[str, Any]:
     for name, (space, devices) in chosen.items():
         evaluators[name], ways[name] = engine(space, devices)
         forwards[name] = given.population * given.images
-        if evaluators[name].narrow:
+        if evaluators[name].products.narrow:
             whole = f"{name}, in full widths"
             _, ways[whole] = engine(space, devices, narrow=False)
             forwards[whole] = forwards[name]

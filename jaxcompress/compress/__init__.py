@@ -10,7 +10,8 @@ from jaxcompress.compress.forward import compiled_forward, forward, masked
 from jaxcompress.compress.merge import merge
 from jaxcompress.compress.narrow import kept_first, share_of_macs
 from jaxcompress.compress.parts import leaves_of
-from jaxcompress.compress.precision import PRECISIONS, check_precision
+from jaxcompress.compress.precision import PRECISIONS
+from jaxcompress.compress.products import Products
 from jaxcompress.compress.work import (
     FLOAT_BITS,
     Numbers,
@@ -26,9 +27,9 @@ __all__ = [
     "Coded",
     "Counts",
     "Numbers",
+    "Products",
     "Work",
     "calibrate",
-    "check_precision",
     "code",
     "coded_parameters",
     "coded_paths",

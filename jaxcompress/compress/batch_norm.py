@@ -16,8 +16,9 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from jaxcompress.compress.code import compress
-from jaxcompress.compress.forward import masked
+from jaxcompress.compress.forward import AS_TRACED, masked
 from jaxcompress.compress.parts import leaves_of
+from jaxcompress.compress.products import Products
 from jaxcompress.network import Network, Step, normalisations
 from jaxcompress.space import Plan, check_plan
 
@@ -69,8 +70,7 @@ def with_batch_statistics(
     plan: Plan,
     inputs: Any,
     params: PyTree,
-    narrow: bool = False,
-    precision: str = "float32",
+    products: Products = AS_TRACED,
 ) -> tuple[Any, dict[str, Array]]:
     """Runs the network with the statistics of its inputs in the place of the averages.
 
@@ -79,7 +79,7 @@ def with_batch_statistics(
     Args:
         plan, inputs: as of `reestimate`.
         params: coded already.
-        narrow, precision: see `masked`.
+        products: how they are run.
 
     Returns:
         The outputs; and by path the mean or the biased variance of every normalisation.
@@ -108,5 +108,5 @@ def with_batch_statistics(
         moved = old + (wide - mean.reshape(shape)) * ratio
         return [moved.astype(x.dtype), old]
 
-    outputs = masked(network, plan, inputs, params, before, narrow, precision)
+    outputs = masked(network, plan, inputs, params, before, products)
     return outputs, found

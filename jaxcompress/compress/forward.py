@@ -11,10 +11,11 @@ from jaxtyping import Array, Bool
 
 from jaxcompress.compress.activations import quantized_input
 from jaxcompress.compress.code import compress
-from jaxcompress.compress.narrow import narrowly
-from jaxcompress.compress.precision import in_precision
+from jaxcompress.compress.products import Products
 from jaxcompress.network import Network, Step
 from jaxcompress.space import Plan
+
+AS_TRACED = Products()
 
 
 def forward(network: Network, plan: Plan, x: Any, params: Any = None) -> Any:
@@ -47,17 +48,14 @@ def masked(
     x: Any,
     params: Any,
     watch: Callable[[Step, list[Any]], list[Any]] | None = None,
-    narrow: bool = False,
-    precision: str = "float32",
+    products: Products = AS_TRACED,
 ) -> Any:
     """Runs the network under a plan on parameters that are coded already.
 
     Args:
         watch: called with (step, operands) ahead of each step, before the plan changes
             them; returns the operands to use.
-        narrow: whether products run as narrow as they can; plan and parameters are those
-            of `kept_first` then.
-        precision: of products, see `in_precision`.
+        products: how they are run.
     """
     alive = network.alive(plan.channels, plan.blocks)
 
@@ -75,7 +73,7 @@ def masked(
             operands[position] = _only(line, operand)
         return operands
 
-    around = in_precision(precision, narrowly(network, plan) if narrow else None)
+    around = products.around(network, plan)
     return network.interpret(params, x, before=before, around=around)
 
 

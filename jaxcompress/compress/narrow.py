@@ -16,17 +16,14 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Int, PyTree
 
-from jaxcompress.network import Group, Network, Step
+from jaxcompress.network import Around, Group, Network, Run, Step
 from jaxcompress.network.axes import Axes
 from jaxcompress.network.sizes import Column
 from jaxcompress.space import Plan
 
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of a group's channels: the widths
-# Channels of a group; with fewer a narrower product is hardly faster (measured:
-# docs/results/performance.md).
-LEAST = 32
-
-Run = Callable[[Step, list[Any]], list[Any]]
+MULTIPLE = 8  # of which widths are, as many float32 as a vector register holds
+LEAST = 16  # channels of a group; with fewer there is no narrower width worth a branch
 
 
 def kept_first(network: Network, plan: Plan, params: PyTree) -> tuple[Plan, PyTree]:
@@ -56,9 +53,7 @@ def kept_first(network: Network, plan: Plan, params: PyTree) -> tuple[Plan, PyTr
     return plan.replace(channels=channels), network.unflatten(leaves)
 
 
-def narrowly(
-    network: Network, plan: Plan
-) -> Callable[[Step, list[Any], Run], list[Any]] | None:
+def narrowly(network: Network, plan: Plan) -> Around | None:
     """Returns how each step of a network is run, the kept channels being in front.
 
     Returns:
@@ -82,11 +77,14 @@ def narrowly(
         level = levels[places[0].group.name]
         for place in places[1:]:
             level = jnp.maximum(level, levels[place.group.name])
+        widths = [tuple(_width(p.group, share) for p in places) for share in SHARES]
+        distinct = list(dict.fromkeys(widths))
 
-        def at(share: float) -> Callable[[list[Any]], list[Any]]:
-            return lambda operands: _run_at(share, step, operands, places, run)
+        def at(chosen: tuple[int, ...]) -> Callable[[list[Any]], list[Any]]:
+            return lambda operands: _run_at(chosen, step, operands, places, run)
 
-        return lax.switch(level, [at(share) for share in SHARES], operands)
+        branch = jnp.asarray([distinct.index(chosen) for chosen in widths])[level]
+        return lax.switch(branch, [at(chosen) for chosen in distinct], operands)
 
     return around
 
@@ -105,17 +103,20 @@ class Place:
 
 
 def _run_at(
-    share: float, step: Step, operands: list[Any], places: list[Place], run: Run
+    widths: tuple[int, ...],
+    step: Step,
+    operands: list[Any],
+    places: list[Place],
+    run: Run,
 ) -> list[Any]:
     cut = list(operands)
-    for place in places:
-        width = _width(place.group, share)
+    for place, width in zip(places, widths, strict=True):
         for operand, dim in place.operands:
             cut[operand] = lax.slice_in_dim(cut[operand], 0, width, axis=dim)
     (result,) = run(step, cut)
-    for place in places:
+    for place, width in zip(places, widths, strict=True):
         if place.result is not None:
-            missing = place.group.size - _width(place.group, share)
+            missing = place.group.size - width
             padding = [(0, 0)] * result.ndim
             padding[place.result] = (0, missing)
             result = jnp.pad(result, padding)
@@ -123,7 +124,7 @@ def _run_at(
 
 
 def _width(group: Group, share: float) -> int:
-    return int(np.ceil(share * group.size))
+    return min(group.size, int(np.ceil(share * group.size / MULTIPLE)) * MULTIPLE)
 
 
 def _level(group: Group, kept: Any) -> Int[Array, ""]:

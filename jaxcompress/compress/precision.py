@@ -1,18 +1,14 @@
 """Products of a network in fewer bits than it was traced with, where hardware is faster."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
 
-from jaxcompress.network import Step
+from jaxcompress.network import Around, Run, Step
 
 PRECISIONS = ("float32", "bfloat16")
 PRODUCTS = ("conv_general_dilated", "dot_general")
-
-Run = Callable[[Step, list[Any]], list[Any]]
-Around = Callable[[Step, list[Any], Run], list[Any]]
 
 
 def check_precision(precision: str) -> None:

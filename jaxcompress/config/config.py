@@ -160,6 +160,11 @@ class Config(Section):
                 "library.members: set first.kinds to [] and search.initial to ladder, "
                 "descent or boundary; there is no one network to decide about first"
             )
+        if self.search.descent_examples is not None and self.quality != "top1":
+            raise ValueError(
+                f"quality = {self.quality!r}: it does not say which examples are wrong, as "
+                "search.descent_examples needs; leave that out"
+            )
         if self.adapt.scales == "learned":
             raise ValueError(
                 "adapt.scales = 'learned': one set of weights serves all plans, and each "

@@ -144,6 +144,13 @@ class SearchConfig(Section):
         "what space.tolerance allows each gene alone), surrogate (space.masks by a "
         "genetic algorithm for each group, on a quadratic form)",
     )
+    descent_examples: int | None = Field(
+        default=None,
+        ge=1,
+        description="of initial descent: by how many validation examples each gene is "
+        "tried alone, >= 1 (whole batches are run); the search begins on the way down "
+        "that they tell; none: all, what is on the way is evaluated too, and a grid",
+    )
     surrogate_generations: int = Field(
         default=40, ge=1, description="of initial surrogate, for each group, >= 1"
     )
@@ -185,6 +192,11 @@ class SearchConfig(Section):
             raise ValueError(
                 f"screening = {self.screening}: {self.algorithm} must be told of what it "
                 "asked for; take nsga2 or nsga3, or 1"
+            )
+        if self.descent_examples is not None and self.initial != "descent":
+            raise ValueError(
+                f"descent_examples = {self.descent_examples}: initial is {self.initial}; "
+                "take descent, or leave it out"
             )
         if self.score == "saving" and "macs" not in self.objectives:
             raise ValueError("score = 'saving': needs macs among the objectives")

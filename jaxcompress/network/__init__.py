@@ -10,13 +10,14 @@ from jaxcompress.network.integer import Activations, is_exact
 from jaxcompress.network.layers import Layer
 from jaxcompress.network.network import Network
 from jaxcompress.network.normalisations import Normalisation, normalisations
-from jaxcompress.network.program import Program, Step
+from jaxcompress.network.program import Around, Program, Run, Step
 from jaxcompress.network.sizes import ALWAYS, Column
 from jaxcompress.network.trace import trace
 
 __all__ = [
     "ALWAYS",
     "Activations",
+    "Around",
     "Block",
     "Codes",
     "Column",
@@ -27,6 +28,7 @@ __all__ = [
     "Network",
     "Normalisation",
     "Program",
+    "Run",
     "Step",
     "Tucker",
     "fold",

@@ -18,7 +18,7 @@ from jaxcompress.network.contractions import Contraction
 from jaxcompress.network.factored import is_factors
 from jaxcompress.network.groups import Group
 from jaxcompress.network.layers import Layer
-from jaxcompress.network.program import Cut, Interpreter, Program, Step
+from jaxcompress.network.program import Around, Cut, Interpreter, Program, Step
 from jaxcompress.network.sizes import Column, Layout, Sizes
 from jaxcompress.network.table import block_lines, group_lines, layer_lines
 
@@ -267,7 +267,7 @@ class Network:
         inputs: Any,
         alive: np.ndarray | None = None,
         before: Callable[..., list[Any]] | None = None,
-        around: Callable[..., list[Any]] | None = None,
+        around: Around | None = None,
     ) -> Any:
         """Runs the network step by step from its program.
 

@@ -55,6 +55,15 @@ class Step:
     repeats: int
     body: "Program | None" = None
 
+    def with_params(self, **params: Any) -> "Step":
+        """Returns the same step with some of the primitive's parameters changed."""
+        return replace(self, params=self.params | params)
+
+
+# How a step's results come from its operands, and what stands around that.
+Run = Callable[[Step, list[Any]], list[Any]]
+Around = Callable[[Step, list[Any], Run], list[Any]]
+
 
 @dataclass(frozen=True, eq=False)
 class Program:
@@ -215,7 +224,7 @@ def _as_precise_as_asked(step: Step) -> Step:
     if asked not in PRECISIONS:  # an algorithm of products: left to the call itself
         return step
     precision = (lax.Precision(asked),) * 2
-    return replace(step, params=step.params | {"precision": precision})
+    return step.with_params(precision=precision)
 
 
 def _joined(origins: Sequence[Origin]) -> Origin:
@@ -254,7 +263,7 @@ class Interpreter:
     sizes: Sizes
     before: Callable[[Step, list[Any]], list[Any]] | None = None
     cut: Cut = Cut()
-    around: Callable[..., list[Any]] | None = None
+    around: Around | None = None
 
     def run(self, program: Program, args: Sequence[Any]) -> list[Any]:
         env: list[Any] = [None] * program.slots

@@ -4,7 +4,7 @@ from jaxcompress.search.archive import Archive, non_dominated
 from jaxcompress.search.at_signal import AtSignal
 from jaxcompress.search.baselines import greedy, random_search, uniform_grid
 from jaxcompress.search.checkpoint import Checkpoints
-from jaxcompress.search.descent import descent, levels_within
+from jaxcompress.search.descent import descent, levels_within, quick_descent
 from jaxcompress.search.devices import POPULATION, cores_as_devices, mesh_for
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.layerwise import Layerwise, best_masks, layerwise
@@ -29,6 +29,7 @@ from jaxcompress.search.seeding import (
     ladder,
     probes,
     up_to,
+    way_down,
 )
 from jaxcompress.search.selection import cheapest, representatives
 from jaxcompress.search.state import Generation
@@ -65,6 +66,7 @@ __all__ = [
     "non_dominated",
     "once",
     "probes",
+    "quick_descent",
     "random_search",
     "representatives",
     "result_of",
@@ -72,4 +74,5 @@ __all__ = [
     "search_in_legs",
     "uniform_grid",
     "up_to",
+    "way_down",
 ]

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcompress.compress import (
-    check_precision,
+    Products,
     compress,
     kept_first,
     masked,
@@ -60,8 +60,7 @@ class Evaluator:
         examples: how many there are; 0 if nothing is measured on outputs.
         forwards: how many examples were run so far, over all individuals, those of
             `calibration` included, which every call runs anew.
-        narrow: whether products run at the widths that are kept; `pure` has full widths.
-        precision: of products, "float32" or "bfloat16".
+        products: how the products of individuals are run; in `pure`, in full widths.
         batch_size: of the batches; 0 if there are none.
 
     Raises:
@@ -133,8 +132,6 @@ class Evaluator:
                     f"Evaluator: a constraint is {given!r}; give a bound on an objective, "
                     "such as Macs() <= 1_000_000"
                 )
-        check_precision(precision)
-        self.precision = precision
         asked = [*self.objectives, *(c.objective for c in self.constraints)]
         measured = any(isinstance(o, Quality) for o in asked)
         if measured and (inputs is None or targets is None):
@@ -159,24 +156,29 @@ class Evaluator:
                 self.calibrated = jax.tree.leaves(calibration)[0].shape[0]
         self._tell: Callable[[int, int], None] | None = None
         pays = measured and _pays(network, space)
-        self.narrow = pays if narrow is None else narrow
+        self.products = Products(
+            narrow=pays if narrow is None else narrow,
+            pairs=jax.default_backend() == "cpu",
+            precision=precision,
+        )
         self._chunk = chunk * devices.rows
         self._order = devices.order(self._chunk)
-        mapped = devices.sharded(partial(self._mapped, narrow=self.narrow))
+        mapped = devices.sharded(partial(self._mapped, products=self.products))
         self._run = devices.compiled(mapped)
         self._count = counting(network, space, self.objectives, self.constraints)
-        # Under a vmap a choice of widths would run all of them.
-        self._mapped_over = devices.sharded(partial(self._mapped, narrow=False))
+        # Under a vmap a choice of widths would run all of them, and pairs gain nothing.
+        plain = Products(precision=precision)
+        self._mapped_over = devices.sharded(partial(self._mapped, products=plain))
 
     def __str__(self) -> str:
         """How individuals are run, as it was chosen for the space and the devices."""
         if not self.examples:
             return "by costs alone"
         rows, columns = self._devices.rows, self._devices.columns
-        widths = "as wide as what they keep" if self.narrow else "in full width"
+        widths = "as wide as what they keep" if self.products.narrow else "in full width"
         return (
             f"{rows} at a time, each on {columns} of {rows * columns} devices, in batches "
-            f"of {self.batch_size}, {widths}, in {self.precision}"
+            f"of {self.batch_size}, {widths}, in {self.products.precision}"
         )
 
     @property
@@ -333,11 +335,11 @@ class Evaluator:
         window: Int[Array, "2"],
         data: Any,
         *,
-        narrow: bool,
+        products: Products,
     ) -> Any:
         def one(row: Any) -> Any:
             genotype, wanted = row
-            run = partial(self._one, window=window, data=data, narrow=narrow)
+            run = partial(self._one, window=window, data=data, products=products)
             nothing = partial(jax.tree.map, lambda leaf: jnp.zeros(leaf.shape, leaf.dtype))
             told = jax.eval_shape(run, genotype)
             return lax.cond(wanted, run, lambda _: nothing(told), genotype)
@@ -349,7 +351,7 @@ class Evaluator:
         genotype: Int[Array, " genes"],
         window: Int[Array, "2"],
         data: Any,
-        narrow: bool,
+        products: Products,
     ) -> Any:
         plan = self.space.decode(genotype)
         outputs: Any = None
@@ -359,21 +361,12 @@ class Evaluator:
             targets, given, calibration = others
             network, ran = self.network, plan
             params = compress(network, plan, given)
-            if narrow:
+            if products.narrow:
                 ran, params = kept_first(network, plan, params)
             if calibration is not None:
-                _, new = with_batch_statistics(
-                    network, ran, calibration, params, narrow, self.precision
-                )
+                _, new = with_batch_statistics(network, ran, calibration, params, products)
                 params = network.unflatten(network.leaves(params) | new)
-            run = partial(
-                masked,
-                network,
-                ran,
-                params=params,
-                narrow=narrow,
-                precision=self.precision,
-            )
+            run = partial(masked, network, ran, params=params, products=products)
             outputs = _over(run, inputs, window, self._devices.axis)
             outputs = jax.tree.map(
                 lambda y: y.reshape(-1, *y.shape[2:])[: targets.shape[0]], outputs

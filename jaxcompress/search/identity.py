@@ -50,7 +50,7 @@ def settings_of(
         "first": None if first is None else digest(first),
         "known": None if known is None else digest(known),
         "screening": screening,
-        "precision": evaluate.precision,
+        "precision": evaluate.products.precision,
     }
 
 

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree, UInt8
 
+from jaxcompress.compress import Products
 from jaxcompress.evolution import Evaluation
 from jaxcompress.network import Network
 from jaxcompress.objectives import Constraint, Cost, Error, Quality
@@ -158,9 +159,9 @@ class Racing:
         return self.evaluate.examples
 
     @property
-    def precision(self) -> str:
-        """That of the evaluator."""
-        return self.evaluate.precision
+    def products(self) -> Products:
+        """How the evaluator runs them."""
+        return self.evaluate.products
 
     @property
     def source(self) -> Source:

@@ -1,8 +1,8 @@
 """Where a search starts: genotypes that are worth trying first.
 
 All are int32 [n, D] and can be joined for the `initial` of an algorithm. `ladder` and
-`corners` need the space alone, `encoded` plans of the user, `boundary` and `accepted`
-what the network can bear.
+`corners` need the space alone, `encoded` plans of the user, `way_down`, `boundary` and
+`accepted` what the network can bear.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,11 @@ from itertools import product
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int, PRNGKeyArray
+from jaxtyping import Float, Int, PRNGKeyArray
 
+from jaxcompress.objectives import Cost
 from jaxcompress.search.evaluator import Evaluator
+from jaxcompress.search.racing import Racing
 from jaxcompress.space import Plan, Space
 
 
@@ -116,6 +118,54 @@ def probes(space: Space, levels: int | None = None) -> Int[np.ndarray, "n genes"
             rows.append(dense.copy())
             rows[-1][gene] = choice
     return np.stack(rows)
+
+
+def way_down(
+    evaluate: Evaluator | Racing,
+    rows: Int[np.ndarray, "n genes"],
+    errors: Float[np.ndarray, " n"],
+    cost: str = "size",
+) -> tuple[Int[np.ndarray, "m genes"], Float[np.ndarray, " m"]]:
+    """Lowers, again and again, the gene that costs least error for what it saves.
+
+    The sensitivity of a gene is the error when it alone is lowered (as in HAWQ and in
+    layer-wise pruning); sensitivities add up.
+
+    Args:
+        rows: see `probes`; errors: of each.
+        cost: name of the objective to lower.
+
+    Returns:
+        int32 [M, D], from the dense genotype to the smallest, and what each costs.
+
+    Raises:
+        ValueError: a plan alone does not have this cost.
+    """
+    price = evaluate.names.index(cost)
+    if not isinstance(evaluate.objectives[price], Cost):
+        raise ValueError(f"way_down: {cost!r} is no cost that a plan alone has")
+    harm = [{int(choice): 0.0} for choice in rows[0]]
+    for row, lost in zip(rows[1:], errors[1:] - errors[0], strict=True):
+        gene = int(np.argmax(row != rows[0]))
+        harm[gene][int(row[gene])] = float(lost)
+    heights = [np.unique(choices) for choices in rows.T]
+    most = rows.shape[1] + 1
+    path, costs = [rows[0]], [evaluate.costs(rows[:1], most)[0][0, price]]
+    while path[-1].tolist() != [choices[0] for choices in heights]:
+        moves, rates = [], []
+        for gene, choices in enumerate(heights):
+            place = int(np.searchsorted(choices, path[-1][gene]))
+            if place > 0:
+                lower, now = int(choices[place - 1]), int(choices[place])
+                moves.append(path[-1].copy())
+                moves[-1][gene] = lower
+                rates.append(max(0.0, harm[gene][lower] - harm[gene][now]))
+        prices = evaluate.costs(np.stack(moves), most)[0][:, price]
+        saved = np.maximum(costs[-1] - prices, 1e-9)
+        best = int(np.argmin(rates / saved - 1e-12 * saved))
+        path.append(moves[best])
+        costs.append(prices[best])
+    return np.stack(path), np.asarray(costs)
 
 
 def boundary(

@@ -13,6 +13,7 @@ from network.zoo import ZOO
 
 import jaxcompress as jc
 from jaxcompress.compress import (
+    Products,
     kept_first,
     masked,
     narrow,
@@ -27,6 +28,7 @@ QUICK = ("vgg", "resnet_projection", "densenet", "scanned_layers", "channel_shuf
 @pytest.fixture
 def any_width(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(narrow, "LEAST", 2)
+    monkeypatch.setattr(narrow, "MULTIPLE", 1)
 
 
 def check(network: jc.Network, x: Any, tolerance: float = 1e-5) -> None:
@@ -37,7 +39,7 @@ def check(network: jc.Network, x: Any, tolerance: float = 1e-5) -> None:
         return (
             masked(network, plan, x, params),
             masked(network, moved[0], x, moved[1]),
-            masked(network, moved[0], x, moved[1], narrow=True),
+            masked(network, moved[0], x, moved[1], products=Products(narrow=True)),
         )
 
     for seed in range(3):
@@ -100,7 +102,9 @@ def chain() -> jc.Network:
     return jc.trace(apply, params, jnp.zeros((2, 6, 6, 2)))
 
 
-@pytest.mark.parametrize(("kept", "width"), [(1, 10), (10, 10), (11, 20), (31, 40)])
+@pytest.mark.parametrize(
+    ("kept", "width"), [(1, 16), (16, 16), (17, 24), (25, 32), (33, 40)]
+)
 def test_the_first_width_that_holds_what_is_kept_runs(kept: int, width: int) -> None:
     """By XLA's own count of operations, once it knows the plan."""
     network = chain()
@@ -116,7 +120,11 @@ def test_the_first_width_that_holds_what_is_kept_runs(kept: int, width: int) -> 
         return counted["flops"]
 
     narrow_, wide = (
-        flops(lambda x, n=n: masked(network, given[0], x, given[1], narrow=n))
+        flops(
+            lambda x, n=n: masked(
+                network, given[0], x, given[1], products=Products(narrow=n)
+            )
+        )
         for n in (True, False)
     )
     # At the border of the image a window has fewer neighbours.
@@ -171,7 +179,9 @@ def test_statistics_of_the_batch_are_those_of_the_masked_network(any_width: None
     params = jc.compress(network, plan)
     moved, own = kept_first(network, plan, params)
     wide, _ = with_batch_statistics(network, plan, x, params)
-    thin, found = with_batch_statistics(network, moved, x, own, narrow=True)
+    thin, found = with_batch_statistics(
+        network, moved, x, own, products=Products(narrow=True)
+    )
     close(wide, thin, 1e-4)
     assert found
 
@@ -213,7 +223,9 @@ def test_a_cpu_runs_narrow_what_prunes_wide_layers() -> None:
 
     def chosen(*kinds: Any, measured: Any = jc.objectives.Error()) -> bool:  # noqa: B008
         space = jc.Space(network, kinds)
-        return jc.Evaluator(network, space, (measured,), inputs=x, targets=y).narrow
+        return jc.Evaluator(
+            network, space, (measured,), inputs=x, targets=y
+        ).products.narrow
 
     assert chosen(jc.genes.ChannelCount())
     assert not chosen(jc.genes.WeightBits((2, 8)))

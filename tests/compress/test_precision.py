@@ -12,7 +12,7 @@ from network.exact import random_inputs, random_plan
 from network.zoo import ZOO
 
 import jaxcompress as jc
-from jaxcompress.compress import kept_first, masked, narrow
+from jaxcompress.compress import Products, kept_first, masked, narrow
 from jaxcompress.compress.precision import PRODUCTS
 from jaxcompress.network import normalisations
 
@@ -36,7 +36,7 @@ def test_operands_of_dots_are_rounded_and_sums_are_not() -> None:
     network = jc.trace(mlp, WEIGHTS, x)
     hidden = np.tanh(of_bfloat16(x) @ of_bfloat16(WEIGHTS["w"]))
     wanted = of_bfloat16(hidden) @ of_bfloat16(WEIGHTS["v"])
-    found = masked(network, jc.Plan(), x, WEIGHTS, precision="bfloat16")
+    found = masked(network, jc.Plan(), x, WEIGHTS, products=Products(precision="bfloat16"))
     assert found.dtype == jnp.float32
     # Not closer: what is halfway between two numbers may round to the other.
     np.testing.assert_allclose(found, wanted, rtol=0, atol=5e-3)
@@ -64,6 +64,7 @@ def test_every_product_is_in_bfloat16(
     name: str, thin: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(narrow, "LEAST", 2)
+    monkeypatch.setattr(narrow, "MULTIPLE", 1)
     apply, params, example, _ = ZOO[name](jax.random.key(1))
     network = jc.trace(apply, params, example)
     plan, x = random_plan(network, 1), random_inputs(example, 3)
@@ -72,8 +73,8 @@ def test_every_product_is_in_bfloat16(
         plan, coded = kept_first(network, plan, coded)
 
     def run(precision: str) -> Any:
-        how = {"narrow": thin, "precision": precision}
-        return lambda x: masked(network, plan, x, coded, **how)
+        products = Products(narrow=thin, pairs=thin, precision=precision)
+        return lambda x: masked(network, plan, x, coded, products=products)
 
     types = {
         precision: {

@@ -70,6 +70,11 @@ def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
         ("search: {racing: 1.0}", "search: racing = 1.0: input should be less than 1"),
         ("space: {masks: true, channels: false}", "masks are of channels"),
         ("search: {initial: surrogate}", "set space.masks to true"),
+        ("search: {descent_examples: 9}", "descent_examples = 9: initial is ladder; take"),
+        (
+            "{quality: cross_entropy, search: {initial: descent, descent_examples: 9}}",
+            "quality = 'cross_entropy': it does not say which examples are wrong",
+        ),
         ("search: {elites: 49}", "elites = 49: allowed is 0 to population = 48"),
         ("search: {algorithm: random, swap_rate: 0.1}", "swap_rate: random has no such"),
         ("search: {score: saving, objectives: [error, size]}", "needs macs"),

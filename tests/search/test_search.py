@@ -26,9 +26,12 @@ from jaxcompress.search import (
     ladder,
     levels_within,
     non_dominated,
+    probes,
+    quick_descent,
     random_search,
     representatives,
     uniform_grid,
+    way_down,
 )
 
 NETWORK = jc.trace(*ZOO["mlp"](jax.random.key(0))[:3])
@@ -304,11 +307,101 @@ def test_what_was_spent_before_a_descent_counts() -> None:
         own = jc.Evaluator(NETWORK, space, OBJECTIVES, inputs=INPUTS, targets=TARGETS)
         others = data.load("digits"), NETWORK.params, None, jax.random.key(0)
         found = start_of(config, own, MEASURE, *others, before)
-        return int(found["evaluations"]) + len(found["known"]["genotypes"])
+        known = found["known"]["genotypes"] if "known" in found else ()
+        return int(found["evaluations"]) + len(known)
 
+    few = spent(0, generations=100, descent_examples=9)
+    assert few == 1 + len(NETWORK.layers) * 4  # one batch holds all, and nothing is kept
     whole = spent(0, generations=100)
     assert spent(0, generations=100, evaluations=100) == whole > spent(0, generations=2)
     assert spent(70, generations=100, evaluations=100) == spent(0, generations=2)
+
+
+def test_the_way_down_takes_what_costs_least_for_what_it_saves() -> None:
+    rows = probes(SPACE, 3)
+    errors = np.random.default_rng(1).random(len(rows))
+    errors[1::4] = errors[0] - 0.1  # no move is better than one that costs nothing
+    path, costs = way_down(EVALUATE, rows, errors)
+    assert (path[0] == SPACE.dense).all() and (path[-1] == 0).all()
+    assert len(np.unique(path, axis=0)) == len(path)
+    told = {tuple(row): error - errors[0] for row, error in zip(rows, errors, strict=True)}
+
+    def alone(gene: int, choice: int) -> float:
+        row = rows[0].copy()
+        row[gene] = choice
+        return told[tuple(row)]
+
+    def size(row: np.ndarray) -> float:
+        return float(objectives.Size("dense")(NETWORK, SPACE.decode(row)))
+
+    assert costs.tolist() == [size(row) for row in path]
+    for before, after in pairwise(path):
+        rates = {}
+        for gene, tried in enumerate(rows.T):
+            below = [choice for choice in tried if choice < before[gene]]
+            if below:
+                row = before.copy()
+                row[gene] = max(below)
+                lost = max(0.0, alone(gene, row[gene]) - alone(gene, before[gene]))
+                rates[tuple(row)] = lost / (size(before) - size(row))
+        assert rates[tuple(after)] <= min(rates.values()) + 1e-9
+    with pytest.raises(ValueError, match="'error' is no cost that a plan alone has"):
+        way_down(EVALUATE, rows, errors, "error")
+
+
+def test_few_examples_tell_a_way_down() -> None:
+    given: dict[str, Any] = {"inputs": INPUTS, "targets": TARGETS, "splits": 10}
+    evaluate = jc.Evaluator(NETWORK, SPACE, OBJECTIVES, **given)
+    rows = quick_descent(evaluate, 6, 12, levels=3)
+    tried = probes(SPACE, 3)
+    assert evaluate.forwards == len(tried) * 15  # whole batches, of 5
+    some = {"inputs": INPUTS[:15], "targets": TARGETS[:15]}
+    own = jc.Evaluator(NETWORK, SPACE, OBJECTIVES, **some)
+    errors = np.asarray(own(tried).objectives)[:, 0]
+    path, costs = way_down(own, tried, errors)
+    places = [np.flatnonzero((path == row).all(1)).item() for row in rows]
+    assert places == sorted(places) and len(set(places)) == len(rows) == 6
+    assert places[0] == 0 and places[-1] == len(path) - 1
+    sizes = np.log(costs)
+    wanted = np.linspace(sizes[0], sizes[-1], 6)
+    widest = np.abs(np.diff(sizes)).max() / 2
+    assert np.abs(sizes[places] - wanted).max() <= widest + 1e-6
+    for count, examples, words in (
+        (1, 12, "count is 1; allowed: 2 or more"),
+        (6, 0, r"examples is 0; allowed: 1\.\.50"),
+        (6, 51, r"examples is 51; allowed: 1\.\.50"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            quick_descent(evaluate, count, examples)
+    other = (objectives.Error("cross_entropy"), *OBJECTIVES[1:])
+    unknown = jc.Evaluator(NETWORK, SPACE, other, **given)
+    with pytest.raises(ValueError, match="does not say which examples are wrong"):
+        quick_descent(unknown, 6, 12)
+
+
+def test_what_is_not_finite_comes_last_on_the_way_down() -> None:
+    """One layer's scale overflows at 8 bits less; NaN is no label, and yet not right."""
+
+    def apply(params: Any, x: Any) -> Any:
+        hidden = x @ params["a"]
+        lowest = jnp.abs(params["b"]).min()  # 0 once values are rounded to 2 bits
+        return (hidden @ params["b"]) / jnp.where(lowest > 0, 1.0, 0.0)
+
+    rng = np.random.default_rng(0)
+    params = {
+        "a": jnp.asarray(rng.normal(size=(4, 4)), jnp.float32),
+        "b": jnp.asarray(rng.uniform(0.1, 1.0, size=(4, 4)), jnp.float32),
+    }
+    x = rng.normal(size=(20, 4)).astype(np.float32)
+    network = jc.trace(apply, params, jnp.zeros((2, 4)))
+    space = jc.Space(network, (jc.genes.WeightBits((2, 8)),))
+    y = np.asarray(apply(params, x)).argmax(1).astype(np.int32)
+    evaluate = jc.Evaluator(network, space, OBJECTIVES[:2], inputs=x, targets=y)
+    tried = np.asarray([[1, 0], [0, 1]], np.int32)
+    finite = np.isfinite(np.asarray(evaluate(tried).objectives)[:, 0])
+    assert sorted(finite) == [False, True]
+    rows = quick_descent(evaluate, 3, 20)
+    assert (rows[1] == tried[finite][0]).all()
 
 
 def test_representatives_hold_the_most_volume() -> None:
