@@ -275,18 +275,18 @@ def start_of(
         "correlation": of masks, by group (see `Layerwise`).
     """
     chosen, space, network = config.search, evaluate.space, evaluate.network
-    if chosen.initial == "descent" and chosen.descent_examples is not None:
-        ran, some = evaluate.forwards, min(chosen.descent_examples, evaluate.examples)
-        rows = quick_descent(evaluate, chosen.population, some)
-        spent = -(-(evaluate.forwards - ran) // evaluate.work)
-        return {"rows": rows, "evaluations": spent}
     if chosen.initial == "descent":
         count, most = chosen.population, chosen.population * chosen.generations
         if chosen.evaluations is not None:
             most = min(most, chosen.evaluations - before)
-        levels = levels_within(space, count, most // 2)  # the other half is the search's
-        rows, archive = descent(evaluate, measure, count, levels)
-        return {"rows": rows, "evaluations": 0, "known": archive.columns}
+        half = most // 2  # the other is the search's
+        if chosen.descent_examples is None:
+            levels = levels_within(space, count, half)
+            rows, archive = descent(evaluate, measure, count, levels)
+            return {"rows": rows, "evaluations": 0, "known": archive.columns}
+        ran, some = evaluate.forwards, min(chosen.descent_examples, evaluate.examples)
+        rows = quick_descent(evaluate, count, some)
+        return {"rows": rows, "evaluations": -(-(evaluate.forwards - ran) // evaluate.work)}
     if chosen.initial == "boundary":
         cost = "macs" if "macs" in evaluate.names else "size"
         limit = boundary(evaluate, config.space.tolerance, cost=cost, levels=LEVELS)

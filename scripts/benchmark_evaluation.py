@@ -34,6 +34,7 @@ from scipy.stats import spearmanr
 from untrained import NETWORKS, untrained
 
 import jaxcompress as jc
+from jaxcompress.compress import Products, masked, pairs as in_pairs
 from jaxcompress.search import batches
 
 SIZES = (25, 50, 100, 250, 500, 1000, 2500, 5000)
@@ -43,10 +44,17 @@ STEPS = (1 << 24, 1 << 26, 1 << 30)
 # sheets of H100 SXM and H200 (half of what they give for sparse ones).
 PEAKS = {"NVIDIA H100 80GB HBM3": 494.5e12, "NVIDIA H200": 494.5e12}
 NAIVE = "naive vmap"
+UNPAIRED = "joint, in full widths, nothing by pairs"
 FEW = 4  # individuals, to try steps and the naive way
 FIRST = "channels before rows"
 EVERYWHERE = "one network on every device"
 STAGES = ((32, 16), (16, 32), (8, 64))
+# Side, channels into and out of convolutions that are small.
+SMALL = (
+    *((32, 3, 16), (32, 4, 4), (32, 8, 8), (32, 12, 12), (32, 8, 16), (32, 16, 8)),
+    *((32, 4, 16), (32, 16, 4), (16, 8, 8), (8, 8, 8)),
+)
+LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 def timed(run: Callable[[], Any]) -> float:
@@ -64,6 +72,19 @@ def medians(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]
         for name, run in ways.items():
             seconds[name].append(timed(run))
     return {name: float(np.median(found)) for name, found in seconds.items()}
+
+
+def unpaired(run: Callable[[], Any]) -> Callable[[], Any]:
+    """Returns the same with all convolutions as they were traced."""
+
+    def without() -> Any:
+        usual, in_pairs.FEW = in_pairs.FEW, 0  # read as it compiles, the first time
+        try:
+            return run()
+        finally:
+            in_pairs.FEW = usual
+
+    return without
 
 
 def evaluations(given: argparse.Namespace) -> dict[str, Any]:
@@ -126,6 +147,9 @@ def evaluations(given: argparse.Namespace) -> dict[str, Any]:
             _, ways[whole] = engine(space, devices, narrow=False)
             forwards[whole] = forwards[name]
     cpu = jax.default_backend() == "cpu"
+    if cpu:
+        ways[UNPAIRED] = unpaired(engine(joint, several, narrow=False)[1])
+        forwards[UNPAIRED] = forwards["joint"]
     what, some = ("STEP_BYTES_CPU", FEW) if cpu else ("STEP_BYTES", given.population)
     usual = getattr(batches, what)
     for size in given.steps or (STEPS_CPU if cpu else STEPS):
@@ -180,8 +204,7 @@ def convolutions(rounds: int) -> dict[str, dict[str, float]]:
     """Returns GFLOP/s of ways to write a 3 x 3 convolution, for each stage."""
 
     def direct(x: Any, w: Any) -> Any:
-        numbers = ("NHWC", "HWIO", "NHWC")
-        return jax.lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=numbers)
+        return jax.lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=LAYOUT)
 
     def windows(x: Any) -> list[Any]:
         _, height, width, _ = x.shape
@@ -211,9 +234,7 @@ def convolutions(rounds: int) -> dict[str, dict[str, float]]:
     }
     found = {}
     for side, width in STAGES:
-        rng = np.random.default_rng(0)
-        x = jnp.asarray(rng.normal(size=(64, side, side, width)), jnp.float32)
-        w = jnp.asarray(rng.normal(size=(3, 3, width, width)), jnp.float32)
+        x, w = images_and_kernel(side, width, width)
         turned = x.transpose(0, 3, 1, 2), w.transpose(3, 2, 0, 1)
         ways = {
             name: partial(jax.jit(kind), *(turned if name == FIRST else (x, w)))
@@ -225,21 +246,57 @@ def convolutions(rounds: int) -> dict[str, dict[str, float]]:
     return found
 
 
+def images_and_kernel(side: int, into: int, out: int) -> tuple[Any, Any]:
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(64, side, side, into)), jnp.float32)
+    return x, jnp.asarray(rng.normal(size=(3, 3, into, out)), jnp.float32)
+
+
+def as_evaluated(side: int, into: int, out: int, products: Products) -> Any:
+    """Returns (images, kernel) -> a 3 x 3 convolution of them as an evaluation runs it."""
+
+    def apply(params: Any, x: Any) -> Any:
+        return jax.lax.conv_general_dilated(
+            x, params["w"], (1, 1), "SAME", dimension_numbers=LAYOUT
+        )
+
+    x, w = jnp.zeros((2, side, side, into)), jnp.zeros((3, 3, into, out))
+    network = jc.trace(apply, {"w": w}, x)
+    return lambda x, w: masked(network, jc.Plan(), x, {"w": w}, products=products)
+
+
+def pairs(rounds: int) -> dict[str, dict[str, float]]:
+    """Returns GFLOP/s of small convolutions, as they stand and by pairs of outputs."""
+    found = {}
+    for side, into, out in SMALL:
+        given = images_and_kernel(side, into, out)
+        ways = {
+            name: partial(
+                jax.jit(as_evaluated(side, into, out, Products(pairs=by))), *given
+            )
+            for name, by in (("as it stands", False), ("by pairs", True))
+        }
+        flops = 2 * 9 * into * out * side * side * 64
+        seconds = medians(ways, 4 * rounds)
+        found[f"{side}x{side}, {into} into {out}"] = {
+            name: flops / s / 1e9 for name, s in seconds.items()
+        }
+    return found
+
+
 def widths(rounds: int) -> dict[str, dict[str, float]]:
     """Returns how long a 3 x 3 convolution takes with fewer channels, of its whole time."""
+    products = Products(pairs=jax.default_backend() == "cpu")
 
     def convolved(into: int, out: int, x: Any, w: Any) -> Any:
-        numbers = ("NHWC", "HWIO", "NHWC")
         missing = w.shape[3] - out
-        x, w = x[..., :into], w[:, :, :into, :out]
-        y = jax.lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=numbers)
+        run = as_evaluated(x.shape[1], into, out, products)
+        y = run(x[..., :into], w[:, :, :into, :out])
         return jnp.pad(y, ((0, 0), (0, 0), (0, 0), (0, missing)))
 
     found = {}
     for side, width in STAGES:
-        rng = np.random.default_rng(0)
-        x = jnp.asarray(rng.normal(size=(64, side, side, width)), jnp.float32)
-        w = jnp.asarray(rng.normal(size=(3, 3, width, width)), jnp.float32)
+        x, w = images_and_kernel(side, width, width)
         ways = {}
         for share in (1.0, 0.75, 0.5, 0.25):
             less = round(share * width)
@@ -319,9 +376,11 @@ def page(found: dict[str, Any]) -> str:
         "*joint* is a space of channels and bits (every individual has weights of its",
         "own), *pruning* one of channels alone. *Naive vmap* maps the forward over plans",
         f"of both; *of masks* over plans of channels, where {FEW} individuals share",
-        "weights and 50 images of each are one batch, on one device.",
-        "Layers of 32 channels and more run at the first of four widths that holds what an",
-        "individual keeps of them, on a CPU, but where it says *in full widths*.",
+        "weights and 50 images of each are one batch, on one device. These and the single",
+        "networks run convolutions as they were traced; on a CPU the others run small ones",
+        "by pairs of outputs, where it does not say otherwise.",
+        "On a CPU layers of 16 channels and more run at the first of up to four widths",
+        "that holds what an individual keeps of them, but for those *in full widths*.",
         "",
         "| way | images/s | of the ceiling |",
         "|---|---|---|",
@@ -338,7 +397,14 @@ def page(found: dict[str, Any]) -> str:
         "",
     ]
     lines += table(found["convolutions"], "{:.0f}")
-    lines += ["", "The same with fewer channels, of the time of all:", ""]
+    lines += ["", "Small ones, GFLOP/s (see `compress/pairs.py`):", ""]
+    lines += table(found["pairs"], "{:.0f}")
+    lines += [
+        "",
+        "Those of the stages with fewer channels, by pairs where these are small, of the "
+        "time of all (an evaluation takes multiples of 8):",
+        "",
+    ]
     lines += table(found["widths"], "{:.2f}")
     text = ", ".join(f"{name} {number}" for name, number in setting["versions"].items())
     return "\n".join([*lines, "", f"{text}."]) + "\n"
@@ -374,6 +440,7 @@ def main() -> None:
         },
         "evaluation": evaluations(given),
         "convolutions": convolutions(given.rounds),
+        "pairs": pairs(given.rounds),
         "widths": widths(given.rounds),
     }
     print(json.dumps(found["evaluation"], indent=1))

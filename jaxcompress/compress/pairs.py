@@ -1,9 +1,9 @@
 """Convolutions of few channels, two neighbouring outputs in one, where a CPU is faster.
 
-XLA leaves a convolution on a CPU to a slow kernel while neither side has more than 16
-channels, and the fewer there are the slower it runs. Two neighbours along the last spatial
-axis, taken as channels of one output, are more: the window is one longer, a quarter of the
-products are with zeros, and yet three channels into sixteen take a third of the time
+XLA hands a convolution on a CPU to its fast library (YNNPACK) only where one side has more
+than 16 channels; the fewer there are, the slower its other kernel is. Two neighbours along
+the last spatial axis, taken as channels of one output, are twice as many. The window is one
+longer, so of three places one product in four is with a zero, and yet it takes less time
 (measured: docs/results/performance.md).
 """
 
@@ -20,7 +20,8 @@ FEW = 16  # channels, of which a convolution has no more on either side
 def in_pairs(around: Around | None) -> Around:
     """Returns how each step of a network is run, small convolutions by pairs of outputs.
 
-    Nothing changes but the order of sums.
+    Of finite values nothing changes but the order of sums; what is beside an infinite one
+    may become NaN, which a product with zero makes of it.
 
     Args:
         around: how steps are run otherwise, as for `Network.interpret`; None: as they are.
@@ -59,9 +60,10 @@ def _gains(step: Step, operands: list[Any]) -> bool:
     params, spec = step.params, step.params["dimension_numbers"]
     out, inner, *spatial = spec.rhs_spec
     channels = kernel.shape[out], kernel.shape[inner]
-    # At sixteen on both sides nothing is gained; so short a window would double.
+    # At sixteen on both sides nothing is gained.
     few = max(channels) <= FEW and min(channels) < FEW
-    if not few or not spatial or kernel.shape[spatial[-1]] < 3:
+    # Of a shorter window too many products would be with zeros.
+    if not few or len(spatial) != 2 or kernel.shape[spatial[-1]] < 3:
         return False
     last = spec.out_spec[1] == x.ndim - 1 and spec.out_spec[-1] == x.ndim - 2
     plain = params["feature_group_count"] == params["batch_group_count"] == 1

@@ -135,7 +135,8 @@ class SearchConfig(Section):
         ge=1,
         description="of different genotypes in all, at most, >= population: the search "
         "ends after fewer generations, but not before one; what it takes to find where it "
-        "begins counts, and what is decided first, which ends at half of it; none: any",
+        "begins counts (on some examples, by its work), and what is decided first, which "
+        "ends at half of it; none: any",
     )
     initial: Literal["ladder", "descent", "boundary", "surrogate"] = Field(
         default="ladder",
@@ -148,8 +149,9 @@ class SearchConfig(Section):
         default=None,
         ge=1,
         description="of initial descent: by how many validation examples each gene is "
-        "tried alone, >= 1 (whole batches are run); the search begins on the way down "
-        "that they tell; none: all, what is on the way is evaluated too, and a grid",
+        "tried alone, >= 1 (whole batches are run; all, if there are no more); the search "
+        "begins on the way down that they tell; none: all, and what is on the way is "
+        "evaluated too, and a grid",
     )
     surrogate_generations: int = Field(
         default=40, ge=1, description="of initial surrogate, for each group, >= 1"

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Int
 
+from jaxcompress.objectives import Cost, Error
 from jaxcompress.search.archive import Archive
 from jaxcompress.search.baselines import greedy
 from jaxcompress.search.evaluator import Evaluator
@@ -64,17 +65,19 @@ def quick_descent(
     that begins on the way down costs little more than one that begins anywhere.
 
     Args:
+        evaluate: of `Error()` first, then of a cost.
         count: how many are wanted, at least 2.
         examples: by which genes are tried alone, the first ones: at least 1, and as many
             more as fill a batch.
         levels: at how many heights, see `probes`.
 
     Returns:
-        int32 [n, D], n at most `count`: the dense genotype, the smallest one, and others
-        on the way that are spread evenly in the logarithm of the second objective.
+        int32 [n, D], n at most `count`: the dense genotype, the last one of `way_down`,
+        and others between that are spread evenly in the logarithm of the cost.
 
     Raises:
-        ValueError: there are not so many examples, or it is not said which are wrong.
+        ValueError: other objectives, several labels an example, a `count` below 2, not so
+            many examples, or what `probes` and `way_down` refuse.
 
     Example:
         >>> import jax.numpy as jnp
@@ -88,6 +91,17 @@ def quick_descent(
         >>> quick_descent(evaluate, count=3, examples=2)[:, 0].tolist()
         [3, 2, 0]
     """
+    aims = evaluate.objectives
+    if aims[0] != Error() or len(aims) < 2 or not isinstance(aims[1], Cost):
+        raise ValueError(
+            f"quick_descent: the objectives are {evaluate.names}; it needs Error('top1') "
+            "first, then a cost; `descent` takes any quality"
+        )
+    if evaluate.labels > 1:
+        raise ValueError(
+            f"quick_descent: an example has {evaluate.labels} labels; it counts examples "
+            "that are right or wrong; take `descent`"
+        )
     if count < 2:
         raise ValueError(f"quick_descent: count is {count}; allowed: 2 or more")
     if not 1 <= examples <= evaluate.examples:
@@ -96,16 +110,12 @@ def quick_descent(
         )
     rows = probes(evaluate.space, levels)
     told, wrong = evaluate.window(rows, 0, -(-examples // evaluate.batch_size))
-    if not wrong.shape[1]:
-        raise ValueError(
-            "quick_descent: the quality does not say which examples are wrong; take "
-            "Error() of kind 'top1', or `descent`"
-        )
-    # What is not finite is not known to be wrong, and yet worth nothing.
-    finite = np.isfinite(np.asarray(told.objectives)[:, evaluate.names.index("error")])
-    errors = np.where(finite, wrong.mean(1), 1.0)
+    # Outputs that are not finite are not counted as wrong.
+    finite = np.isfinite(np.asarray(told.objectives)[:, 0])
+    errors = np.where(finite, wrong.mean(1), np.nan)
     path, costs = way_down(evaluate, rows, errors, evaluate.names[1])
     heights = np.log(np.maximum(costs, 1e-9))
     wanted = np.linspace(heights[0], heights[-1], count)
     nearest = np.abs(heights - wanted[:, None]).argmin(1)
+    nearest[-1] = len(path) - 1  # of several that cost the same the first was nearest
     return path[np.unique(nearest)]

@@ -60,7 +60,8 @@ class Evaluator:
         examples: how many there are; 0 if nothing is measured on outputs.
         forwards: how many examples were run so far, over all individuals, those of
             `calibration` included, which every call runs anew.
-        products: how the products of individuals are run; in `pure`, in full widths.
+        products: how the products of individuals are run; in `pure` neither narrow nor
+            by pairs.
         batch_size: of the batches; 0 if there are none.
 
     Raises:
@@ -166,7 +167,7 @@ class Evaluator:
         mapped = devices.sharded(partial(self._mapped, products=self.products))
         self._run = devices.compiled(mapped)
         self._count = counting(network, space, self.objectives, self.constraints)
-        # Under a vmap a choice of widths would run all of them, and pairs gain nothing.
+        # Under a vmap a choice of widths would run all of them.
         plain = Products(precision=precision)
         self._mapped_over = devices.sharded(partial(self._mapped, products=plain))
 

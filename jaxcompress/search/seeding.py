@@ -129,23 +129,34 @@ def way_down(
     """Lowers, again and again, the gene that costs least error for what it saves.
 
     The sensitivity of a gene is the error when it alone is lowered (as in HAWQ and in
-    layer-wise pruning); sensitivities add up.
+    layer-wise pruning); sensitivities add up. An error that is not finite counts as more
+    than any other.
 
     Args:
         rows: see `probes`; errors: of each.
         cost: name of the objective to lower.
 
     Returns:
-        int32 [M, D], from the dense genotype to the smallest, and what each costs.
+        int32 [M, D], from the dense genotype to the lowest that it can reach gene by gene,
+        and what each costs.
 
     Raises:
-        ValueError: a plan alone does not have this cost.
+        ValueError: there is no such cost, or the dense network has no finite error.
     """
+    costly = [o.name for o in evaluate.objectives if isinstance(o, Cost)]
+    if cost not in costly:
+        raise ValueError(f"way_down: cost is {cost!r}; allowed: {', '.join(costly)}")
     price = evaluate.names.index(cost)
-    if not isinstance(evaluate.objectives[price], Cost):
-        raise ValueError(f"way_down: {cost!r} is no cost that a plan alone has")
+    if not np.isfinite(errors[0]):
+        raise ValueError(
+            f"way_down: the dense network's error is {errors[0]}; nothing tells what a "
+            "gene adds to that"
+        )
+    added = errors - errors[0]
+    finite = np.isfinite(added)
+    added = np.where(finite, added, 1.0 + np.abs(added[finite]).max())
     harm = [{int(choice): 0.0} for choice in rows[0]]
-    for row, lost in zip(rows[1:], errors[1:] - errors[0], strict=True):
+    for row, lost in zip(rows[1:], added[1:], strict=True):
         gene = int(np.argmax(row != rows[0]))
         harm[gene][int(row[gene])] = float(lost)
     heights = [np.unique(choices) for choices in rows.T]
