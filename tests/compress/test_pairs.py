@@ -11,7 +11,7 @@ from network.exact import close, compiled, random_inputs, random_plan
 from network.zoo import ZOO
 
 import jaxcompress as jc
-from jaxcompress.compress import Products, kept_first, masked, narrow
+from jaxcompress.compress import Products, kept_first, masked, narrow, pairs
 
 PAIRS = Products(pairs=True)
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -156,3 +156,23 @@ def test_whole_networks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         plain, paired, thin = all_ways(random_plan(network, seed), x)
         close(plain, paired, 1e-5)
         close(plain, thin, 1e-5)
+
+
+def test_an_evaluator_runs_them_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    apply, params, example, _ = ZOO["resnet_projection"](jax.random.key(1))
+    network = jc.trace(apply, params, example)
+    space = jc.Space(network, (jc.genes.WeightBits((4, 8)),))
+    x = random_inputs(example, 6)
+    rows = np.asarray(space.sample(jax.random.key(2), 5))
+
+    def told(few: int) -> np.ndarray:
+        monkeypatch.setattr(pairs, "FEW", few)
+        goals = (jc.objectives.Error("cross_entropy"),)
+        labels = np.arange(6, dtype=np.int32) % 2
+        evaluate = jc.Evaluator(network, space, goals, inputs=x, targets=labels)
+        assert evaluate.products.pairs == (jax.default_backend() == "cpu")
+        return np.asarray(evaluate(rows).objectives)
+
+    usual, traced = told(pairs.FEW), told(0)
+    np.testing.assert_allclose(usual, traced, rtol=1e-4)
+    assert (usual != traced).any()  # another order of sums
