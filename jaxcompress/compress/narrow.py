@@ -23,7 +23,7 @@ from jaxcompress.space import Plan
 
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of a group's channels: the widths
 MULTIPLE = 8  # of which widths are, as many float32 as a vector register holds
-LEAST = 16  # channels of a group; with fewer there is no narrower width worth a branch
+LEAST = 16  # channels of a group; one of fewer runs whole
 
 
 def kept_first(network: Network, plan: Plan, params: PyTree) -> tuple[Plan, PyTree]:

@@ -3,8 +3,8 @@
 XLA hands a convolution on a CPU to its fast library (YNNPACK) only where one side has more
 than 16 channels; the fewer there are, the slower its other kernel is. Two neighbours along
 the last spatial axis, taken as channels of one output, are twice as many. The window is one
-longer, so of three places one product in four is with a zero, and yet it takes less time
-(measured: docs/results/performance.md).
+longer, so of three places one product in four is with a zero, and yet most shapes take less
+time (measured: docs/results/performance.md).
 """
 
 from functools import partial
