@@ -44,7 +44,7 @@ STEPS = (1 << 24, 1 << 26, 1 << 30)
 # sheets of H100 SXM and H200 (half of what they give for sparse ones).
 PEAKS = {"NVIDIA H100 80GB HBM3": 494.5e12, "NVIDIA H200": 494.5e12}
 NAIVE = "naive vmap"
-UNPAIRED = "joint, in full widths, nothing by pairs"
+UNPAIRED = "joint, nothing by pairs"
 FEW = 4  # individuals, to try steps and the naive way
 FIRST = "channels before rows"
 EVERYWHERE = "one network on every device"
@@ -148,7 +148,7 @@ def evaluations(given: argparse.Namespace) -> dict[str, Any]:
             forwards[whole] = forwards[name]
     cpu = jax.default_backend() == "cpu"
     if cpu:
-        ways[UNPAIRED] = unpaired(engine(joint, several, narrow=False)[1])
+        ways[UNPAIRED] = unpaired(engine(joint, several)[1])
         forwards[UNPAIRED] = forwards["joint"]
     what, some = ("STEP_BYTES_CPU", FEW) if cpu else ("STEP_BYTES", given.population)
     usual = getattr(batches, what)
