@@ -19,6 +19,7 @@ from jaxcompress.search.lock import LOCK
 from jaxcompress.whole_file import write_whole
 
 CHECKPOINTS = "checkpoints"
+CONFIG = "config.yaml"
 MAY_GROW = "search.generations"
 
 
@@ -108,7 +109,7 @@ def _made(config: Config, path: Path) -> Iterator[RunDirectory]:
     missing = [parent for parent in path.parents if not parent.exists()]
     place = RunDirectory(path)
     with locked(place.path / CHECKPOINTS):
-        write(config, place.path / "config.yaml")
+        write(config, place.path / CONFIG)
         try:
             yield place
         except ValueError:
@@ -132,7 +133,9 @@ def check_new(path: Path) -> None:
 
 def _holds_something(path: Path) -> bool:
     """Returns whether a directory is more than a run leaves that was killed at once."""
-    return any(p.is_file() and p.name != LOCK for p in path.rglob("*"))
+    begun = f".{CONFIG}."  # as `write_whole` begins
+    files = (p.name for p in path.rglob("*") if p.is_file())
+    return any(name != LOCK and not name.startswith(begun) for name in files)
 
 
 def reopened(config: Config, path: Path) -> AbstractContextManager[RunDirectory]:
@@ -150,7 +153,7 @@ def _reopened(config: Config, path: Path) -> Iterator[RunDirectory]:
     place = _checked(config, path)
     with locked(place.path / CHECKPOINTS):
         if config != configuration(path):
-            write(config, place.path / "config.yaml")
+            write(config, place.path / CONFIG)
         yield place
 
 
@@ -178,7 +181,7 @@ def configuration(path: Path) -> Config:
     Raises:
         ValueError: there is no run.
     """
-    file = path / "config.yaml"
+    file = path / CONFIG
     if not file.is_file():
         raise ValueError(f"--resume {path}: is no run directory; it has no config.yaml")
     return read(file)

@@ -99,7 +99,7 @@ def evaluations(given: argparse.Namespace) -> dict[str, Any]:
         population: int = given.population,
         narrow: bool | None = None,
     ) -> tuple[jc.Evaluator, Callable[[], Any]]:
-        rows = np.asarray(space.sample(jax.random.key(0), population))
+        rows = np.asarray(space.sample(jax.random.key(0), given.population))[:population]
         evaluate = jc.Evaluator(
             network,
             space,

@@ -113,7 +113,9 @@ class Evaluator:
                 into the largest that run fast if that gives more.
             mesh: devices with an axis "population", over which a chunk is sharded, and
                 perhaps an axis "data", over which its batches are; one device if None.
-                The mesh changes no bit of what is found.
+                The mesh changes no bit of what is found. `search.mesh_for` makes one of
+                all devices; on a CPU call `search.cores_as_devices` before, for one
+                device of many cores may be slower than one network on them.
             narrow: whether products run at widths that hold the channels which are kept,
                 chosen for each individual as it runs. That is faster the more is pruned,
                 takes longer to compile, and changes no more than the order of sums. If
@@ -177,9 +179,10 @@ class Evaluator:
             return "by costs alone"
         rows, columns = self._devices.rows, self._devices.columns
         widths = "as wide as what they keep" if self.products.narrow else "in full width"
+        pairs = ", small convolutions by pairs" if self.products.pairs else ""
         return (
             f"{rows} at a time, each on {columns} of {rows * columns} devices, in batches "
-            f"of {self.batch_size}, {widths}, in {self.products.precision}"
+            f"of {self.batch_size}, {widths}{pairs}, in {self.products.precision}"
         )
 
     @property

@@ -171,6 +171,8 @@ def search(
         if done and isinstance(evaluate, Racing):
             evaluate.recall(state.raced)
         began = time.perf_counter() - (state.history[-1].seconds if done else 0.0)
+        if done < generations:
+            screen.compile()
         for number in range(done + 1, generations + 1):
             begin = first if number == 1 else None
             state = _next(state, archive, algorithm, evaluate, screen, params, began, begin)

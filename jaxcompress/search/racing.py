@@ -208,7 +208,8 @@ class Racing:
         later, others = self._raced(genotypes[~ahead], self.stages)
         every = np.concatenate([known, wrong, others])
         if len(every) >= LEAST:
-            order = _telling_first(every).astype(np.int32)
+            # Sums in another order, on another kind of machine, would part the processes.
+            order = from_first(partial(_telling_first, every))
             self.evaluate.reorder(order)
             bits = np.packbits(self._wrong()[:, order], axis=1)
             self.memory = self.memory._replace(order=order, wrong=bits)
@@ -277,7 +278,6 @@ class Racing:
         opposed = (others <= costs[:, None]).all(-1)
         lowest = np.where(opposed, total, np.inf).min(1, initial=np.inf)
         made, known, errors = wrong.sum(1), self.memory.genotypes, self._wrong()
-        # Sums in another order, on another kind of machine, would part the processes.
         prediction = from_first(partial(predicted, genotypes, wrong, known, errors))
         stopped = made >= lowest
         reachable = np.where(stopped, np.inf, lowest)
@@ -308,4 +308,5 @@ def _telling_first(wrong: Bool[np.ndarray, "p n"]) -> Int[np.ndarray, " n"]:
     """Returns the order of the examples: hard ones that tell good from bad first."""
     share, errors = wrong.mean(0), wrong.sum(1)
     telling = (errors - errors.mean()) @ (wrong - share) > 0
-    return np.argsort(-np.where(telling, share, share - 1), kind="stable")
+    order = np.argsort(-np.where(telling, share, share - 1), kind="stable")
+    return order.astype(np.int32)

@@ -16,7 +16,7 @@ from jaxcompress.evolution import (
     survive,
 )
 from jaxcompress.objectives import Quality
-from jaxcompress.processes import from_first
+from jaxcompress.processes import from_first, is_first
 from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.racing import Racing
@@ -67,6 +67,20 @@ class Screen:
         self.quality = kinds.index(True) if any(kinds) else None
         self._ask = algorithm.compiled.ask
         self._size = algorithm.population_size
+        self._most = draws * self._size
+
+    def compile(self) -> None:
+        """Compiles what counts and ranks, so that no generation waits for it."""
+        if self.draws == 1 or not is_first():  # the others are told, see `__call__`
+            return
+        dense = np.asarray(self._evaluate.space.dense, np.int32)
+        objectives, violation = self._evaluate.costs(dense[None], most := self._most)
+        filled = Evaluation(
+            objectives=np.repeat(objectives, most, 0),  # type: ignore[arg-type]
+            violation=np.repeat(violation, most),  # type: ignore[arg-type]
+        )
+        own = jax.random.fold_in(jax.random.key(0), 0)
+        _survivors(self._size, most)(own, np.zeros(most, bool), filled)
 
     def __call__(
         self,
@@ -109,7 +123,7 @@ class Screen:
         values: Float[np.ndarray, "k m"],
         front: Float[np.ndarray, "f m"],
     ) -> tuple[Int[np.ndarray, "p genes"], Any]:
-        size, most = self._size, self.draws * self._size
+        size, most = self._size, self._most
         told = self._expected(pool, known, values, front)
         if told is None:
             return asked, None

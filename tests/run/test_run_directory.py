@@ -77,7 +77,8 @@ def test_bad_input_leaves_nothing_and_a_stopped_run_everything(tmp_path: Path) -
     with pytest.raises(KeyboardInterrupt), made(CONFIG, path):
         raise KeyboardInterrupt
     assert read(path / "config.yaml") == CONFIG
-    (path / "config.yaml").unlink()  # killed before it was written: nothing is there
+    # Killed before it was written: nothing is there but what was to become it.
+    (path / "config.yaml").rename(path / ".config.yaml.x1y2")
     with pytest.raises(KeyboardInterrupt), made(CONFIG, path):
         raise KeyboardInterrupt
     with pytest.raises(ValueError, match="bad"), reopened(CONFIG, path):

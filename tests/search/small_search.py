@@ -23,11 +23,13 @@ from jaxcompress.processes import is_first, joined
 def setting(mesh: Mesh | None, raced: bool) -> tuple[jc.NSGA2, jc.Evaluator]:
     """Returns a search of channels and bits of a convolution and a dense layer.
 
+    Both are wide enough to run at several widths.
+
     Args:
         raced: for `Racing`: the errors of wrong labels, in more batches.
     """
     rng = np.random.default_rng(0)
-    shapes = {"kernel": (3, 3, 1, 6), "dense": (6, 3)}
+    shapes = {"kernel": (3, 3, 1, 24), "dense": (24, 3)}
     params = {n: rng.normal(size=s).astype(np.float32) for n, s in shapes.items()}
     inputs = rng.normal(size=(60, 6, 6, 1)).astype(np.float32)
 
@@ -48,6 +50,7 @@ def setting(mesh: Mesh | None, raced: bool) -> tuple[jc.NSGA2, jc.Evaluator]:
     evaluate = jc.Evaluator(
         network, space, goals, inputs=inputs, targets=targets, splits=splits, mesh=mesh
     )
+    assert evaluate.products.narrow
     return jc.NSGA2(8, space, 2), evaluate
 
 
