@@ -180,7 +180,9 @@ def _overridden(config: Config, arguments: list[str], known: Iterable[str] = ())
         lines = [line.strip("│ ") for line in said.getvalue().splitlines()]
         inside = [line for line in lines if line and line[0] not in "╭╰─"]
         text = " ".join(inside).partition("For full helptext")[0]
+        text = re.split(" Got errors:| Argument helptext:", text)[0]
         text = re.sub(r"^Error parsing (\w+): ", _section, text.strip())
+        text = text.removeprefix("Error parsing ")
         if text.startswith("Unrecognized"):
             text = _unknown(text)
         raise ValueError(f"{text} (see --help)") from None

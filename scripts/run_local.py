@@ -65,15 +65,24 @@ def ended(
         return [(said or b"").decode(errors="replace") for _, said in pairs]
 
 
+def at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: allowed is a whole number, 1 or more")
+    return int(text)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--processes", type=int, default=2, help="(default: 2)")
+    parser.add_argument("--processes", type=at_least_one, default=2, help="(default: 2)")
     parser.add_argument(
-        "--devices", type=int, default=4, help="virtual ones of each process (default: 4)"
+        "--devices",
+        type=at_least_one,
+        default=4,
+        help="virtual ones of each process (default: 4)",
     )
     parser.add_argument("rest", nargs="*", help="arguments of jaxcompress.run, after --")
     given = parser.parse_args()

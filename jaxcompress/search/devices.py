@@ -40,10 +40,15 @@ def mesh_for(population: int) -> Mesh | None:
     Returns:
         None if there is one device.
 
+    Raises:
+        ValueError: `population` is below 1.
+
     Example:
         >>> mesh_for(64).shape  # doctest: +SKIP
         {'population': 8, 'data': 1}
     """
+    if population < 1:
+        raise ValueError(f"mesh_for: population is {population}; allowed: 1 or more")
     count = jax.device_count()
     if count == 1:
         return None

@@ -14,7 +14,7 @@ from jaxcompress.search.measure import Measure
 from jaxcompress.search.racing import Racing
 from jaxcompress.space import Space
 
-FORMAT = 2  # of these settings
+FORMAT = 3  # of these settings
 
 
 def settings_of(
@@ -37,7 +37,7 @@ def settings_of(
         "algorithm": type(algorithm).__name__,
         **{name.strip("_"): value for name, value in own.items()},
         "rates": digest(params),
-        "racing": _race(evaluate) if isinstance(evaluate, Racing) else None,
+        **_race(evaluate),
         "objectives": [_named(objective) for objective in evaluate.objectives],
         "constraints": [[_named(c.objective), c.limit] for c in evaluate.constraints],
         "cardinality": np.asarray(evaluate.space.cardinality).tolist(),
@@ -78,11 +78,14 @@ def _choices(space: Space) -> str:
     return digest(jax.jit(jax.vmap(space.decode))(rows))
 
 
-def _race(racing: Racing) -> dict[str, Any]:
-    """Returns what a race's memory is of, as JSON."""
-    size, most = racing.evaluate.batch_size, racing.examples
-    ends = [min(int(size * end), most) for end in racing.stages]
-    return {"confidence": racing.confidence, "stages of examples": ends}
+def _race(evaluate: Evaluator | Racing) -> dict[str, Any]:
+    """Returns what a race's memory is of, as JSON by name; None where there is no race."""
+    ends = confidence = None
+    if isinstance(evaluate, Racing):
+        size, most = evaluate.evaluate.batch_size, evaluate.examples
+        ends = [min(int(size * end), most) for end in evaluate.stages]
+        confidence = evaluate.confidence
+    return {"racing": confidence, "stages of racing": ends}
 
 
 def check_agreement(settings: dict[str, Any]) -> None:

@@ -77,9 +77,12 @@ class Racing:
         """Races by the evaluator's only quality, a top-1 error.
 
         Raises:
-            ValueError: another quality, or several; a quality is bounded; `confidence`
-                outside (0, 1); or the examples are one batch.
+            ValueError: `evaluate` is no evaluator; another quality, or several; a quality
+                is bounded; `confidence` outside (0, 1); or the examples are one batch.
         """
+        if not isinstance(evaluate, Evaluator):
+            got = type(evaluate).__name__
+            raise ValueError(f"Racing: got a {got}; it races what an Evaluator evaluates")
         qualities = [o for o in evaluate.objectives if isinstance(o, Quality)]
         if len(qualities) != 1 or qualities[0] != Error():
             got = [f"{o.name} ({getattr(o, 'kind', '')})" for o in qualities]
