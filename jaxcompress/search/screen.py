@@ -50,7 +50,7 @@ class Screen:
     def __init__(
         self, algorithm: Algorithm, evaluate: Evaluator | Racing, draws: int
     ) -> None:
-        """Compiles nothing yet.
+        """Compiles nothing yet, see `compile`.
 
         Raises:
             ValueError: `draws` is below 1, or the algorithm must be told of what it asked.
@@ -73,8 +73,8 @@ class Screen:
         """Compiles what counts and ranks, so that no generation waits for it."""
         if self.draws == 1 or not is_first():  # the others are told, see `__call__`
             return
-        dense = np.asarray(self._evaluate.space.dense, np.int32)
-        objectives, violation = self._evaluate.costs(dense[None], most := self._most)
+        most, dense = self._most, np.asarray(self._evaluate.space.dense, np.int32)
+        objectives, violation = self._evaluate.costs(dense[None], most)
         filled = Evaluation(
             objectives=np.repeat(objectives, most, 0),  # type: ignore[arg-type]
             violation=np.repeat(violation, most),  # type: ignore[arg-type]
