@@ -38,7 +38,14 @@ from jaxcompress.report import (
     save_and_judge,
     write_csv,
 )
-from jaxcompress.run_directory import check_new, checked, made, new_path, reopened
+from jaxcompress.run_directory import (
+    CONFIG,
+    check_new,
+    checked,
+    made,
+    new_path,
+    reopened,
+)
 from jaxcompress.search import (
     Evaluator,
     Measure,
@@ -308,7 +315,7 @@ def _saved(
         job.given.quality,
         {
             "network": config.model,
-            "config": hashlib.sha256((path / "config.yaml").read_bytes()).hexdigest(),
+            "config": hashlib.sha256((path / CONFIG).read_bytes()).hexdigest(),
         },
         None
         if config.merge == "none"

@@ -23,7 +23,7 @@ from jaxcompress.config import Config
 from jaxcompress.config_file import bundled, find, presets, read
 from jaxcompress.pipeline import resume, run
 from jaxcompress.processes import SaidByFirst, from_first, is_first, joined, stop_all
-from jaxcompress.run_directory import configuration, new_path
+from jaxcompress.run_directory import CONFIG, configuration, new_path
 from jaxcompress.search import AtSignal, cores_as_devices
 
 DEFAULT = "digits"
@@ -121,7 +121,7 @@ def _main(arguments: list[str], console: Console, places: list[Path]) -> int:
 def _leave(number: int, console: Console, places: list[Path]) -> None:
     """Ends the process; what was worth it is saved."""
     said = "nothing was written"
-    if places and (places[0] / "config.yaml").is_file():
+    if places and (places[0] / CONFIG).is_file():
         said = f"go on with: python -m jaxcompress.run --resume {places[0]}"
     with contextlib.suppress(OSError):  # the terminal may be gone
         console.show_cursor(True)

@@ -368,8 +368,7 @@ def main() -> None:
         rows = rungs if start == "ladder" else initial[:0]
         if start == "descent":
             rows = quick_descent(evaluator(), given.population, ALONE)
-        initial[: len(rows)] = rows
-        return initial
+        return np.concatenate([rows, initial[len(rows) :]])[: given.population]
 
     @cache
     def theirs(seed: int, start: str) -> Track:

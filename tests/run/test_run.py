@@ -197,6 +197,7 @@ def test_two_processes_are_not_at_one_run(
         (["--search.populations", "3"], "--search.populations"),
         (["--search.population", "3"], "population = 3"),
         (["--search.population", "x"], "'x'"),
+        (["--search.racing", "x"], "error: --search.racing: no type matching"),
         (["--space.weight-bits", "0"], "'0'"),
         (["--space.weight-bits", "40"], "'40'"),
         (["--model", "resnet"], "'resnet' is unknown"),
@@ -226,7 +227,7 @@ def test_bad_input_is_one_line_and_code_2(
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
     said = capfd.readouterr().err
-    assert said.count("\n") == 1 and words in said
+    assert said.count("\n") == 1 and words in said and "helptext" not in said
     assert sorted(tmp_path.rglob("*")) == before  # nothing half-written
 
 

@@ -15,7 +15,7 @@ from search.small_search import small_search
 
 import jaxcompress as jc
 from jaxcompress.processes import _filled
-from jaxcompress.search.devices import CPU_DEVICES
+from jaxcompress.search.devices import CPU_DEVICES, mesh_for
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -91,6 +91,15 @@ def test_racing_and_screening_go_on_in_two_processes(tmp_path: Path) -> None:
     same(tmp_path / "found.npz", alone)
     with np.load(tmp_path / "found.npz") as found:
         assert found["forwards"] == last.forwards
+
+
+def test_fewer_than_one_of_anything_is_refused_in_a_line() -> None:
+    with pytest.raises(ValueError, match="population is 0; allowed: 1 or more"):
+        mesh_for(0)
+    for few in (["--devices", "0"], ["--processes", "-1"]):
+        script = [sys.executable, str(ROOT / "scripts" / "run_local.py"), *few]
+        done = subprocess.run(script, capture_output=True, text=True)
+        assert done.returncode == 2 and "allowed is a whole number" in done.stderr
 
 
 def test_what_is_waited_for_may_come_after_a_day() -> None:
