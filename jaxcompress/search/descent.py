@@ -4,12 +4,13 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxcompress.objectives import Cost, Error
+from jaxcompress.search.alone import tried_alone
 from jaxcompress.search.archive import Archive
 from jaxcompress.search.baselines import greedy
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.loop import evaluated, result_of
 from jaxcompress.search.measure import Measure
-from jaxcompress.search.seeding import grid_steps, ladder, probes, way_down
+from jaxcompress.search.seeding import grid_steps, ladder, probes, spread, way_down
 from jaxcompress.search.selection import representatives
 from jaxcompress.space import Space
 
@@ -76,8 +77,8 @@ def quick_descent(
         and others between that are spread evenly in the logarithm of the cost.
 
     Raises:
-        ValueError: other objectives, several labels an example, a `count` below 2, not so
-            many examples, or what `probes` and `way_down` refuse.
+        ValueError: other objectives, a `count` below 2, or what `tried_alone` and
+            `way_down` refuse.
 
     Example:
         >>> import jax.numpy as jnp
@@ -97,25 +98,7 @@ def quick_descent(
             f"quick_descent: the objectives are {evaluate.names}; it needs Error('top1') "
             "first, then a cost; `descent` takes any quality"
         )
-    if evaluate.labels > 1:
-        raise ValueError(
-            f"quick_descent: an example has {evaluate.labels} labels; it counts examples "
-            "that are right or wrong; take `descent`"
-        )
     if count < 2:
         raise ValueError(f"quick_descent: count is {count}; allowed: 2 or more")
-    if not 1 <= examples <= evaluate.examples:
-        raise ValueError(
-            f"quick_descent: examples is {examples}; allowed: 1..{evaluate.examples}"
-        )
-    rows = probes(evaluate.space, levels)
-    told, wrong = evaluate.window(rows, 0, -(-examples // evaluate.batch_size))
-    # Outputs that are not finite are not counted as wrong.
-    finite = np.isfinite(np.asarray(told.objectives)[:, 0])
-    errors = np.where(finite, wrong.mean(1), np.nan)
-    path, costs = way_down(evaluate, rows, errors, evaluate.names[1])
-    heights = np.log(np.maximum(costs, 1e-9))
-    wanted = np.linspace(heights[0], heights[-1], count)
-    nearest = np.abs(heights - wanted[:, None]).argmin(1)
-    nearest[-1] = len(path) - 1  # of several that cost the same the first was nearest
-    return path[np.unique(nearest)]
+    alone = tried_alone(evaluate, examples, levels)
+    return spread(*way_down(evaluate, *alone[:2], evaluate.names[1]), count)

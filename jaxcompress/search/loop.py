@@ -114,7 +114,7 @@ def search(
         known: what `evaluate` has found before, on all examples; it counts as evaluated by
             this search.
         screening: how many offspring are drawn for each that is evaluated; of more than 1
-            those that promise most are (see `Screen`).
+            those that promise most are (see `Screen`, which may run a few examples first).
         on_generation: called after each generation, and for each that a checkpoint knows.
         checkpoint_dir: of this search alone; nothing is written if None.
         checkpoint_every: generations from one checkpoint to the next, at least 1.
@@ -172,7 +172,7 @@ def search(
             evaluate.recall(state.raced)
         began = time.perf_counter() - (state.history[-1].seconds if done else 0.0)
         if done < generations:
-            screen.compile()
+            screen.prepare()
         for number in range(done + 1, generations + 1):
             begin = first if number == 1 else None
             state = _next(state, archive, algorithm, evaluate, screen, params, began, begin)
@@ -254,6 +254,8 @@ def _next(
         last = state.history[-1]
         asked, forwards = asked + last.asked, forwards + last.forwards
         spared += last.spared
+    else:
+        forwards += screen.forwards
     counted = {name: value.item() for name, value in metrics.items()}
     if expected is not None:
         agreed = rank_correlation(expected, objectives[:, screen.quality])

@@ -15,17 +15,22 @@ from jaxcompress.evolution import (
     compiled,
     survive,
 )
-from jaxcompress.objectives import Quality
+from jaxcompress.objectives import Cost, Quality
 from jaxcompress.processes import from_first, is_first
+from jaxcompress.search.alone import Alone, told_by_few, tried_alone
 from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.racing import Racing
+from jaxcompress.search.seeding import probes, spread, way_down
 from jaxcompress.search.surrogate import fitted, placed
 from jaxcompress.space.importance import rank_correlation
 
 LEAST = 8  # evaluations that a surrogate needs
 RECENT = 512  # evaluations that it comes from: the cube of it is their time
 TRUSTED = 0.5  # correlation, of what is known with what each is expected to be
+EXAMPLES = 64  # by which each gene is tried alone
+HEIGHTS = (5, 4, 3)  # at which, as many as the time allows
+MOST_GENES = 256  # that are tried: the square of it is the time of a way down
 
 
 class Screen:
@@ -35,22 +40,28 @@ class Screen:
     a Gaussian process over the genotypes that were evaluated. Of these values the best
     survive, by the rules of NSGA-II (surrogate-assisted search, as in Lu et al. 2020,
     NSGANetV2); what the front of everything evaluated dominates comes last, the less the
-    more of it does. What is chosen is evaluated as ever. As long as the genes do not tell
-    a quality (each genotype that is known, predicted from all others), nothing is chosen:
-    among random plans of a deep network, of which none is better than chance, the smallest
-    would win. Bounds on costs are kept, those on qualities play no part in the choice.
-    Under `Racing` some of what is known, and of what predictions are compared with, are
-    estimates.
+    more of it does. What is chosen is evaluated as ever.
+
+    Where few examples tell an error, each gene is tried alone before the search. The mean
+    of the process is a line over what the genes of a genotype add alone, added up, and
+    genotypes on the `way_down` that this tells are drawn beside the offspring.
+
+    As long as the genes do not tell a quality (each genotype that is known, predicted from
+    all others), nothing is chosen: among random plans of a deep network, of which none is
+    better than chance, the smallest would win. Bounds on costs are kept, those on
+    qualities play no part in the choice. Under `Racing` some of what is known, and of what
+    predictions are compared with, are estimates.
 
     Attributes:
         draws: offspring for each that is evaluated.
         quality: position of the first quality among the objectives, None if there is none.
+        forwards: examples that it ran to try genes alone.
     """
 
     def __init__(
         self, algorithm: Algorithm, evaluate: Evaluator | Racing, draws: int
     ) -> None:
-        """Compiles nothing yet, see `compile`.
+        """Runs and compiles nothing yet, see `prepare`.
 
         Raises:
             ValueError: `draws` is below 1, or the algorithm must be told of what it asked.
@@ -62,17 +73,28 @@ class Screen:
                 f"search: screening is {draws}, but {type(algorithm).__name__} must be "
                 "told of what it asked for; take NSGA2 or NSGA3, or screening 1"
             )
-        self.draws, self._evaluate = draws, evaluate
+        self.draws, self._evaluate, self.forwards = draws, evaluate, 0
         kinds = [isinstance(o, Quality) for o in evaluate.objectives]
         self.quality = kinds.index(True) if any(kinds) else None
         self._ask = algorithm.compiled.ask
         self._size = algorithm.population_size
         self._most = draws * self._size
+        self._alone: Alone | None = None
+        self._ways = np.zeros((0, len(evaluate.space)), np.int32)
 
-    def compile(self) -> None:
-        """Compiles what counts and ranks, so that no generation waits for it."""
-        if self.draws == 1 or not is_first():  # the others are told, see `__call__`
+    def prepare(self) -> None:
+        """Tries genes alone; compiles what ranks, so that no generation waits for it.
+
+        The same in another process that goes on with the search.
+        """
+        if self.draws == 1:
             return
+        self._try_alone()
+        if not is_first():  # the others are told, see `__call__`
+            return
+        if self._alone is not None:
+            self._ways = self._ways_down(*self._alone[:2])
+            self._most += len(self._ways)
         most, dense = self._most, np.asarray(self._evaluate.space.dense, np.int32)
         objectives, violation = self._evaluate.costs(dense[None], most)
         filled = Evaluation(
@@ -81,6 +103,35 @@ class Screen:
         )
         own = jax.random.fold_in(jax.random.key(0), 0)
         _survivors(self._size, most)(own, np.zeros(most, bool), filled)
+
+    def _try_alone(self) -> None:
+        """Tries each gene alone, if that takes no longer than a generation."""
+        evaluate = self._evaluate
+        given = evaluate.given if isinstance(evaluate, Racing) else evaluate
+        if not told_by_few(given) or len(given.space) > MOST_GENES:
+            return
+        some = min(EXAMPLES, given.examples)
+        batches = -(-some // given.batch_size)
+        each = min(batches * given.batch_size, given.examples) + given.calibrated
+        for levels in HEIGHTS:
+            forwards = len(probes(given.space, levels)) * each
+            if forwards <= self._size * given.work:
+                alone = tried_alone(given, some, levels)
+                self.forwards += forwards
+                # Of a dense network that fails nothing tells what a gene adds.
+                self._alone = alone if np.isfinite(alone.errors[0]) else None
+                return
+
+    def _ways_down(
+        self, rows: Int[np.ndarray, "n genes"], errors: Float[np.ndarray, " n"]
+    ) -> Int[np.ndarray, "w genes"]:
+        """Returns genotypes on the ways down of all costs, about as many as offspring."""
+        costs = [o.name for o in self._evaluate.objectives if isinstance(o, Cost)]
+        if not costs:
+            return self._ways
+        count = max(2, self.draws * self._size // len(costs))
+        ways = [way_down(self._evaluate, rows, errors, name) for name in costs]
+        return np.unique(np.concatenate([spread(*way, count) for way in ways]), axis=0)
 
     def __call__(
         self,
@@ -104,15 +155,28 @@ class Screen:
         usable = np.flatnonzero(np.isfinite(archive.objectives).all(1))[-RECENT:]
         if self.draws == 1 or len(usable) < LEAST:
             return asked, None
+        # Sums in another order, on another machine, would part the processes.
+        return from_first(
+            partial(self._screened, key, asked, state, params, archive, usable)
+        )
+
+    def _screened(
+        self,
+        key: PRNGKeyArray,
+        asked: Int[np.ndarray, "p genes"],
+        state: Any,
+        params: Any,
+        archive: Archive,
+        usable: Int[np.ndarray, " k"],
+    ) -> tuple[Int[np.ndarray, "p genes"], Any]:
         keys = [jax.random.fold_in(key, number) for number in range(1, self.draws)]
         others = [np.asarray(self._ask(own, state, params)[0]) for own in keys]
-        pool = archive.unknown(np.concatenate([asked, *others]))
+        pool = archive.unknown(np.concatenate([asked, *others, self._ways]))
         if len(pool) <= self._size:  # the space has few others
             return np.concatenate([pool, asked])[: self._size], None
         known, values = archive.genotypes[usable], archive.objectives[usable]
         front = archive.objectives[archive.front()]
-        # Sums in another order, on another machine, would part the processes.
-        return from_first(partial(self._chosen, key, asked, pool, known, values, front))
+        return self._chosen(key, asked, pool, known, values, front)
 
     def _chosen(
         self,
@@ -168,11 +232,14 @@ class Screen:
                 every = np.concatenate([values[:, column], front[:, column]])
                 scaled = _scaled(every, self._evaluate.examples)
                 told, measured = np.split(scaled, [len(values)])
-                surrogate = fitted(points[0], told)
+                guess: Any = (None, None)
+                if self._alone is not None and column == self.quality:
+                    guess = [self._alone.together(rows) for rows in (known, pool)]
+                surrogate = fitted(points[0], told, guess[0])
                 # Not above covers NaN.
                 if not _agreement(surrogate.left_out, told) > TRUSTED:
                     return None
-                found[column] = surrogate(points[1]), measured
+                found[column] = surrogate(points[1], guess[1]), measured
         return found
 
 

@@ -120,6 +120,24 @@ def probes(space: Space, levels: int | None = None) -> Int[np.ndarray, "n genes"
     return np.stack(rows)
 
 
+def added(errors: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Returns what errors are above the first, the dense network's.
+
+    One that is not finite counts as more than any other.
+
+    Raises:
+        ValueError: the dense network has no finite error.
+    """
+    if not np.isfinite(errors[0]):
+        raise ValueError(
+            f"the dense network's error is {errors[0]}; nothing tells what a gene adds to "
+            "that"
+        )
+    more = errors - errors[0]
+    finite = np.isfinite(more)
+    return np.where(finite, more, 1.0 + np.abs(more[finite]).max())
+
+
 def way_down(
     evaluate: Evaluator | Racing,
     rows: Int[np.ndarray, "n genes"],
@@ -129,8 +147,7 @@ def way_down(
     """Lowers, again and again, the gene that costs least error for what it saves.
 
     The sensitivity of a gene is the error when it alone is lowered (as in HAWQ and in
-    layer-wise pruning); sensitivities add up. An error that is not finite counts as more
-    than any other.
+    layer-wise pruning); sensitivities add up.
 
     Args:
         rows: see `probes`; errors: of each.
@@ -147,16 +164,9 @@ def way_down(
     if cost not in costly:
         raise ValueError(f"way_down: cost is {cost!r}; allowed: {', '.join(costly)}")
     price = evaluate.names.index(cost)
-    if not np.isfinite(errors[0]):
-        raise ValueError(
-            f"way_down: the dense network's error is {errors[0]}; nothing tells what a "
-            "gene adds to that"
-        )
-    added = errors - errors[0]
-    finite = np.isfinite(added)
-    added = np.where(finite, added, 1.0 + np.abs(added[finite]).max())
+    more = added(errors)
     harm = [{int(choice): 0.0} for choice in rows[0]]
-    for row, lost in zip(rows[1:], added[1:], strict=True):
+    for row, lost in zip(rows[1:], more[1:], strict=True):
         gene = int(np.argmax(row != rows[0]))
         harm[gene][int(row[gene])] = float(lost)
     heights = [np.unique(choices) for choices in rows.T]
@@ -177,6 +187,21 @@ def way_down(
         path.append(moves[best])
         costs.append(prices[best])
     return np.stack(path), np.asarray(costs)
+
+
+def spread(
+    path: Int[np.ndarray, "m genes"], costs: Float[np.ndarray, " m"], count: int
+) -> Int[np.ndarray, "n genes"]:
+    """Returns the ends of a `way_down`, and others evenly in the logarithm of the cost.
+
+    Args:
+        count: how many, at most, at least 2.
+    """
+    heights = np.log(np.maximum(costs, 1e-9))
+    wanted = np.linspace(heights[0], heights[-1], count)
+    nearest = np.abs(heights - wanted[:, None]).argmin(1)
+    nearest[-1] = len(path) - 1  # of several that cost the same the first was nearest
+    return path[np.unique(nearest)]
 
 
 def boundary(

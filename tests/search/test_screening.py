@@ -12,7 +12,8 @@ from search.test_search import EVALUATE, INPUTS, MEASURE, NETWORK, SPACE, TARGET
 import jaxcompress as jc
 from jaxcompress import objectives
 from jaxcompress.evolution import Decomposed, Grid
-from jaxcompress.search import Archive, archive_of, empty_archive
+from jaxcompress.search import Archive, archive_of, empty_archive, probes, way_down
+from jaxcompress.search.alone import Alone, tried_alone
 from jaxcompress.search.screen import Screen, _agreement, _scaled
 from jaxcompress.search.surrogate import LENGTHS, NOISES, fitted, placed
 from jaxcompress.space.importance import rank_correlation
@@ -69,6 +70,21 @@ def test_a_surrogate_is_the_most_likely_normal_law() -> None:
             found.append((multivariate_normal(np.zeros(20), law).logpdf(scaled), told))
     best = max(found, key=lambda pair: pair[0])[1]
     np.testing.assert_allclose(fitted(points, values)(others), best, rtol=1e-9)
+
+
+def test_the_mean_of_a_surrogate_is_a_line_over_a_guess() -> None:
+    """What is above NumPy's line is fitted as ever, and far away the line is all."""
+    rng = np.random.default_rng(2)
+    points, guess = rng.random((30, 3)), rng.random(30)
+    values = 2.0 - 3.0 * guess + np.sin(5.0 * points[:, 0])
+    line = np.polynomial.Polynomial.fit(guess, values, 1)
+    others, theirs = rng.random((6, 3)), rng.random(6)
+    whole, above = fitted(points, values, guess), fitted(points, values - line(guess))
+    np.testing.assert_allclose(whole(others, theirs), line(theirs) + above(others))
+    np.testing.assert_allclose(whole.left_out, line(guess) + above.left_out)
+    np.testing.assert_allclose(whole(others + 1e6, theirs), line(theirs))
+    same, constant = fitted(points, values, np.ones(30)), fitted(points, values)
+    np.testing.assert_allclose(same(others, theirs), constant(others))
 
 
 def test_what_is_left_out_is_told_by_all_others() -> None:
@@ -131,6 +147,96 @@ def test_one_that_is_far_off_does_not_hide_the_order() -> None:
     assert np.corrcoef(first, second)[0, 1] < 0.1
     np.testing.assert_allclose(_agreement(first, second), 1.0)
     assert _agreement(first, np.ones(20)) == 0.0
+
+
+MANY, LABELS = np.tile(INPUTS, (4, 1)), np.tile(TARGETS, 4)
+RIGHT = (objectives.Error(), objectives.Size("dense"), objectives.Macs())
+
+
+def of_errors(space: jc.Space = WIDE, **how: Any) -> jc.Evaluator:
+    """Returns an evaluator of top-1 errors, so that genes are tried alone."""
+    given: dict[str, Any] = {"inputs": MANY, "targets": LABELS, "splits": 25} | how
+    return jc.Evaluator(NETWORK, space, RIGHT, **given)
+
+
+def test_genes_are_tried_alone_by_the_first_examples() -> None:
+    evaluate = of_errors()
+    alone = tried_alone(evaluate, 20, 3)
+    assert alone.examples == 24  # three batches of 8
+    some = of_errors(inputs=MANY[:24], targets=LABELS[:24], splits=1)
+    np.testing.assert_array_equal(alone.genotypes, probes(WIDE, 3))
+    told = np.asarray(some(alone.genotypes).objectives)[:, 0]
+    np.testing.assert_allclose(alone.errors, told, rtol=1e-6)
+    for examples in (0, 201):
+        with pytest.raises(ValueError, match=rf"examples is {examples}; allowed: 1\.\.200"):
+            tried_alone(evaluate, examples, 3)
+    with pytest.raises(ValueError, match=r"right or wrong, by Error\('top1'\)"):
+        tried_alone(OWN, 20, 3)
+
+
+def test_what_genes_add_alone_adds_up() -> None:
+    """By hand: between two that were tried lies what is between, and nothing helps."""
+    rows = np.asarray([[4, 2], [0, 2], [2, 2], [4, 0], [4, 1]], np.int32)
+    alone = Alone(rows, np.asarray([0.1, 0.5, 0.2, 0.05, np.nan]), 10)
+    wanted = {
+        (4, 2): 0.0,
+        (3, 2): 0.05,
+        (1, 2): 0.25,
+        (0, 0): 0.4,  # what is better than the dense network adds nothing
+        (2, 1): 0.1 + 1.4,  # what is not finite adds one more than any other
+    }
+    found = alone.together(np.asarray([*wanted], np.int32))
+    np.testing.assert_allclose(found, np.log(0.15 + np.asarray([*wanted.values()])))
+
+
+def test_a_screened_search_tries_genes_alone_and_goes_down(tmp_path) -> None:
+    """The third generation, the first that is screened, has some of the way down."""
+    evaluate = of_errors()
+    screen = Screen(jc.NSGA2(6, WIDE, 3), evaluate, 4)
+    screen.prepare()
+    rows = probes(WIDE, 4)  # at 5 heights it would be more than a generation
+    assert 64 * len(probes(WIDE, 5)) > 6 * 200 >= 64 * len(rows)
+    assert screen.forwards == evaluate.forwards == 64 * len(rows)
+    alone = tried_alone(evaluate, 64, 4)
+    path, _ = way_down(evaluate, rows, alone.errors, "size")
+
+    whole = searched_by(evaluate)
+    assert whole.history[0].forwards == 6 * 200 + screen.forwards
+    assert whole.history[0].spared == 0
+    second, third = np.split(whole.archive.genotypes[6:18], 2)
+    way = {bytes(row) for row in path}
+    assert {bytes(row) for row in third} & way
+    assert not {bytes(row) for row in second} & way
+    for racing in (False, True):
+        how: dict[str, Any] = {"checkpoint_dir": tmp_path / str(racing), "racing": racing}
+        searched_by(of_errors(), generations=3, **how)
+        resumed = searched_by(of_errors(), **how)
+        once = searched_by(of_errors(), racing=racing)
+        for name, column in once.archive.columns.items():
+            np.testing.assert_array_equal(getattr(resumed.archive, name), column)
+        assert resumed.history[-1].forwards == once.history[-1].forwards
+
+
+def searched_by(
+    evaluate: jc.Evaluator, generations: int = 5, racing: bool = False, **how: Any
+) -> jc.Result:
+    way = jc.Racing(evaluate) if racing else evaluate
+    algorithm, key = jc.NSGA2(6, WIDE, 3), jax.random.key(7)
+    return jc.search(key, algorithm, way, generations=generations, screening=4, **how)
+
+
+def test_nothing_is_tried_alone_where_it_takes_too_long_or_fails() -> None:
+    broken = {path: np.full_like(leaf, np.nan) for path, leaf in NETWORK.leaves().items()}
+    fails = of_errors(params=NETWORK.unflatten(broken))
+    for evaluate, size, ran in (
+        (of_errors(inputs=INPUTS, targets=TARGETS), 6, False),
+        (fails, 6, True),
+        (of_errors(), 6, True),
+    ):
+        screen = Screen(jc.NSGA2(size, WIDE, 3), evaluate, 4)
+        screen.prepare()
+        assert (screen.forwards > 0) == ran
+        assert (screen._alone is not None) == (ran and evaluate is not fails)
 
 
 def test_a_surrogate_of_equal_values_says_that_value() -> None:
