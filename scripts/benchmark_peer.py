@@ -10,11 +10,12 @@ maximum); error and packed bytes are minimised. The peer is what one would write
 NSGA-II as pymoo's guide has it for integers, and a loop over individuals that cuts the
 pruned channels out of the PyTorch network and runs the images in batches, of the size and
 in the memory format that are fastest in the median of trials. Ours is `jc.search` with
-`Racing` and screening, which tries each gene alone on a few images first. *own*: ours begins with a `quick_descent`, whose time counts, the
-peer with uniform widths times uniform bits among random ones. *ladder*: both with the
-latter. *descent*: both with what ours found, which costs the peer nothing. *random*: both
-with random ones alone. All run in turn, seed by seed, compilation included; what begins
-alike under one seed is one run. All fronts are judged by our evaluator, on all images.
+`Racing` and screening, which tries each gene alone on a few images first. *own*: ours
+begins with a `quick_descent`, whose time counts, the peer with uniform widths times
+uniform bits among random ones. *ladder*: both with the latter. *descent*: both with what
+ours found, which costs the peer nothing. *random*: both with random ones alone. All run in
+turn, seed by seed, compilation included; what begins alike under one seed is one run. All
+fronts are judged by our evaluator, on all images.
 `pip install -e ".[bench]"`. Data: see CONTRIBUTING.md.
 """
 
