@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Int, Key, PyTree
 
 from jaxcompress.compress import calibrate
-from jaxcompress.config import RATES, Config
+from jaxcompress.config import RATES, Config, SearchConfig
 from jaxcompress.data import Dataset
 from jaxcompress.evolution import (
     MOEAD,
@@ -40,6 +40,7 @@ from jaxcompress.objectives import (
 )
 from jaxcompress.run_directory import RunDirectory
 from jaxcompress.search import (
+    Alone,
     Evaluator,
     Measure,
     accepted,
@@ -51,7 +52,10 @@ from jaxcompress.search import (
     mesh_for,
     probes,
     quick_descent,
+    right_or_wrong,
+    tried_alone,
 )
+from jaxcompress.search.alone import HEIGHTS
 from jaxcompress.space import Plan, Space, genes, importance
 from jaxcompress.transforms import CODEBOOK_SIZES
 
@@ -261,7 +265,7 @@ def start_of(
     key: Key[Array, ""],
     before: int,
 ) -> dict[str, Any]:
-    """Returns where the search begins, if not on the ladder of `initial_of`.
+    """Returns where the search begins, and what guides it.
 
     Args:
         measure: of the search, by which a descent is judged.
@@ -272,27 +276,39 @@ def start_of(
     Returns:
         "rows": int32 [P, D]; "evaluations": how many there were, of those on some examples
         as many as are as much work, without those that are "known": an archive's columns;
-        "correlation": of masks, by group (see `Layerwise`).
+        "correlation": of masks, by group (see `Layerwise`); "alone": what each gene harms
+        alone, where that is told.
     """
     chosen, space, network = config.search, evaluate.space, evaluate.network
+    ran, alone = evaluate.forwards, _tried(chosen, evaluate)
+    spent, guide = 0, {}
+    if alone is not None:
+        spent = -(-(evaluate.forwards - ran) // evaluate.work)
+        guide = {"alone": alone._asdict()}
+    if chosen.initial == "ladder":
+        return {"rows": initial_of(config, space), "evaluations": spent, **guide}
     if chosen.initial == "descent":
+        if alone is not None:
+            rows = quick_descent(evaluate, alone, chosen.population)
+            return {"rows": rows, "evaluations": spent, **guide}
         count, most = chosen.population, chosen.population * chosen.generations
         if chosen.evaluations is not None:
             most = min(most, chosen.evaluations - before)
         half = most // 2  # the other is the search's
-        if chosen.descent_examples is None:
-            levels = levels_within(space, count, half)
-            rows, archive = descent(evaluate, measure, count, levels)
-            return {"rows": rows, "evaluations": 0, "known": archive.columns}
-        ran, some = evaluate.forwards, min(chosen.descent_examples, evaluate.examples)
-        rows = quick_descent(evaluate, count, some)
-        return {"rows": rows, "evaluations": -(-(evaluate.forwards - ran) // evaluate.work)}
+        levels = levels_within(space, count, half)
+        rows, archive = descent(evaluate, measure, count, levels)
+        if chosen.screening > 1 and right_or_wrong(evaluate):
+            tried = probes(space, levels)
+            errors = archive.lookup(tried)[0][:, 0]
+            guide = {"alone": Alone(tried, errors, evaluate.examples)._asdict()}
+        return {"rows": rows, "evaluations": 0, "known": archive.columns, **guide}
     if chosen.initial == "boundary":
         cost = "macs" if "macs" in evaluate.names else "size"
         limit = boundary(evaluate, config.space.tolerance, cost=cost, levels=LEVELS)
         most = np.inf if chosen.error_threshold is None else chosen.error_threshold
         rows, drawn = accepted(key, evaluate, limit, chosen.population, most)
-        return {"rows": rows, "evaluations": len(probes(space, LEVELS)) + drawn}
+        spent += len(probes(space, LEVELS)) + drawn
+        return {"rows": rows, "evaluations": spent, **guide}
     some = data.train.some(EXPANDED, config.data.seed)
     inputs, targets = data.normalize(some.inputs), jnp.asarray(some.targets)
     gated = importance.GatedLoss(network, inputs, targets, loss=loss, params=params)
@@ -305,7 +321,31 @@ def start_of(
     for name, own in found.masks.items():
         first = space.names.index(f"channels of {name}[0]")
         rows[:, first : first + own.shape[1]] = own
-    return {"rows": rows, "evaluations": 0, "correlation": found.correlation}
+    told = {"correlation": found.correlation}
+    return {"rows": rows, "evaluations": spent, **told, **guide}
+
+
+def _tried(search: SearchConfig, evaluate: Evaluator) -> Alone | None:
+    """Tries each gene alone on few examples, where that tells a descent or a screening.
+
+    For a screening it is left out if it would take longer than a generation.
+    """
+    if search.initial == "descent":
+        if search.descent_examples is None:
+            return None
+        return tried_alone(evaluate, min(search.descent_examples, evaluate.examples))
+    some = min(search.screening_examples, evaluate.examples)
+    if search.screening == 1 or not some or not right_or_wrong(evaluate):
+        return None
+    whole = -(-some // evaluate.batch_size) * evaluate.batch_size
+    each = min(whole, evaluate.examples) + evaluate.calibrated
+    for levels in range(HEIGHTS, 2, -1):
+        work = len(probes(evaluate.space, levels)) * each
+        if work <= search.population * evaluate.work:
+            alone = tried_alone(evaluate, some, levels)
+            # Of a dense network that fails nothing tells what a gene adds.
+            return alone if np.isfinite(alone.errors[0]) else None
+    return None
 
 
 def algorithm_of(

@@ -153,17 +153,18 @@ def _run(job: Job) -> Outcome:
     judged = Measure((0, 1), reference, logged=(1,))
     evaluate, shared, begin, measure, before = prepared(job, network, judged)
     job.say(f"individuals are evaluated {evaluate} (the first call compiles)")
-    initial, known, spent = starting_point(job, evaluate, shared, measure, before, OURS, 2)
+    start = starting_point(job, evaluate, shared, measure, before, OURS, 2)
     ours, chance = jax.random.split(job.keys["search"])
     found, shared = searched(
-        job, evaluate, shared, measure, initial, known, ours, before + spent
+        job, evaluate, shared, measure, start, ours, before + start.spent
     )
     evaluate = evaluate.under(shared)  # those of the end for all that it is compared with
     if job.config.adapt.every:  # trained under what was found
         begin = shared
     results, spaces = {OURS: found}, {}
     if job.config.report.baselines:
-        count = before + spent + found.evaluations
+        count = before + start.spent + found.evaluations
+        initial = start.rows
         if job.config.search.initial == "descent":  # chance does not know it
             initial = initial_of(job.config, evaluate.space)
         other = by_magnitude(job, evaluate, shared)
@@ -183,7 +184,7 @@ def _run(job: Job) -> Outcome:
         for error in ("validation_error", "test_error")
     )
     counts = {method: result.evaluations for method, result in results.items()}
-    counts[OURS] += before + spent
+    counts[OURS] += before + start.spent
     job.console.print(front_table(front, dense, job.given.quality.unit))
     most, tuned = job.config.report.members, job.config.finetune.epochs > 0
     job.console.print(comparison_table(volumes, test_volumes, counts, most, tuned))

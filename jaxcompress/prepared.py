@@ -176,12 +176,10 @@ def _decided(
     )
 
     def compute() -> dict[str, PyTree]:
-        initial, archive, spent = starting_point(
-            alone, evaluate, shared, measure, 0, FIRST, 3
-        )
+        start = starting_point(alone, evaluate, shared, measure, 0, FIRST, 3)
         key = jax.random.fold_in(job.keys["search"], 1)
         result, _ = searched(
-            alone, evaluate, shared, measure, initial, archive, key, spent, "first_search"
+            alone, evaluate, shared, measure, start, key, start.spent, "first_search"
         )
         found = cheapest(
             result.genotypes, result.objectives, result.names, chosen.error_threshold
@@ -196,7 +194,7 @@ def _decided(
         return {
             "genotype": found,
             "params": network.leaves(rows(tuned, 0)),
-            "evaluations": np.int32(spent + len(result.archive)),
+            "evaluations": np.int32(start.spent + len(result.archive)),
         }
 
     found = job.place.kept(FIRST, compute)

@@ -15,7 +15,6 @@ from jaxcompress.assemble import algorithm_of, rates_of
 from jaxcompress.job import Job
 from jaxcompress.report import SearchProgress
 from jaxcompress.search import (
-    Archive,
     Evaluator,
     Generation,
     Measure,
@@ -24,6 +23,7 @@ from jaxcompress.search import (
     Train,
     search_in_legs,
 )
+from jaxcompress.starting_point import StartingPoint
 from jaxcompress.training import Adapter
 
 OURS = "search"
@@ -34,8 +34,7 @@ def searched(
     evaluate: Evaluator,
     shared: PyTree,
     measure: Measure,
-    initial: np.ndarray,
-    known: Archive,
+    start: StartingPoint,
     key: jax.Array,
     spent: int,
     name: str = OURS,
@@ -44,15 +43,16 @@ def searched(
 
     Args:
         shared: the weights of `evaluate`.
-        initial: genotypes to begin with; known: what was evaluated already.
-        spent: other evaluations before it, which count as its own where these are
-            bounded.
+        start: where it begins.
+        spent: evaluations before it, but for those that `start` knows, which count as its
+            own where these are bounded.
 
     Returns:
         What it found, and under which weights: those given, unless `adapt.every` trains
         them within the search.
     """
     config, width = job.config.search, len(evaluate.objectives)
+    initial, known, _, alone = start
     racing, generations = config.racing, config.generations
     if len(known):
         generations += 1  # the first tells the algorithm what is known
@@ -85,6 +85,7 @@ def searched(
             params=rates_of(job.config, algorithm),
             known=known if len(known) else None,
             screening=config.screening,
+            alone=alone,
             on_generation=on_generation,
             checkpoint_dir=job.place.checkpoints(name),
             checkpoint_every=config.checkpoint_every,

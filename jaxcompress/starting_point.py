@@ -1,7 +1,7 @@
 """Where a search of a run begins: computed once, kept, and said."""
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -9,7 +9,23 @@ from jaxtyping import PyTree
 
 from jaxcompress.assemble import initial_of, start_of
 from jaxcompress.job import Job
-from jaxcompress.search import Archive, Evaluator, Measure, empty_archive
+from jaxcompress.search import Alone, Archive, Evaluator, Measure, empty_archive
+
+
+class StartingPoint(NamedTuple):
+    """Where a search begins.
+
+    Attributes:
+        rows: int32 [n, D], genotypes.
+        known: what was evaluated to find them.
+        spent: how many evaluations there were besides.
+        alone: what each gene harms alone, where the search is guided by it.
+    """
+
+    rows: np.ndarray
+    known: Archive
+    spent: int
+    alone: Alone | None
 
 
 def starting_point(
@@ -20,21 +36,19 @@ def starting_point(
     before: int,
     stage: str,
     number: int,
-) -> tuple[np.ndarray, Archive, int]:
-    """Returns the genotypes with which a search begins, and what is known by then.
+) -> StartingPoint:
+    """Finds where a search begins, or reads where it did.
 
     Args:
         shared: the parameters that are compressed.
         measure: of the search.
         before: how many evaluations there were.
         stage: under which name it is kept; number: of its random key, its own.
-
-    Returns:
-        int32 [n, D]; what was evaluated to find them; and how many evaluations besides.
     """
     config, given = job.config, job.given
-    if config.search.initial == "ladder":
-        return initial_of(config, evaluate.space), empty_archive(evaluate), 0
+    if config.search.initial == "ladder" and config.search.screening == 1:
+        rows = initial_of(config, evaluate.space)
+        return StartingPoint(rows, empty_archive(evaluate), 0, None)
     key = jax.random.fold_in(job.keys["search"], number)
 
     def compute() -> dict[str, Any]:
@@ -58,4 +72,8 @@ def starting_point(
         job.say(f"rank correlation of the quadratic form and the true loss: {each}")
     else:
         job.say(f"{stage}: {spent + len(known)} evaluations to find where to begin")
-    return found["rows"], known, spent
+    alone = None
+    if "alone" in found:
+        alone = Alone(**found["alone"])
+        alone = alone._replace(examples=int(alone.examples))
+    return StartingPoint(found["rows"], known, spent, alone)

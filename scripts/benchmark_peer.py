@@ -10,12 +10,12 @@ maximum); error and packed bytes are minimised. The peer is what one would write
 NSGA-II as pymoo's guide has it for integers, and a loop over individuals that cuts the
 pruned channels out of the PyTorch network and runs the images in batches, of the size and
 in the memory format that are fastest in the median of trials. Ours is `jc.search` with
-`Racing` and screening, which tries each gene alone on a few images first. *own*: ours
-begins with a `quick_descent`, whose time counts, the peer with uniform widths times
-uniform bits among random ones. *ladder*: both with the latter. *descent*: both with what
-ours found, which costs the peer nothing. *random*: both with random ones alone. All run in
-turn, seed by seed, compilation included; what begins alike under one seed is one run. All
-fronts are judged by our evaluator, on all images.
+`Racing` and screening, which is guided by what each gene harms alone, tried on a few images
+first; all of that time counts. *own*: ours begins with a `quick_descent` that this tells,
+the peer with uniform widths times uniform bits among random ones. *ladder*: both with the
+latter. *descent*: both with what ours found, which costs the peer nothing. *random*: both
+with random ones alone. All run in turn, seed by seed, compilation included; what begins
+alike under one seed is one run. All fronts are judged by our evaluator, on all images.
 `pip install -e ".[bench]"`. Data: see CONTRIBUTING.md.
 """
 
@@ -47,6 +47,7 @@ from jaxcompress.search import (
     mesh_for,
     non_dominated,
     quick_descent,
+    tried_alone,
 )
 
 NAME = "resnet20_cifar10"
@@ -216,10 +217,10 @@ def by_us(
     confidence: float,
 ) -> tuple[Track, float]:
     began, seconds = time.perf_counter(), []
+    alone = tried_alone(evaluate, ALONE)
     if descend:
-        rows = quick_descent(evaluate, len(initial), ALONE)
+        rows = quick_descent(evaluate, alone, len(initial))
         initial = np.concatenate([rows, initial[len(rows) :]])
-    alone = evaluate.forwards
     racing = jc.Racing(evaluate, confidence)
     algorithm = jc.NSGA2(len(initial), evaluate.space, 2, initial=initial)
     key = jax.random.key(seed)
@@ -229,6 +230,7 @@ def by_us(
         racing,
         generations=generations,
         screening=screening,
+        alone=alone if screening > 1 else None,
         on_generation=lambda _: seconds.append(time.perf_counter() - began),
     )
     track = []
@@ -236,8 +238,7 @@ def by_us(
         objectives = result.archive.objectives[: done.evaluations]
         front = result.archive.genotypes[: done.evaluations][non_dominated(objectives)]
         track.append((now, front))
-    last = result.history[-1]
-    share = (alone + last.forwards) / (last.asked * evaluate.work)
+    share = (evaluate.forwards + racing.forwards) / (racing.forwards + racing.saved)
     return track, share
 
 
@@ -279,7 +280,8 @@ def page(found: dict[str, Any]) -> str:
         "alike under one seed is one run. "
         "*Forwards*: the share of images that racing ran, at a confidence of "
         f"{setting['confidence']}, and what tried genes alone, {ALONE} images each. Ours "
-        f"draws {setting['screening']} offspring for each that it evaluates.",
+        f"draws {setting['screening']} offspring for each that it evaluates, and as many "
+        "genotypes of the way down that this tells.",
     ]
     for name, title in TITLES.items():
         rows = [row for row in found["rows"] if row["start"] == name]
@@ -369,7 +371,8 @@ def main() -> None:
         initial = np.array(space.sample(jax.random.key(seed), given.population))
         rows = rungs if start == "ladder" else initial[:0]
         if start == "descent":
-            rows = quick_descent(evaluator(), given.population, ALONE)
+            way = evaluator()
+            rows = quick_descent(way, tried_alone(way, ALONE), given.population)
         return np.concatenate([rows, initial[len(rows) :]])[: given.population]
 
     @cache

@@ -90,6 +90,14 @@ class SearchConfig(Section):
         "by their costs and by what a Gaussian process expects of their errors (nsga2, "
         "nsga3); 1: no screening",
     )
+    screening_examples: int = Field(
+        default=64,
+        ge=0,
+        description="of screening > 1: by how many validation examples each gene is tried "
+        "alone before the search, >= 0 (whole batches are run; fewer choices of a gene, or "
+        "none, where it would take longer than a generation), which tells much of the "
+        "errors of all together; a descent tells that too; 0: not",
+    )
     mutation: Literal["polynomial", "gaussian", "step"] = Field(
         default="polynomial",
         description="of ordered genes, by nsga2, nsga3, moead, genetic: polynomial, "

@@ -1,5 +1,6 @@
 """The search: evaluation of populations, the loop, seeds and baselines."""
 
+from jaxcompress.search.alone import Alone, right_or_wrong, tried_alone
 from jaxcompress.search.archive import Archive, non_dominated
 from jaxcompress.search.at_signal import AtSignal
 from jaxcompress.search.baselines import greedy, random_search, uniform_grid
@@ -36,6 +37,7 @@ from jaxcompress.search.state import Generation
 
 __all__ = [
     "POPULATION",
+    "Alone",
     "Archive",
     "AtSignal",
     "Checkpoints",
@@ -70,8 +72,10 @@ __all__ = [
     "random_search",
     "representatives",
     "result_of",
+    "right_or_wrong",
     "search",
     "search_in_legs",
+    "tried_alone",
     "uniform_grid",
     "up_to",
     "way_down",

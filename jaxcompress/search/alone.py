@@ -1,4 +1,4 @@
-"""What each gene harms alone, as few examples tell."""
+"""What each gene harms alone: run on few examples, it tells much of a search."""
 
 from typing import NamedTuple
 
@@ -7,11 +7,13 @@ from jaxtyping import Float, Int
 
 from jaxcompress.objectives import Error, Quality
 from jaxcompress.search.evaluator import Evaluator
-from jaxcompress.search.seeding import added, probes
+from jaxcompress.search.seeding import harms, probes
+
+HEIGHTS = 5  # at which a gene is tried
 
 
 class Alone(NamedTuple):
-    """The errors of genotypes that differ from the dense one in one gene each.
+    """The errors of the dense genotype, and of others that differ from it in one gene.
 
     Attributes:
         genotypes: int32 [N, D], see `probes`.
@@ -25,34 +27,50 @@ class Alone(NamedTuple):
     examples: int
 
     def together(self, genotypes: Int[np.ndarray, "p genes"]) -> Float[np.ndarray, " p"]:
-        """Returns the logarithm of the errors if what genes add alone added up.
+        """Returns the logarithm of errors if what genes add alone added up.
 
-        A choice between two that were tried adds what lies between. Above 1, the error
-        of a network that is wrong everywhere, it still says which is worse.
+        A choice between two that were tried adds what lies between; no gene helps. Also
+        above 1, the error of a network that is always wrong, it says which is worse.
+
+        Raises:
+            ValueError: the dense network has no finite error.
         """
-        dense, more = self.genotypes[0], added(self.errors)
+        dense, more = self.genotypes[0], np.maximum(harms(self.errors), 0.0)
         total = np.full(len(genotypes), self.errors[0] + 0.5 / self.examples)
         for gene, own in enumerate(self.genotypes.T):
-            tried = np.flatnonzero(own != dense[gene])
-            choices = np.append(own[tried], dense[gene])
-            harm = np.append(np.maximum(more[tried], 0.0), 0.0)
-            order = np.argsort(choices)
-            total += np.interp(genotypes[:, gene], choices[order], harm[order])
+            tried = np.append(0, np.flatnonzero(own != dense[gene]))
+            order = tried[np.argsort(own[tried])]
+            total += np.interp(genotypes[:, gene], own[order], more[order])
         return np.log(total)
 
 
-def tried_alone(evaluate: Evaluator, examples: int, levels: int) -> Alone:
+def tried_alone(evaluate: Evaluator, examples: int = 64, levels: int = HEIGHTS) -> Alone:
     """Evaluates every gene alone on the first examples, at some heights.
+
+    What a gene costs alone is plain long before an error is exact.
 
     Args:
         evaluate: of `Error()` before any other quality.
-        examples: at least 1, and as many more as fill a batch; levels: see `probes`.
+        examples: at least 1, and as many more as fill a batch; they should be of all
+            classes.
+        levels: see `probes`.
 
     Raises:
         ValueError: another quality, several labels an example, not so many examples, or
             what `probes` refuses.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import jaxcompress as jc
+        >>> from jaxcompress.search import tried_alone
+        >>> network = jc.trace(lambda p, x: x @ p, jnp.eye(4), jnp.ones((2, 4)))
+        >>> space = jc.Space(network, (jc.genes.WeightBits((1, 2, 4, 8)),))
+        >>> given = {"inputs": jnp.eye(4), "targets": jnp.arange(4)}
+        >>> evaluate = jc.Evaluator(network, space, (jc.objectives.Error(),), **given)
+        >>> tried_alone(evaluate, examples=4).errors.tolist()
+        [0.0, 0.75, 0.0, 0.0]
     """
-    if not told_by_few(evaluate):
+    if not right_or_wrong(evaluate):
         raise ValueError(
             f"tried_alone: the objectives are {evaluate.names}, and an example has "
             f"{evaluate.labels} labels; it counts examples that are right or wrong, by "
@@ -70,7 +88,7 @@ def tried_alone(evaluate: Evaluator, examples: int, levels: int) -> Alone:
     return Alone(rows, np.where(finite, wrong.mean(1), np.nan), wrong.shape[1])
 
 
-def told_by_few(evaluate: Evaluator) -> bool:
-    """Returns whether examples are right or wrong, so that few of them tell an error."""
+def right_or_wrong(evaluate: Evaluator) -> bool:
+    """Returns whether each example is right or wrong, so that few tell an error."""
     qualities = [o for o in evaluate.objectives if isinstance(o, Quality)]
     return evaluate.labels == 1 and qualities[:1] == [Error()]

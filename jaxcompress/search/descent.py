@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Int
 
-from jaxcompress.objectives import Cost, Error
-from jaxcompress.search.alone import tried_alone
+from jaxcompress.objectives import Cost
+from jaxcompress.search.alone import Alone
 from jaxcompress.search.archive import Archive
 from jaxcompress.search.baselines import greedy
 from jaxcompress.search.evaluator import Evaluator
@@ -58,47 +58,46 @@ def descent(
 
 
 def quick_descent(
-    evaluate: Evaluator, count: int, examples: int, levels: int = 5
+    evaluate: Evaluator, alone: Alone, count: int
 ) -> Int[np.ndarray, "n genes"]:
     """Returns genotypes on a greedy descent that few examples tell, not evaluated yet.
 
-    What each gene costs alone is plain long before an error is exact, so a population
-    that begins on the way down costs little more than one that begins anywhere.
+    A population that begins on the way down costs little more than one that begins
+    anywhere.
 
     Args:
-        evaluate: of `Error()` first, then of a cost.
+        evaluate: of a quality first, then of a cost.
+        alone: what each gene harms alone, see `tried_alone`.
         count: how many are wanted, at least 2.
-        examples: by which genes are tried alone, the first ones: at least 1, and as many
-            more as fill a batch.
-        levels: at how many heights, see `probes`.
 
     Returns:
         int32 [n, D], n at most `count`: the dense genotype, the last one of `way_down`,
         and others between that are spread evenly in the logarithm of the cost.
 
     Raises:
-        ValueError: other objectives, a `count` below 2, or what `tried_alone` and
-            `way_down` refuse.
+        ValueError: other objectives, a `count` below 2, or a dense network whose error is
+            not finite.
 
     Example:
         >>> import jax.numpy as jnp
         >>> import jaxcompress as jc
-        >>> from jaxcompress.search import quick_descent
+        >>> from jaxcompress.search import quick_descent, tried_alone
         >>> network = jc.trace(lambda p, x: x @ p, jnp.eye(4), jnp.ones((2, 4)))
         >>> space = jc.Space(network, (jc.genes.WeightBits((1, 2, 4, 8)),))
         >>> given = {"inputs": jnp.eye(4), "targets": jnp.arange(4)}
         >>> aims = (jc.objectives.Error(), jc.objectives.Size("dense"))
         >>> evaluate = jc.Evaluator(network, space, aims, **given)
-        >>> quick_descent(evaluate, count=3, examples=2)[:, 0].tolist()
+        >>> alone = tried_alone(evaluate, examples=2)
+        >>> quick_descent(evaluate, alone, count=3)[:, 0].tolist()
         [3, 2, 0]
     """
     aims = evaluate.objectives
-    if aims[0] != Error() or len(aims) < 2 or not isinstance(aims[1], Cost):
+    if isinstance(aims[0], Cost) or len(aims) < 2 or not isinstance(aims[1], Cost):
         raise ValueError(
-            f"quick_descent: the objectives are {evaluate.names}; it needs Error('top1') "
-            "first, then a cost; `descent` takes any quality"
+            f"quick_descent: the objectives are {evaluate.names}; it needs a quality "
+            "first, then a cost"
         )
     if count < 2:
         raise ValueError(f"quick_descent: count is {count}; allowed: 2 or more")
-    alone = tried_alone(evaluate, examples, levels)
-    return spread(*way_down(evaluate, *alone[:2], evaluate.names[1]), count)
+    path, costs = way_down(evaluate, alone.genotypes, alone.errors, evaluate.names[1])
+    return spread(path, costs, count)

@@ -14,7 +14,7 @@ from jaxcompress.search.measure import Measure
 from jaxcompress.search.racing import Racing
 from jaxcompress.space import Space
 
-FORMAT = 4  # of these settings
+FORMAT = 3  # of these settings
 
 
 def settings_of(
@@ -26,6 +26,7 @@ def settings_of(
     first: Any,
     known: Any,
     screening: int,
+    alone: Any,
 ) -> dict[str, Any]:
     """Returns what must not change between a stop and a resume, as JSON by name."""
     simple = (bool, int, float, str)
@@ -50,6 +51,7 @@ def settings_of(
         "first": None if first is None else digest(first),
         "known": None if known is None else digest(known),
         "screening": screening,
+        "alone": None if alone is None else digest(alone),
         "precision": evaluate.products.precision,
     }
 

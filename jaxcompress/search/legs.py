@@ -13,6 +13,7 @@ from jaxtyping import Int, PRNGKeyArray, PyTree
 
 from jaxcompress.evolution import Algorithm
 from jaxcompress.network import Network
+from jaxcompress.search.alone import Alone
 from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.identity import digest
@@ -39,6 +40,7 @@ def search_in_legs(
     params: Any = None,
     known: Archive | None = None,
     screening: int = 1,
+    alone: Alone | None = None,
     on_generation: Callable[[Generation], None] | None = None,
     checkpoint_dir: str | Path | None = None,
     checkpoint_every: int = 5,
@@ -63,7 +65,7 @@ def search_in_legs(
     begins again.
 
     Args:
-        key, algorithm, evaluate, measure, params, known, screening, on_generation,
+        key, algorithm, evaluate, measure, params, known, screening, alone, on_generation,
             checkpoint_every, checkpoints_kept: as of `search`; `known` is of the first
             leg; an `Evaluator` of other parameters is made for each new one.
         weights: those of `evaluate`.
@@ -124,6 +126,7 @@ def search_in_legs(
             first=first,
             known=None if number else known,
             screening=screening,
+            alone=alone,
             on_generation=tell,
             checkpoint_dir=place / f"leg-{number}" if place and number else place,
             checkpoint_every=checkpoint_every,

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int, PRNGKeyArray
 
 from jaxcompress.evolution import Algorithm, Evaluation
 from jaxcompress.processes import many
+from jaxcompress.search.alone import Alone
 from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.identity import check_agreement, settings_of
@@ -82,6 +83,7 @@ def search(
     first: Int[np.ndarray, "n genes"] | None = None,
     known: Archive | None = None,
     screening: int = 1,
+    alone: Alone | None = None,
     on_generation: Callable[[Generation], None] | None = None,
     checkpoint_dir: str | Path | None = None,
     checkpoint_every: int = 5,
@@ -114,7 +116,9 @@ def search(
         known: what `evaluate` has found before, on all examples; it counts as evaluated by
             this search.
         screening: how many offspring are drawn for each that is evaluated; of more than 1
-            those that promise most are (see `Screen`, which may run a few examples first).
+            those that promise most are (see `Screen`).
+        alone: guides the screening, see `tried_alone`; None: nothing but what this search
+            evaluates does.
         on_generation: called after each generation, and for each that a checkpoint knows.
         checkpoint_dir: of this search alone; nothing is written if None.
         checkpoint_every: generations from one checkpoint to the next, at least 1.
@@ -125,8 +129,8 @@ def search(
 
     Raises:
         ValueError: `generations` is below 1 or less than were done; `first` is no
-            genotypes; `screening` does not go with the algorithm; every evaluation failed;
-            the checkpoints are of another search, or in use.
+            genotypes; `screening` does not go with the algorithm, or `alone` with it;
+            every evaluation failed; the checkpoints are of another search, or in use.
         OSError: a checkpoint cannot be written; those before it stay whole.
     """
     if generations < 1:
@@ -137,7 +141,7 @@ def search(
             f"{len(evaluate.space)})"
         )
     params = algorithm.default_params if params is None else params
-    screen = Screen(algorithm, evaluate, screening)
+    screen = Screen(algorithm, evaluate, screening, alone)
     state = _first(key, algorithm, evaluate, measure, params, known)
     tell_all = on_generation or (lambda _: None)
     with ExitStack() as stack:
@@ -146,7 +150,7 @@ def search(
         if many() or checkpoint_dir is not None:
             given = None if known is None else known.columns
             settings = settings_of(
-                key, algorithm, evaluate, measure, params, first, given, screening
+                key, algorithm, evaluate, measure, params, first, given, screening, alone
             )
             check_agreement(settings)
         if checkpoint_dir is not None:
@@ -254,8 +258,6 @@ def _next(
         last = state.history[-1]
         asked, forwards = asked + last.asked, forwards + last.forwards
         spared += last.spared
-    else:
-        forwards += screen.forwards
     counted = {name: value.item() for name, value in metrics.items()}
     if expected is not None:
         agreed = rank_correlation(expected, objectives[:, screen.quality])

@@ -65,7 +65,6 @@ class Racing:
         stages: the numbers of batches after which candidates meet, the last is all.
         forwards: how many examples were run so far, over all individuals, those of
             calibration included.
-        given: the evaluator that it was made of, its examples in the order as given.
         memory: what it has learned, by which another process can `recall` it.
 
     Example:
@@ -109,7 +108,7 @@ class Racing:
                 "Racing: the examples are one batch; give the Evaluator splits=16"
             )
         # A copy with the same compiled program: the examples will be reordered.
-        self.given, self.evaluate, self.confidence = evaluate, copy(evaluate), confidence
+        self._given, self.evaluate, self.confidence = evaluate, copy(evaluate), confidence
         count, quarters = evaluate.batches, 3 * evaluate.batches // 4
         ends = {whole >> k for whole in (count, quarters) for k in range(5)} - {0}
         stages = [count]
@@ -170,7 +169,7 @@ class Racing:
     @property
     def source(self) -> Source:
         """What the evaluator measures with, its examples in the order as given."""
-        return self.given.source
+        return self._given.source
 
     @property
     def work(self) -> int:
@@ -190,7 +189,7 @@ class Racing:
 
     def under(self, params: PyTree) -> "Racing":
         """Returns a race of other parameters, which has learned nothing yet."""
-        return Racing(self.given.under(params), self.confidence)
+        return Racing(self._given.under(params), self.confidence)
 
     def __call__(self, genotypes: Int[Array | np.ndarray, "p genes"]) -> Evaluation:
         """Evaluates genotypes int32 [P, D], each as far as it may still be of use.
@@ -260,7 +259,7 @@ class Racing:
 
     def recall(self, memory: Memory) -> None:
         """Goes on from what another race over the same examples has learned."""
-        self.evaluate, self.memory = copy(self.given), memory
+        self.evaluate, self.memory = copy(self._given), memory
         if len(memory.order):
             self.evaluate.reorder(memory.order)
 

@@ -17,20 +17,18 @@ from jaxcompress.evolution import (
 )
 from jaxcompress.objectives import Cost, Quality
 from jaxcompress.processes import from_first, is_first
-from jaxcompress.search.alone import Alone, told_by_few, tried_alone
+from jaxcompress.search.alone import Alone
 from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
 from jaxcompress.search.racing import Racing
-from jaxcompress.search.seeding import probes, spread, way_down
+from jaxcompress.search.seeding import spread, way_down
 from jaxcompress.search.surrogate import fitted, placed
 from jaxcompress.space.importance import rank_correlation
 
 LEAST = 8  # evaluations that a surrogate needs
 RECENT = 512  # evaluations that it comes from: the cube of it is their time
 TRUSTED = 0.5  # correlation, of what is known with what each is expected to be
-EXAMPLES = 64  # by which each gene is tried alone
-HEIGHTS = (5, 4, 3)  # at which, as many as the time allows
-MOST_GENES = 256  # that are tried: the square of it is the time of a way down
+MOST_GENES = 128  # of a way down: the square of it is its time
 
 
 class Screen:
@@ -42,9 +40,10 @@ class Screen:
     NSGANetV2); what the front of everything evaluated dominates comes last, the less the
     more of it does. What is chosen is evaluated as ever.
 
-    Where few examples tell an error, each gene is tried alone before the search. The mean
-    of the process is a line over what the genes of a genotype add alone, added up, and
-    genotypes on the `way_down` that this tells are drawn beside the offspring.
+    Of the first quality it may be known what each gene harms `alone`. Then the process is
+    of how far errors are from those that would add up, if that tells them better; and,
+    but in spaces of very many genes, genotypes of the `way_down` of each cost are drawn
+    beside the offspring.
 
     As long as the genes do not tell a quality (each genotype that is known, predicted from
     all others), nothing is chosen: among random plans of a deep network, of which none is
@@ -55,16 +54,20 @@ class Screen:
     Attributes:
         draws: offspring for each that is evaluated.
         quality: position of the first quality among the objectives, None if there is none.
-        forwards: examples that it ran to try genes alone.
     """
 
     def __init__(
-        self, algorithm: Algorithm, evaluate: Evaluator | Racing, draws: int
+        self,
+        algorithm: Algorithm,
+        evaluate: Evaluator | Racing,
+        draws: int,
+        alone: Alone | None = None,
     ) -> None:
-        """Runs and compiles nothing yet, see `prepare`.
+        """Compiles nothing yet, see `prepare`.
 
         Raises:
-            ValueError: `draws` is below 1, or the algorithm must be told of what it asked.
+            ValueError: `draws` is below 1, the algorithm must be told of what it asked, or
+                `alone` is of no use: there is no screening, or no first quality.
         """
         if draws < 1:
             raise ValueError(f"search: screening is {draws}; allowed: 1 (none) or more")
@@ -73,28 +76,31 @@ class Screen:
                 f"search: screening is {draws}, but {type(algorithm).__name__} must be "
                 "told of what it asked for; take NSGA2 or NSGA3, or screening 1"
             )
-        self.draws, self._evaluate, self.forwards = draws, evaluate, 0
+        self.draws, self._evaluate, self._alone = draws, evaluate, alone
         kinds = [isinstance(o, Quality) for o in evaluate.objectives]
         self.quality = kinds.index(True) if any(kinds) else None
+        if alone is not None and (draws == 1 or self.quality is None):
+            raise ValueError(
+                f"search: alone guides the screening of a quality; screening is {draws}, "
+                f"and the objectives are {evaluate.names}"
+            )
         self._ask = algorithm.compiled.ask
         self._size = algorithm.population_size
-        self._most = draws * self._size
-        self._alone: Alone | None = None
+        # Of the ways down as many are drawn as offspring, in all.
+        self._costs = [o.name for o in evaluate.objectives if isinstance(o, Cost)]
+        if alone is None or len(evaluate.space) > MOST_GENES:
+            self._costs = []
+        self._of_each = max(2, draws * self._size // max(len(self._costs), 1))
+        self._most = draws * self._size + len(self._costs) * self._of_each
         self._ways = np.zeros((0, len(evaluate.space)), np.int32)
 
     def prepare(self) -> None:
-        """Tries genes alone; compiles what ranks, so that no generation waits for it.
-
-        The same in another process that goes on with the search.
-        """
+        """Finds ways down and compiles what ranks, so that no generation waits for it."""
         if self.draws == 1:
             return
-        self._try_alone()
+        self._ways = from_first(self._ways_down)
         if not is_first():  # the others are told, see `__call__`
             return
-        if self._alone is not None:
-            self._ways = self._ways_down(*self._alone[:2])
-            self._most += len(self._ways)
         most, dense = self._most, np.asarray(self._evaluate.space.dense, np.int32)
         objectives, violation = self._evaluate.costs(dense[None], most)
         filled = Evaluation(
@@ -104,34 +110,14 @@ class Screen:
         own = jax.random.fold_in(jax.random.key(0), 0)
         _survivors(self._size, most)(own, np.zeros(most, bool), filled)
 
-    def _try_alone(self) -> None:
-        """Tries each gene alone, if that takes no longer than a generation."""
-        evaluate = self._evaluate
-        given = evaluate.given if isinstance(evaluate, Racing) else evaluate
-        if not told_by_few(given) or len(given.space) > MOST_GENES:
-            return
-        some = min(EXAMPLES, given.examples)
-        batches = -(-some // given.batch_size)
-        each = min(batches * given.batch_size, given.examples) + given.calibrated
-        for levels in HEIGHTS:
-            forwards = len(probes(given.space, levels)) * each
-            if forwards <= self._size * given.work:
-                alone = tried_alone(given, some, levels)
-                self.forwards += forwards
-                # Of a dense network that fails nothing tells what a gene adds.
-                self._alone = alone if np.isfinite(alone.errors[0]) else None
-                return
-
-    def _ways_down(
-        self, rows: Int[np.ndarray, "n genes"], errors: Float[np.ndarray, " n"]
-    ) -> Int[np.ndarray, "w genes"]:
-        """Returns genotypes on the ways down of all costs, about as many as offspring."""
-        costs = [o.name for o in self._evaluate.objectives if isinstance(o, Cost)]
-        if not costs:
-            return self._ways
-        count = max(2, self.draws * self._size // len(costs))
-        ways = [way_down(self._evaluate, rows, errors, name) for name in costs]
-        return np.unique(np.concatenate([spread(*way, count) for way in ways]), axis=0)
+    def _ways_down(self) -> Int[np.ndarray, "w genes"]:
+        """Returns genotypes on the ways down of all costs."""
+        ways = [self._ways]
+        for cost in self._costs:
+            rows, errors, _ = self._alone  # type: ignore[misc]
+            path = way_down(self._evaluate, rows, errors, cost)
+            ways.append(spread(*path, self._of_each))
+        return np.unique(np.concatenate(ways), axis=0)
 
     def __call__(
         self,
@@ -232,14 +218,19 @@ class Screen:
                 every = np.concatenate([values[:, column], front[:, column]])
                 scaled = _scaled(every, self._evaluate.examples)
                 told, measured = np.split(scaled, [len(values)])
-                guess: Any = (None, None)
+                guesses = [(np.zeros(len(known)), np.zeros(len(pool)))]
                 if self._alone is not None and column == self.quality:
-                    guess = [self._alone.together(rows) for rows in (known, pool)]
-                surrogate = fitted(points[0], told, guess[0])
+                    guesses += [tuple(map(self._alone.together, (known, pool)))]
+                tries = []
+                for guess, theirs in guesses:
+                    surrogate = fitted(points[0], told - guess)
+                    agreed = _agreement(surrogate.left_out + guess, told)
+                    tries.append((agreed, surrogate(points[1]) + theirs))
+                agreed, expected = max(tries, key=lambda pair: pair[0])
                 # Not above covers NaN.
-                if not _agreement(surrogate.left_out, told) > TRUSTED:
+                if not agreed > TRUSTED:
                     return None
-                found[column] = surrogate(points[1], guess[1]), measured
+                found[column] = expected, measured
         return found
 
 

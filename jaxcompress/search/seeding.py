@@ -120,8 +120,8 @@ def probes(space: Space, levels: int | None = None) -> Int[np.ndarray, "n genes"
     return np.stack(rows)
 
 
-def added(errors: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Returns what errors are above the first, the dense network's.
+def harms(errors: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Returns how far errors are above the first, which is the dense network's.
 
     One that is not finite counts as more than any other.
 
@@ -130,8 +130,8 @@ def added(errors: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """
     if not np.isfinite(errors[0]):
         raise ValueError(
-            f"the dense network's error is {errors[0]}; nothing tells what a gene adds to "
-            "that"
+            f"harms: the dense network's error is {errors[0]}; nothing tells what a gene "
+            "adds to that"
         )
     more = errors - errors[0]
     finite = np.isfinite(more)
@@ -164,7 +164,7 @@ def way_down(
     if cost not in costly:
         raise ValueError(f"way_down: cost is {cost!r}; allowed: {', '.join(costly)}")
     price = evaluate.names.index(cost)
-    more = added(errors)
+    more = harms(errors)
     harm = [{int(choice): 0.0} for choice in rows[0]]
     for row, lost in zip(rows[1:], more[1:], strict=True):
         gene = int(np.argmax(row != rows[0]))

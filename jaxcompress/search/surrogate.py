@@ -1,6 +1,6 @@
 """What a genotype will be worth, by those that were evaluated."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -19,46 +19,35 @@ class Surrogate(NamedTuple):
     Attributes:
         points: of the K genotypes that are known, see `placed`.
         length: over which what is known of one tells of another.
-        weights: of what their values are above the line.
-        line: slope and height of the values over a guess of them.
+        weights: of their values.
+        centre: the mean value.
         left_out: float [K], what is expected of each known one by all others.
     """
 
     points: Float[np.ndarray, "k c"]
     length: float
     weights: Float[np.ndarray, " k"]
-    line: tuple[float, float]
+    centre: float
     left_out: Float[np.ndarray, " k"]
 
-    def __call__(
-        self, points: Float[np.ndarray, "n c"], guess: Float[np.ndarray, " n"] | None = None
-    ) -> Float[np.ndarray, " n"]:
-        """Returns the values that are expected at other points; guess: as in `fitted`."""
-        above = _alike(points, self.points, self.length) @ self.weights
-        return _on(self.line, guess) + above
+    def __call__(self, points: Float[np.ndarray, "n c"]) -> Float[np.ndarray, " n"]:
+        """Returns the values that are expected at other points."""
+        return self.centre + _alike(points, self.points, self.length) @ self.weights
 
 
-def fitted(
-    points: Float[np.ndarray, "k c"],
-    values: Float[np.ndarray, " k"],
-    guess: Float[np.ndarray, " k"] | None = None,
-) -> Surrogate:
+def fitted(points: Float[np.ndarray, "k c"], values: Float[np.ndarray, " k"]) -> Surrogate:
     """Fits a Gaussian process with an exponential kernel of the city-block distance.
 
     Its length and its noise are those of a few that make the values most likely
     (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, 5.4.1); the
-    most likely amplitude has a closed form. Its mean is the line over a guess that has
-    the least squares, or a constant if there is none.
+    most likely amplitude has a closed form.
 
     Args:
-        points: at least 2, see `placed`; values: finite; guess: what else is known to
-            rise and fall with them, finite.
+        points: at least 2, see `placed`; values: finite.
     """
-    count = len(values)
-    line = _line(values, guess)
-    mean = _on(line, guess)
-    spread = float((values - mean).std()) or 1.0
-    scaled, eye = (values - mean) / spread, np.eye(count)
+    centre, count = float(values.mean()), len(values)
+    spread = float(values.std()) or 1.0
+    scaled, eye = (values - centre) / spread, np.eye(count)
     best = -np.inf
     chosen, told = (LENGTHS[-1], np.zeros(count)), None
     for length in (x * np.sqrt(points.shape[1]) for x in LENGTHS):
@@ -73,10 +62,10 @@ def fitted(
             likelihood = -fit - np.log(np.diag(factor[0])).sum()
             if likelihood > best:
                 best, chosen, told = likelihood, (length, spread * weights), factor
-    left_out = np.broadcast_to(mean, count)
+    left_out = np.full(count, centre)
     if told is not None:
         left_out = values - chosen[1] / np.diag(cho_solve(told, eye))
-    return Surrogate(points, *chosen, line, left_out)
+    return Surrogate(points, *chosen, centre, left_out)
 
 
 def placed(
@@ -92,23 +81,6 @@ def placed(
         else:
             columns += [0.5 * (genotypes[:, gene] == value) for value in range(size)]
     return np.stack(columns, 1).astype(np.float64)
-
-
-def _line(
-    values: Float[np.ndarray, " k"], guess: Float[np.ndarray, " k"] | None
-) -> tuple[float, float]:
-    """Returns slope and height of the line through values with the least squares."""
-    height = float(values.mean())
-    if guess is None or not guess.var():
-        return 0.0, height
-    apart = guess - guess.mean()
-    slope = float(apart @ (values - height) / (apart @ apart))
-    return slope, height - slope * float(guess.mean())
-
-
-def _on(line: tuple[float, float], guess: Float[np.ndarray, " n"] | None) -> Any:
-    slope, height = line
-    return height if guess is None else height + slope * guess
 
 
 def _alike(

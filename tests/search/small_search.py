@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 import jaxcompress as jc
 from jaxcompress import objectives
 from jaxcompress.processes import is_first, joined
+from jaxcompress.search import tried_alone
 
 
 @cache
@@ -67,6 +68,7 @@ def small_search(
         jc.Racing(evaluate) if raced else evaluate,
         generations=generations,
         screening=4 if raced else 1,
+        alone=tried_alone(evaluate, 30) if raced else None,
         checkpoint_dir=checkpoint_dir,
     )
 
@@ -77,7 +79,7 @@ def main() -> None:
     parser.add_argument("generations", type=int)
     parser.add_argument("rows", type=int, help='devices along "population"')
     parser.add_argument("checkpoints", type=Path, nargs="?")
-    parser.add_argument("--raced", action="store_true", help="and screened")
+    parser.add_argument("--raced", action="store_true", help="and screened, guided by genes alone")
     parser.add_argument("--coordinator")
     parser.add_argument("--processes", type=int)
     parser.add_argument("--process-id", type=int)

@@ -1,5 +1,6 @@
 """Screening: what is chosen promises most, and what is known is not run again."""
 
+from importlib import import_module
 from typing import Any
 
 import jax
@@ -12,9 +13,17 @@ from search.test_search import EVALUATE, INPUTS, MEASURE, NETWORK, SPACE, TARGET
 import jaxcompress as jc
 from jaxcompress import objectives
 from jaxcompress.evolution import Decomposed, Grid
-from jaxcompress.search import Archive, archive_of, empty_archive, probes, way_down
-from jaxcompress.search.alone import Alone, tried_alone
+from jaxcompress.search import (
+    Alone,
+    Archive,
+    Measure,
+    archive_of,
+    empty_archive,
+    tried_alone,
+    way_down,
+)
 from jaxcompress.search.screen import Screen, _agreement, _scaled
+from jaxcompress.search.seeding import spread
 from jaxcompress.search.surrogate import LENGTHS, NOISES, fitted, placed
 from jaxcompress.space.importance import rank_correlation
 
@@ -70,21 +79,6 @@ def test_a_surrogate_is_the_most_likely_normal_law() -> None:
             found.append((multivariate_normal(np.zeros(20), law).logpdf(scaled), told))
     best = max(found, key=lambda pair: pair[0])[1]
     np.testing.assert_allclose(fitted(points, values)(others), best, rtol=1e-9)
-
-
-def test_the_mean_of_a_surrogate_is_a_line_over_a_guess() -> None:
-    """What is above NumPy's line is fitted as ever, and far away the line is all."""
-    rng = np.random.default_rng(2)
-    points, guess = rng.random((30, 3)), rng.random(30)
-    values = 2.0 - 3.0 * guess + np.sin(5.0 * points[:, 0])
-    line = np.polynomial.Polynomial.fit(guess, values, 1)
-    others, theirs = rng.random((6, 3)), rng.random(6)
-    whole, above = fitted(points, values, guess), fitted(points, values - line(guess))
-    np.testing.assert_allclose(whole(others, theirs), line(theirs) + above(others))
-    np.testing.assert_allclose(whole.left_out, line(guess) + above.left_out)
-    np.testing.assert_allclose(whole(others + 1e6, theirs), line(theirs))
-    same, constant = fitted(points, values, np.ones(30)), fitted(points, values)
-    np.testing.assert_allclose(same(others, theirs), constant(others))
 
 
 def test_what_is_left_out_is_told_by_all_others() -> None:
@@ -159,21 +153,6 @@ def of_errors(space: jc.Space = WIDE, **how: Any) -> jc.Evaluator:
     return jc.Evaluator(NETWORK, space, RIGHT, **given)
 
 
-def test_genes_are_tried_alone_by_the_first_examples() -> None:
-    evaluate = of_errors()
-    alone = tried_alone(evaluate, 20, 3)
-    assert alone.examples == 24  # three batches of 8
-    some = of_errors(inputs=MANY[:24], targets=LABELS[:24], splits=1)
-    np.testing.assert_array_equal(alone.genotypes, probes(WIDE, 3))
-    told = np.asarray(some(alone.genotypes).objectives)[:, 0]
-    np.testing.assert_allclose(alone.errors, told, rtol=1e-6)
-    for examples in (0, 201):
-        with pytest.raises(ValueError, match=rf"examples is {examples}; allowed: 1\.\.200"):
-            tried_alone(evaluate, examples, 3)
-    with pytest.raises(ValueError, match=r"right or wrong, by Error\('top1'\)"):
-        tried_alone(OWN, 20, 3)
-
-
 def test_what_genes_add_alone_adds_up() -> None:
     """By hand: between two that were tried lies what is between, and nothing helps."""
     rows = np.asarray([[4, 2], [0, 2], [2, 2], [4, 0], [4, 1]], np.int32)
@@ -189,54 +168,106 @@ def test_what_genes_add_alone_adds_up() -> None:
     np.testing.assert_allclose(found, np.log(0.15 + np.asarray([*wanted.values()])))
 
 
-def test_a_screened_search_tries_genes_alone_and_goes_down(tmp_path) -> None:
-    """The third generation, the first that is screened, has some of the way down."""
+def test_screening_expects_what_genes_harm_alone_if_that_tells_more() -> None:
+    """By hand: a Gaussian process of what is above the sum, or one without it."""
     evaluate = of_errors()
-    screen = Screen(jc.NSGA2(6, WIDE, 3), evaluate, 4)
+    archive = evaluated_by(evaluate, 40)
+    good = tried_alone(evaluate, 200)
+    bad = good._replace(errors=np.random.default_rng(0).random(len(good.errors)))
+    pool = archive.unknown(np.asarray(WIDE.sample(jax.random.key(5), 30)))
+    known, values = archive.genotypes, archive.objectives
+    errors = np.log(values[:, 0].astype(np.float64) + 0.5 / 200)
+    points, theirs = placed(known, WIDE), placed(pool, WIDE)
+    plain = fitted(points, errors)(theirs)
+    above = fitted(points, errors - good.together(known))(theirs) + good.together(pool)
+    measured = np.asarray(evaluate(pool).objectives)[:, 0]
+    assert rank_correlation(above, measured) > rank_correlation(plain, measured)
+    for alone, wanted in ((None, plain), (bad, plain), (good, above)):
+        screen = Screen(jc.NSGA2(6, WIDE, 3), evaluate, 4, alone)
+        told = screen._expected(pool, known, values, values[archive.front()])
+        assert told is not None
+        np.testing.assert_allclose(told[0][0], wanted)
+
+
+def evaluated_by(evaluate: jc.Evaluator, count: int) -> Archive:
+    """Returns an archive of random genotypes."""
+    archive = empty_archive(evaluate)
+    rows = archive.unknown(np.asarray(WIDE.sample(jax.random.key(4), count)))
+    told = evaluate(rows)
+    archive.add(rows, np.asarray(told.objectives), np.asarray(told.violation))
+    return archive
+
+
+def test_the_ways_down_of_all_costs_are_drawn() -> None:
+    """Where nothing is bred, what is chosen comes from them."""
+    evaluate = of_errors()
+    archive, alone = evaluated_by(evaluate, 40), tried_alone(evaluate, 64)
+    algorithm = jc.NSGA2(6, WIDE, 3)
+    screen = Screen(algorithm, evaluate, 4, alone)
     screen.prepare()
-    rows = probes(WIDE, 4)  # at 5 heights it would be more than a generation
-    assert 64 * len(probes(WIDE, 5)) > 6 * 200 >= 64 * len(rows)
-    assert screen.forwards == evaluate.forwards == 64 * len(rows)
-    alone = tried_alone(evaluate, 64, 4)
-    path, _ = way_down(evaluate, rows, alone.errors, "size")
-
-    whole = searched_by(evaluate)
-    assert whole.history[0].forwards == 6 * 200 + screen.forwards
-    assert whole.history[0].spared == 0
-    second, third = np.split(whole.archive.genotypes[6:18], 2)
-    way = {bytes(row) for row in path}
-    assert {bytes(row) for row in third} & way
-    assert not {bytes(row) for row in second} & way
-    for racing in (False, True):
-        how: dict[str, Any] = {"checkpoint_dir": tmp_path / str(racing), "racing": racing}
-        searched_by(of_errors(), generations=3, **how)
-        resumed = searched_by(of_errors(), **how)
-        once = searched_by(of_errors(), racing=racing)
-        for name, column in once.archive.columns.items():
-            np.testing.assert_array_equal(getattr(resumed.archive, name), column)
-        assert resumed.history[-1].forwards == once.history[-1].forwards
+    ways = []
+    for cost in ("size", "macs"):
+        path, costs = way_down(evaluate, alone.genotypes, alone.errors, cost)
+        ways.append({bytes(row) for row in spread(path, costs, 12)})
+    assert ways[0] - ways[1] and ways[1] - ways[0]
+    assert {bytes(row) for row in screen._ways} == ways[0] | ways[1]
+    state = algorithm.compiled.init(jax.random.key(0), algorithm.default_params)
+    asked = archive.genotypes[:6]  # known, so that none of them is chosen
+    screen._ask = lambda key, state, params: (asked, state)
+    given = (asked, state, algorithm.default_params, archive)
+    chosen, expected = screen(jax.random.key(1), *given)
+    assert {bytes(row) for row in chosen} <= ways[0] | ways[1]
+    assert expected is not None and len(archive.unknown(chosen)) == 6
+    with pytest.MonkeyPatch.context() as patch:
+        module = import_module("jaxcompress.search.screen")
+        patch.setattr(module, "MOST_GENES", len(WIDE) - 1)
+        wide = Screen(algorithm, evaluate, 4, alone)
+        wide.prepare()
+        assert len(wide._ways) == 0 and wide._most == 24
 
 
-def searched_by(
-    evaluate: jc.Evaluator, generations: int = 5, racing: bool = False, **how: Any
-) -> jc.Result:
-    way = jc.Racing(evaluate) if racing else evaluate
-    algorithm, key = jc.NSGA2(6, WIDE, 3), jax.random.key(7)
-    return jc.search(key, algorithm, way, generations=generations, screening=4, **how)
+@pytest.mark.parametrize("racing", [False, True])
+def test_a_guided_search_goes_on_where_it_would_have(tmp_path, racing: bool) -> None:
+    def found(generations: int = 5, other: Alone | None = None, **how: Any) -> jc.Result:
+        evaluate = of_errors()
+        alone = other or tried_alone(evaluate, 64)
+        way = jc.Racing(evaluate) if racing else evaluate
+        algorithm, key = jc.NSGA2(6, WIDE, 3), jax.random.key(7)
+        own = {"generations": generations, "screening": 4, "alone": alone}
+        return jc.search(key, algorithm, way, **own, **how)
+
+    found(3, checkpoint_dir=tmp_path)
+    resumed, whole = found(checkpoint_dir=tmp_path), found()
+    for name, column in whole.archive.columns.items():
+        np.testing.assert_array_equal(getattr(resumed.archive, name), column)
+    with pytest.raises(ValueError, match="alone = "):
+        found(other=tried_alone(of_errors(), 8), checkpoint_dir=tmp_path)
 
 
-def test_nothing_is_tried_alone_where_it_takes_too_long_or_fails() -> None:
-    broken = {path: np.full_like(leaf, np.nan) for path, leaf in NETWORK.leaves().items()}
-    fails = of_errors(params=NETWORK.unflatten(broken))
-    for evaluate, size, ran in (
-        (of_errors(inputs=INPUTS, targets=TARGETS), 6, False),
-        (fails, 6, True),
-        (of_errors(), 6, True),
-    ):
-        screen = Screen(jc.NSGA2(size, WIDE, 3), evaluate, 4)
-        screen.prepare()
-        assert (screen.forwards > 0) == ran
-        assert (screen._alone is not None) == (ran and evaluate is not fails)
+def test_a_guided_search_finds_more_sooner() -> None:
+    """Wide layers, of which some bear much and others little."""
+    evaluate = of_errors()
+    alone, measure = tried_alone(evaluate, 64), Measure.worst(everyone(evaluate))
+    volumes = []
+    for guide in (None, alone):
+        own = [
+            jc.search(
+                jax.random.key(seed),
+                jc.NSGA2(10, WIDE, 3),
+                evaluate,
+                generations=3,
+                measure=measure,
+                screening=4,
+                alone=guide,
+            ).hypervolume
+            for seed in range(6)
+        ]
+        volumes.append(np.mean(own))
+    assert volumes[1] > volumes[0]
+
+
+def everyone(evaluate: jc.Evaluator) -> np.ndarray:
+    return evaluated_by(evaluate, 100).objectives
 
 
 def test_a_surrogate_of_equal_values_says_that_value() -> None:
@@ -387,19 +418,20 @@ def test_the_choice_is_that_of_bounds_too() -> None:
 
 
 def test_legs_compile_the_costs_once() -> None:
-    algorithm, weights = jc.NSGA2(8, WIDE, 2), NETWORK.params
-    way = jc.Evaluator(NETWORK, WIDE, OWN.objectives, inputs=INPUTS, targets=TARGETS)
-    jc.search_in_legs(
-        jax.random.key(0),
-        algorithm,
-        way,
-        weights,
-        lambda key, params, genotypes: params,
-        generations=6,
-        every=2,
-        screening=4,
-    )
-    assert way._count._cache_size() == 1  # type: ignore[attr-defined]
+    """Those of offspring, and those of the way down."""
+    for programs, way in ((1, of_errors()), (2, of_errors())):
+        jc.search_in_legs(
+            jax.random.key(0),
+            jc.NSGA2(8, WIDE, 3),
+            way,
+            NETWORK.params,
+            lambda key, params, genotypes: params,
+            generations=6,
+            every=2,
+            screening=4,
+            alone=tried_alone(way, 64) if programs == 2 else None,
+        )
+        assert way._count._cache_size() == programs  # type: ignore[attr-defined]
 
 
 def test_where_few_are_left_all_are_run() -> None:
@@ -433,3 +465,15 @@ def test_costs_alone_are_searched_too_and_by_nsga3() -> None:
 def test_bad_use_is_refused(algorithm, draws: int, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         jc.search(jax.random.key(0), algorithm, OWN, generations=1, screening=draws)
+
+
+def test_what_genes_harm_alone_guides_only_a_screening_of_a_quality() -> None:
+    alone = tried_alone(of_errors(), 64)
+    costs = jc.Evaluator(NETWORK, WIDE, RIGHT[1:])
+    for evaluate, draws in ((of_errors(), 1), (costs, 4)):
+        algorithm = jc.NSGA2(6, WIDE, len(evaluate.objectives))
+        with pytest.raises(ValueError, match="alone guides the screening of a quality"):
+            Screen(algorithm, evaluate, draws, alone)
+    broken = alone._replace(errors=np.full(len(alone.errors), np.nan))
+    with pytest.raises(ValueError, match="the dense network's error is nan"):
+        Screen(jc.NSGA2(6, WIDE, 3), of_errors(), 4, broken).prepare()

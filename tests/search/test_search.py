@@ -18,6 +18,7 @@ from jaxcompress.assemble import start_of
 from jaxcompress.compress import masked
 from jaxcompress.config import Config
 from jaxcompress.search import (
+    Alone,
     Archive,
     Measure,
     descent,
@@ -30,6 +31,7 @@ from jaxcompress.search import (
     quick_descent,
     random_search,
     representatives,
+    tried_alone,
     uniform_grid,
     way_down,
 )
@@ -121,7 +123,7 @@ def test_racing_and_screening_compile_in_the_first_generation_alone() -> None:
         NETWORK, space, OBJECTIVES, inputs=INPUTS, targets=TARGETS, chunk=8, splits=10
     )
     races = [jc.Racing(evaluate, 0.6), jc.Racing(evaluate, 0.6)]
-    counts = compilations(races, screening=4)
+    counts = compilations(races, screening=4, alone=tried_alone(evaluate, 10))
     assert all(race.saved > 0 for race in races)
     assert counts == [counts[0]] * 16 and evaluate.compilations == 1
 
@@ -297,17 +299,19 @@ def test_a_descent_takes_no_more_than_it_may() -> None:
     assert levels_within(space, grid, 10_000) == 6
 
 
+def begun(before: int = 0, **search: Any) -> tuple[dict[str, Any], jc.Evaluator]:
+    """Returns where a search of bits begins, on 50 examples and 10 of calibration."""
+    config = Config.model_validate({"search": {"population": 5, **search}})
+    space = jc.Space(NETWORK, (jc.genes.WeightBits((1, 2, 3, 4, 5, 6, 7, 8)),))
+    some: dict[str, Any] = {"calibration": INPUTS[:10], "splits": 5}
+    own = jc.Evaluator(NETWORK, space, OBJECTIVES, inputs=INPUTS, targets=TARGETS, **some)
+    others = data.load("digits"), NETWORK.params, None, jax.random.key(0)
+    return start_of(config, own, MEASURE, *others, before), own
+
+
 def test_what_was_spent_before_a_descent_counts() -> None:
     def spent(before: int, **search: Any) -> int:
-        given = {"initial": "descent", "population": 5, **search}
-        config = Config.model_validate({"search": given})
-        space = jc.Space(NETWORK, (jc.genes.WeightBits((1, 2, 3, 4, 5, 6, 7, 8)),))
-        some: dict[str, Any] = {"calibration": INPUTS[:10], "splits": 5}
-        own = jc.Evaluator(
-            NETWORK, space, OBJECTIVES, inputs=INPUTS, targets=TARGETS, **some
-        )
-        others = data.load("digits"), NETWORK.params, None, jax.random.key(0)
-        found = start_of(config, own, MEASURE, *others, before)
+        found, _ = begun(before, initial="descent", **search)
         known = found["known"]["genotypes"] if "known" in found else ()
         return int(found["evaluations"]) + len(known)
 
@@ -318,6 +322,35 @@ def test_what_was_spent_before_a_descent_counts() -> None:
     whole = spent(0, generations=100)
     assert spent(0, generations=100, evaluations=100) == whole > spent(0, generations=2)
     assert spent(70, generations=100, evaluations=100) == spent(0, generations=2)
+
+
+def test_a_screening_is_told_what_genes_harm_alone_and_pays_for_it() -> None:
+    # All 50 examples and 10 of calibration, a whole evaluation, are fewer than 64.
+    layers = len(NETWORK.layers)
+    for population, heights in ((1 + 4 * layers, 5), (4 * layers, 4), (1 + 2 * layers, 3)):
+        found, own = begun(population=population, screening=2)
+        assert found["evaluations"] == 1 + (heights - 1) * layers
+        assert own.forwards == found["evaluations"] * 60
+        alone = tried_alone(own, 50, heights)
+        for name, part in alone._asdict().items():
+            np.testing.assert_array_equal(found["alone"][name], part)
+    for how in (
+        {"population": 2 * layers, "screening": 2},  # longer than a generation
+        {"population": 99, "screening": 2, "screening_examples": 0},
+        {"population": 99, "screening": 1},
+    ):
+        found, own = begun(**how)
+        assert "alone" not in found and found["evaluations"] == own.forwards == 0
+
+
+def test_a_descent_tells_what_genes_harm_alone() -> None:
+    found, own = begun(initial="descent", screening=2, generations=100)
+    alone = Alone(**found["alone"])
+    assert alone.examples == 50 and len(alone.genotypes) > 1 + len(NETWORK.layers)
+    told = np.asarray(own(alone.genotypes).objectives)[:, 0]
+    np.testing.assert_allclose(alone.errors, told, rtol=1e-6)
+    few, own = begun(initial="descent", screening=2, descent_examples=11)
+    np.testing.assert_array_equal(few["alone"]["errors"], tried_alone(own, 11).errors)
 
 
 def test_the_way_down_takes_what_costs_least_for_what_it_saves() -> None:
@@ -370,19 +403,23 @@ def test_the_last_of_the_way_down_is_taken_though_others_cost_the_same() -> None
     evaluate = jc.Evaluator(
         NETWORK, SPACE, (OBJECTIVES[0], OBJECTIVES[2]), inputs=INPUTS, targets=TARGETS
     )
-    rows = quick_descent(evaluate, 4, 50, levels=2)
+    rows = quick_descent(evaluate, tried_alone(evaluate, 50, levels=2), 4)
     assert (rows[0] == SPACE.dense).all() and (rows[-1] == 0).all()
 
 
 def test_few_examples_tell_a_way_down() -> None:
     given: dict[str, Any] = {"inputs": INPUTS, "targets": TARGETS, "splits": 10}
     evaluate = jc.Evaluator(NETWORK, SPACE, OBJECTIVES, **given)
-    rows = quick_descent(evaluate, 6, 12, levels=3)
+    alone = tried_alone(evaluate, 12, levels=3)
+    rows = quick_descent(evaluate, alone, 6)
     tried = probes(SPACE, 3)
     assert evaluate.forwards == len(tried) * 15  # whole batches, of 5
     some = {"inputs": INPUTS[:15], "targets": TARGETS[:15]}
     own = jc.Evaluator(NETWORK, SPACE, OBJECTIVES, **some)
     errors = np.asarray(own(tried).objectives)[:, 0]
+    np.testing.assert_array_equal(alone.genotypes, tried)
+    np.testing.assert_allclose(alone.errors, errors, rtol=1e-6)
+    assert alone.examples == 15
     path, costs = way_down(own, tried, errors)
     places = [np.flatnonzero((path == row).all(1)).item() for row in rows]
     assert places == sorted(places) and len(set(places)) == len(rows) == 6
@@ -391,23 +428,20 @@ def test_few_examples_tell_a_way_down() -> None:
     wanted = np.linspace(sizes[0], sizes[-1], 6)
     widest = np.abs(np.diff(sizes)).max() / 2
     assert np.abs(sizes[places] - wanted).max() <= widest + 1e-6
-    for count, examples, words in (
-        (1, 12, "count is 1; allowed: 2 or more"),
-        (6, 0, r"examples is 0; allowed: 1\.\.50"),
-        (6, 51, r"examples is 51; allowed: 1\.\.50"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            quick_descent(evaluate, count, examples)
-    for other in (
-        (objectives.Error("cross_entropy"), *OBJECTIVES[1:]),
-        OBJECTIVES[1:],
-        OBJECTIVES[:1],
-    ):
+    with pytest.raises(ValueError, match="count is 1; allowed: 2 or more"):
+        quick_descent(evaluate, alone, 1)
+    for examples in (0, 51):
+        with pytest.raises(ValueError, match=rf"examples is {examples}; allowed: 1\.\.50"):
+            tried_alone(evaluate, examples)
+    wrong = (objectives.Error("cross_entropy"), *OBJECTIVES[1:])
+    for other in (wrong, OBJECTIVES[1:]):
         unknown = jc.Evaluator(NETWORK, SPACE, other, **given)
-        with pytest.raises(
-            ValueError, match=r"it needs Error\('top1'\) first, then a cost"
-        ):
-            quick_descent(unknown, 6, 12)
+        with pytest.raises(ValueError, match=r"right or wrong, by Error\('top1'\)"):
+            tried_alone(unknown, 12)
+    for other in (OBJECTIVES[1:], OBJECTIVES[:1]):
+        unknown = jc.Evaluator(NETWORK, SPACE, other, **given)
+        with pytest.raises(ValueError, match="needs a quality first, then a cost"):
+            quick_descent(unknown, alone, 6)
 
 
 def test_outputs_that_are_not_finite_come_last_on_a_quick_descent() -> None:
@@ -431,7 +465,7 @@ def test_outputs_that_are_not_finite_come_last_on_a_quick_descent() -> None:
     tried = np.asarray([[1, 0], [0, 1]], np.int32)
     finite = np.isfinite(np.asarray(evaluate(tried).objectives)[:, 0])
     assert sorted(finite) == [False, True]
-    rows = quick_descent(evaluate, 3, 20)
+    rows = quick_descent(evaluate, tried_alone(evaluate, 20), 3)
     assert (rows[1] == tried[finite][0]).all()
 
 
