@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("generations", type=int)
     parser.add_argument("rows", type=int, help='devices along "population"')
     parser.add_argument("checkpoints", type=Path, nargs="?")
-    parser.add_argument("--raced", action="store_true", help="and screened, guided by genes alone")
+    parser.add_argument("--raced", action="store_true", help="screened, guided")
     parser.add_argument("--coordinator")
     parser.add_argument("--processes", type=int)
     parser.add_argument("--process-id", type=int)
