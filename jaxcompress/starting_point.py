@@ -51,10 +51,12 @@ def starting_point(
         return StartingPoint(rows, empty_archive(evaluate), 0, None)
     key = jax.random.fold_in(job.keys["search"], number)
 
+    how = config.search.initial
+    what = "try each gene alone" if how == "ladder" else f"find where to begin, by {how}"
+
     def compute() -> dict[str, Any]:
-        what = f"{stage}: finding where to begin, by {config.search.initial}"
         data, loss = given.data, given.loss
-        with job.evaluating(what) as progress:
+        with job.evaluating(f"{stage}: to {what}") as progress:
             tell = evaluate.telling(progress.update)
             return start_of(config, tell, measure, data, shared, loss, key, before)
 
@@ -70,8 +72,8 @@ def starting_point(
         job.place.text("surrogate.json", lambda: text)
         each = ", ".join(f"{name} {c:.2f}" for name, c in correlation.items())
         job.say(f"rank correlation of the quadratic form and the true loss: {each}")
-    else:
-        job.say(f"{stage}: {spent + len(known)} evaluations to find where to begin")
+    elif spent + len(known):
+        job.say(f"{stage}: {spent + len(known)} evaluations to {what}")
     alone = None
     if "alone" in found:
         alone = Alone(**found["alone"])

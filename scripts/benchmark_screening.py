@@ -1,11 +1,12 @@
-"""What screening finds: searches with and without, seed by seed.
+"""What screening finds: searches without, with, and guided, seed by seed.
 
 python scripts/benchmark_screening.py [--seeds 0 1 2 3 4] [--searches 2]
-    [--generations 25] [--population 32] [--draws 8]
+    [--generations 25] [--population 32] [--draws 8] [--alone 64]
     [--json docs/results/screening.json] [--table docs/results/screening.md]
 
-The searches of `benchmark_racing.py` without racing: two from each key, with as many
-evaluations; one draws several offspring for each that it evaluates.
+The searches of `benchmark_racing.py` without racing: three from each key, in as many
+generations; two draw several offspring for each that they evaluate, one of them guided by
+what each gene harms alone.
 """
 
 import argparse
@@ -18,29 +19,39 @@ from benchmark_racing import prepared
 from published_networks import RESULTS, command, versions, write
 
 import jaxcompress as jc
+from jaxcompress.search import tried_alone
 
 
 def one(seed: int, given: argparse.Namespace) -> list[dict[str, Any]]:
-    """Returns hypervolumes and evaluations of both searches, generation by generation."""
+    """Returns hypervolumes and evaluations of all searches, generation by generation."""
     key, evaluate, measure = prepared(seed)
+    ran = evaluate.forwards
+    alone = tried_alone(evaluate, given.alone)
+    tried = -(-(evaluate.forwards - ran) // evaluate.work)
     algorithm = jc.NSGA2(given.population, evaluate.space, 2)
-    for draws in (1, given.draws):  # what is timed was compiled before
-        jc.search(key, algorithm, evaluate, generations=2, screening=draws)
+    ways: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "screened": {"screening": given.draws},
+        "guided": {"screening": given.draws, "alone": alone},
+    }
+    for how in ways.values():  # what is timed was compiled before
+        jc.search(key, algorithm, evaluate, generations=2, **how)
     rows = []
     for number in range(given.searches):
         found: dict[str, Any] = {"seed": seed, "examples": evaluate.examples}
-        for name, draws in (("plain", 1), ("screened", given.draws)):
+        for name, how in ways.items():
             history = jc.search(
                 jax.random.fold_in(key, number),
                 algorithm,
                 evaluate,
                 generations=given.generations,
                 measure=measure,
-                screening=draws,
+                **how,
             ).history
             agreed = [h.metrics.get("rank_correlation") for h in history[1:]]
+            more = tried if "alone" in how else 0
             found[name] = {
-                "evaluations": [h.evaluations for h in history],
+                "evaluations": [more + h.evaluations for h in history],
                 "hypervolume": [h.hypervolume for h in history],
                 "seconds": history[-1].seconds,
                 "rank_correlation": [rank for rank in agreed if rank is not None],
@@ -58,45 +69,52 @@ def page(found: dict[str, Any]) -> str:
         f"`{found['command']}`: digits network, channels and bits, error and size, "
         f"NSGA-II, population {found['population']}, {found['generations']} generations, "
         f"{found['rows'][0]['examples']:,} examples, {found['draws']} offspring drawn for "
-        "each that is evaluated. Both searches of a row begin with the same key. *To the "
-        "end of plain*: the evaluations after which the screened search has the "
+        "each that is evaluated. All searches of a row begin with the same key. *Guided*: "
+        f"by what each gene harms alone, told by {found['alone']} examples (and as many "
+        "more as fill a batch), which counts as evaluations of as much work. *To the "
+        "end of plain*: the evaluations after which a search has the "
         "hypervolume with which the plain one ends. *Rank correlation*: of errors as "
         "expected and as measured, the mean over generations.",
         "",
-        "| seed | hypervolume, plain | screened | evaluations | screened, to the end of "
-        "plain | rank correlation | seconds | screened |",
-        "|---|---|---|---|---|---|---|---|",
+        "| seed | hypervolume, plain | screened | guided | evaluations | screened, to the "
+        "end of plain | guided | rank correlation, screened | guided | seconds, plain | "
+        "screened | guided |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    ratios, shares = [], []
+    names = ("screened", "guided")
+    ratios: dict[str, list[float]] = {name: [] for name in names}
+    shares: dict[str, list[float]] = {name: [] for name in names}
     for row in found["rows"]:
-        plain, screened = row["plain"], row["screened"]
-        end, mine = plain["hypervolume"][-1], np.asarray(screened["hypervolume"])
-        ratios.append(mine[-1] / end)
-        spent = plain["evaluations"][-1]
-        needed = None
-        if mine[-1] >= end:
-            needed = screened["evaluations"][int(np.argmax(mine >= end))]
-        shares.append(np.inf if needed is None else needed / spent)
+        plain = row["plain"]
+        end, spent = plain["hypervolume"][-1], plain["evaluations"][-1]
+        needed = []
+        for name in names:
+            volumes = np.asarray(row[name]["hypervolume"])
+            ratios[name].append(volumes[-1] / end)
+            reached = np.flatnonzero(volumes >= end)
+            needed.append(row[name]["evaluations"][reached[0]] if len(reached) else None)
+            shares[name].append(np.inf if needed[-1] is None else needed[-1] / spent)
         cells = (
             str(row["seed"]),
-            f"{end:.4f}",
-            f"{mine[-1]:.4f}",
+            *(f"{row[name]['hypervolume'][-1]:.4f}" for name in ("plain", *names)),
             f"{spent}",
-            "never" if needed is None else f"{needed}",
-            f"{np.mean(screened['rank_correlation']):.2f}",
-            f"{plain['seconds']:.0f}",
-            f"{screened['seconds']:.0f}",
+            *("never" if count is None else f"{count}" for count in needed),
+            *(f"{np.mean(row[name]['rank_correlation']):.2f}" for name in names),
+            *(f"{row[name]['seconds']:.0f}" for name in ("plain", *names)),
         )
         lines.append(f"| {' | '.join(cells)} |")
-    lines += [
-        "",
-        f"Ratio of hypervolumes: mean {np.mean(ratios):.4f}, deviation "
-        f"{np.std(ratios, ddof=1):.4f}. Share of the evaluations that screening needs: "
-        f"median {np.median(shares):.2f}.",
-        "",
-        ", ".join(f"{name} {number}" for name, number in found["versions"].items()) + ".",
-    ]
-    return "\n".join(lines) + "\n"
+    lines.append("")
+    for name in names:
+        lines.append(
+            f"{name.capitalize()}: ratio of hypervolumes: mean "
+            f"{np.mean(ratios[name]):.4f}, deviation {np.std(ratios[name], ddof=1):.4f}; "
+            f"share of the evaluations that it needs: median {np.median(shares[name]):.2f}."
+        )
+        lines.append("")
+    lines.append(
+        ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    )
+    return "\n".join(lines) + ".\n"
 
 
 def main() -> None:
@@ -106,6 +124,7 @@ def main() -> None:
     parser.add_argument("--generations", type=int, default=25)
     parser.add_argument("--population", type=int, default=32)
     parser.add_argument("--draws", type=int, default=8)
+    parser.add_argument("--alone", type=int, default=64, help="examples that try genes")
     parser.add_argument("--json", type=Path, default=RESULTS / "screening.json")
     parser.add_argument("--table", type=Path, default=RESULTS / "screening.md")
     given = parser.parse_args()
@@ -114,6 +133,7 @@ def main() -> None:
         "population": given.population,
         "generations": given.generations,
         "draws": given.draws,
+        "alone": given.alone,
         "versions": versions(),
         "rows": [row for seed in given.seeds for row in one(seed, given)],
     }
