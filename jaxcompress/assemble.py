@@ -284,7 +284,7 @@ def start_of(
     spent, guide = 0, {}
     if alone is not None:
         spent = -(-(evaluate.forwards - ran) // evaluate.work)
-        guide = {"alone": alone._asdict()}
+        guide = {"alone": alone._asdict()} if chosen.screening > 1 else {}
     if chosen.initial == "ladder":
         return {"rows": initial_of(config, space), "evaluations": spent, **guide}
     if chosen.initial == "descent":
