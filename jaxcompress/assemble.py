@@ -281,10 +281,10 @@ def start_of(
     """
     chosen, space, network = config.search, evaluate.space, evaluate.network
     ran, alone = evaluate.forwards, _tried(chosen, evaluate)
-    spent, guide = 0, {}
-    if alone is not None:
-        spent = -(-(evaluate.forwards - ran) // evaluate.work)
-        guide = {"alone": alone._asdict()} if chosen.screening > 1 else {}
+    spent = -(-(evaluate.forwards - ran) // evaluate.work)
+    guide: dict[str, Any] = {}
+    if alone is not None and chosen.screening > 1:
+        guide["alone"] = alone._asdict()
     if chosen.initial == "ladder":
         return {"rows": initial_of(config, space), "evaluations": spent, **guide}
     if chosen.initial == "descent":

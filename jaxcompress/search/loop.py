@@ -175,7 +175,7 @@ def search(
         if done and isinstance(evaluate, Racing):
             evaluate.recall(state.raced)
         began = time.perf_counter() - (state.history[-1].seconds if done else 0.0)
-        if done < generations:
+        if max(done, 1) < generations:  # the first is not screened
             screen.prepare()
         for number in range(done + 1, generations + 1):
             begin = first if number == 1 else None

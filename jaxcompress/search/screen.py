@@ -141,20 +141,6 @@ class Screen:
         usable = np.flatnonzero(np.isfinite(archive.objectives).all(1))[-RECENT:]
         if self.draws == 1 or len(usable) < LEAST:
             return asked, None
-        # Sums in another order, on another machine, would part the processes.
-        return from_first(
-            partial(self._screened, key, asked, state, params, archive, usable)
-        )
-
-    def _screened(
-        self,
-        key: PRNGKeyArray,
-        asked: Int[np.ndarray, "p genes"],
-        state: Any,
-        params: Any,
-        archive: Archive,
-        usable: Int[np.ndarray, " k"],
-    ) -> tuple[Int[np.ndarray, "p genes"], Any]:
         keys = [jax.random.fold_in(key, number) for number in range(1, self.draws)]
         others = [np.asarray(self._ask(own, state, params)[0]) for own in keys]
         pool = archive.unknown(np.concatenate([asked, *others, self._ways]))
@@ -162,7 +148,8 @@ class Screen:
             return np.concatenate([pool, asked])[: self._size], None
         known, values = archive.genotypes[usable], archive.objectives[usable]
         front = archive.objectives[archive.front()]
-        return self._chosen(key, asked, pool, known, values, front)
+        # Sums in another order, on another machine, would part the processes.
+        return from_first(partial(self._chosen, key, asked, pool, known, values, front))
 
     def _chosen(
         self,
