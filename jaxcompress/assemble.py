@@ -7,10 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Key, PyTree
+from jaxtyping import Array, Int, PyTree
 
 from jaxcompress.compress import calibrate
-from jaxcompress.config import RATES, Config, SearchConfig
+from jaxcompress.config import RATES, Config
 from jaxcompress.data import Dataset
 from jaxcompress.evolution import (
     MOEAD,
@@ -40,22 +40,12 @@ from jaxcompress.objectives import (
 )
 from jaxcompress.run_directory import RunDirectory
 from jaxcompress.search import (
-    Alone,
     Evaluator,
-    Measure,
-    accepted,
     boundary,
-    descent,
     ladder,
-    layerwise,
-    levels_within,
     mesh_for,
     probes,
-    quick_descent,
-    right_or_wrong,
-    tried_alone,
 )
-from jaxcompress.search.alone import HEIGHTS
 from jaxcompress.space import Plan, Space, genes, importance
 from jaxcompress.transforms import CODEBOOK_SIZES
 
@@ -69,7 +59,6 @@ ALGORITHMS: dict[str, Any] = {
 }
 CALIBRATION = 1024  # training examples that say in which range activations lie
 SCORED = 4096  # training examples by which channels are ranked
-EXPANDED = 1024  # training examples of the quadratic form of masks
 LEVELS = 21  # choices at which a gene is tried alone: GeneCAI's steps of 0.05
 Loss = Callable[[Any, Any], Any] | None
 
@@ -253,99 +242,6 @@ def initial_of(config: Config, space: Space) -> Int[np.ndarray, "n genes"]:
     kinds, size = len(space.kinds), config.search.population
     heights = 3 if 3**kinds <= size else 2
     return ladder(space, (heights,) * kinds)[:size]
-
-
-def start_of(
-    config: Config,
-    evaluate: Evaluator,
-    measure: Measure,
-    data: Dataset,
-    params: PyTree,
-    loss: Loss,
-    key: Key[Array, ""],
-    before: int,
-) -> dict[str, Any]:
-    """Returns where the search begins, and what guides it.
-
-    Args:
-        measure: of the search, by which a descent is judged.
-        data: its training split is used for masks; params: what is compressed.
-        key: consumed.
-        before: evaluations so far, of those that the search may spend.
-
-    Returns:
-        "rows": int32 [P, D]; "evaluations": how many there were, of those on some examples
-        as many as are as much work, without those that are "known": an archive's columns;
-        "correlation": of masks, by group (see `Layerwise`); "alone": what each gene harms
-        alone, where that is told.
-    """
-    chosen, space, network = config.search, evaluate.space, evaluate.network
-    ran, alone = evaluate.forwards, _tried(chosen, evaluate)
-    spent = -(-(evaluate.forwards - ran) // evaluate.work)
-    guide: dict[str, Any] = {}
-    if alone is not None and chosen.screening > 1:
-        guide["alone"] = alone._asdict()
-    if chosen.initial == "ladder":
-        return {"rows": initial_of(config, space), "evaluations": spent, **guide}
-    if chosen.initial == "descent":
-        if alone is not None:
-            rows = quick_descent(evaluate, alone, chosen.population)
-            return {"rows": rows, "evaluations": spent, **guide}
-        count, most = chosen.population, chosen.population * chosen.generations
-        if chosen.evaluations is not None:
-            most = min(most, chosen.evaluations - before)
-        half = most // 2  # the other is the search's
-        levels = levels_within(space, count, half)
-        rows, archive = descent(evaluate, measure, count, levels)
-        if chosen.screening > 1 and right_or_wrong(evaluate):
-            tried = probes(space, levels)
-            errors = archive.lookup(tried)[0][:, 0]
-            guide = {"alone": Alone(tried, errors, evaluate.examples)._asdict()}
-        return {"rows": rows, "evaluations": 0, "known": archive.columns, **guide}
-    if chosen.initial == "boundary":
-        cost = "macs" if "macs" in evaluate.names else "size"
-        limit = boundary(evaluate, config.space.tolerance, cost=cost, levels=LEVELS)
-        most = np.inf if chosen.error_threshold is None else chosen.error_threshold
-        rows, drawn = accepted(key, evaluate, limit, chosen.population, most)
-        spent += len(probes(space, LEVELS)) + drawn
-        return {"rows": rows, "evaluations": spent, **guide}
-    some = data.train.some(EXPANDED, config.data.seed)
-    inputs, targets = data.normalize(some.inputs), jnp.asarray(some.targets)
-    gated = importance.GatedLoss(network, inputs, targets, loss=loss, params=params)
-    masks = space.decode(space.dense).channels
-    counts = {name: int(np.sum(mask)) for name, mask in masks.items()}
-    free = {n: count for n, count in counts.items() if count < np.size(masks[n])}
-    size, generations = chosen.population, chosen.surrogate_generations
-    found = layerwise(key, gated, free, population=size, generations=generations)
-    rows = np.stack([np.asarray(space.dense, np.int32)] * size)
-    for name, own in found.masks.items():
-        first = space.names.index(f"channels of {name}[0]")
-        rows[:, first : first + own.shape[1]] = own
-    told = {"correlation": found.correlation}
-    return {"rows": rows, "evaluations": spent, **told, **guide}
-
-
-def _tried(search: SearchConfig, evaluate: Evaluator) -> Alone | None:
-    """Tries each gene alone on few examples, where that tells a descent or a screening.
-
-    For a screening it is left out if it would take longer than a generation.
-    """
-    if search.initial == "descent":
-        if search.descent_examples is None:
-            return None
-        return tried_alone(evaluate, min(search.descent_examples, evaluate.examples))
-    some = min(search.screening_examples, evaluate.examples)
-    if search.screening == 1 or not some or not right_or_wrong(evaluate):
-        return None
-    whole = -(-some // evaluate.batch_size) * evaluate.batch_size
-    each = min(whole, evaluate.examples) + evaluate.calibrated
-    for levels in range(HEIGHTS, 2, -1):
-        work = len(probes(evaluate.space, levels)) * each
-        if work <= search.population * evaluate.work:
-            alone = tried_alone(evaluate, some, levels)
-            # Of a dense network that fails nothing tells what a gene adds.
-            return alone if np.isfinite(alone.errors[0]) else None
-    return None
 
 
 def algorithm_of(

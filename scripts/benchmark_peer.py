@@ -59,7 +59,7 @@ BATCHES = (25, 50, 100, 250, 500, 1000, 2500, 5000)
 FORMATS = {"channels first": torch.contiguous_format, "channels last": torch.channels_last}
 ETA = 3  # of both operators, as pymoo's guide has it for integers
 TRIALS = 5  # of each
-ALONE = 64  # images by which a descent tries each gene alone
+ALONE = 64  # images by which each gene is tried alone
 CONVOLUTIONS = ["conv1", *(f"{b}.conv{i}" for b in BLOCKS for i in (1, 2)), "linear"]
 
 
@@ -217,8 +217,10 @@ def by_us(
     confidence: float,
 ) -> tuple[Track, float]:
     began, seconds = time.perf_counter(), []
-    alone = tried_alone(evaluate, ALONE)
-    if descend:
+    alone = None
+    if descend or screening > 1:
+        alone = tried_alone(evaluate, ALONE)
+    if descend and alone is not None:
         rows = quick_descent(evaluate, alone, len(initial))
         initial = np.concatenate([rows, initial[len(rows) :]])
     racing = jc.Racing(evaluate, confidence)
@@ -279,9 +281,13 @@ def page(found: dict[str, Any]) -> str:
         "to the hypervolume that both reach, the time to compile included; what begins "
         "alike under one seed is one run. "
         "*Forwards*: the share of images that racing ran, at a confidence of "
-        f"{setting['confidence']}, and what tried genes alone, {ALONE} images each. Ours "
-        f"draws {setting['screening']} offspring for each that it evaluates, and as many "
-        "genotypes of the way down that this tells.",
+        f"{setting['confidence']}, and what tried genes alone, {ALONE} images each."
+        + (
+            f" Ours draws {setting['screening']} offspring for each that it evaluates, and "
+            "as many genotypes of the way down that this tells."
+            if setting["screening"] > 1
+            else ""
+        ),
     ]
     for name, title in TITLES.items():
         rows = [row for row in found["rows"] if row["start"] == name]

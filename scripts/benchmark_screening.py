@@ -10,6 +10,7 @@ what each gene harms alone.
 """
 
 import argparse
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,21 @@ from jaxcompress.search import tried_alone
 def one(seed: int, given: argparse.Namespace) -> list[dict[str, Any]]:
     """Returns hypervolumes and evaluations of all searches, generation by generation."""
     key, evaluate, measure = prepared(seed)
-    ran = evaluate.forwards
+    evaluate(evaluate.space.dense[None])  # what is timed was compiled before
+    ran, began = evaluate.forwards, time.perf_counter()
     alone = tried_alone(evaluate, given.alone)
-    tried = -(-(evaluate.forwards - ran) // evaluate.work)
+    trial = {
+        "evaluations": -(-(evaluate.forwards - ran) // evaluate.work),
+        "seconds": time.perf_counter() - began,
+        "examples": alone.examples,
+    }
     algorithm = jc.NSGA2(given.population, evaluate.space, 2)
     ways: dict[str, dict[str, Any]] = {
         "plain": {},
         "screened": {"screening": given.draws},
         "guided": {"screening": given.draws, "alone": alone},
     }
-    for how in ways.values():  # what is timed was compiled before
+    for how in ways.values():
         jc.search(key, algorithm, evaluate, generations=2, **how)
     rows = []
     for number in range(given.searches):
@@ -49,16 +55,22 @@ def one(seed: int, given: argparse.Namespace) -> list[dict[str, Any]]:
                 **how,
             ).history
             agreed = [h.metrics.get("rank_correlation") for h in history[1:]]
-            more = tried if "alone" in how else 0
+            before = trial if "alone" in how else {"evaluations": 0, "seconds": 0.0}
             found[name] = {
-                "evaluations": [more + h.evaluations for h in history],
+                **before,
+                "evaluations": [before["evaluations"] + h.evaluations for h in history],
                 "hypervolume": [h.hypervolume for h in history],
-                "seconds": history[-1].seconds,
+                "seconds": before["seconds"] + history[-1].seconds,
                 "rank_correlation": [rank for rank in agreed if rank is not None],
             }
         print(found, flush=True)
         rows.append(found)
     return rows
+
+
+def mean_of(ranks: list[float]) -> str:
+    """Returns their mean in words: where nothing was screened there are none."""
+    return f"{np.mean(ranks):.2f}" if ranks else "none"
 
 
 def page(found: dict[str, Any]) -> str:
@@ -70,8 +82,8 @@ def page(found: dict[str, Any]) -> str:
         f"NSGA-II, population {found['population']}, {found['generations']} generations, "
         f"{found['rows'][0]['examples']:,} examples, {found['draws']} offspring drawn for "
         "each that is evaluated. All searches of a row begin with the same key. *Guided*: "
-        f"by what each gene harms alone, told by {found['alone']} examples (and as many "
-        "more as fill a batch), which counts as evaluations of as much work. *To the "
+        f"by what each gene harms alone, told by {found['rows'][0]['guided']['examples']} "
+        "examples; that counts as evaluations of as much work, and as time. *To the "
         "end of plain*: the evaluations after which a search has the "
         "hypervolume with which the plain one ends. *Rank correlation*: of errors as "
         "expected and as measured, the mean over generations.",
@@ -99,7 +111,7 @@ def page(found: dict[str, Any]) -> str:
             *(f"{row[name]['hypervolume'][-1]:.4f}" for name in ("plain", *names)),
             f"{spent}",
             *("never" if count is None else f"{count}" for count in needed),
-            *(f"{np.mean(row[name]['rank_correlation']):.2f}" for name in names),
+            *(mean_of(row[name]["rank_correlation"]) for name in names),
             *(f"{row[name]['seconds']:.0f}" for name in ("plain", *names)),
         )
         lines.append(f"| {' | '.join(cells)} |")

@@ -30,7 +30,10 @@ OPTIONS = (
     "--finetune.epochs 1 --report.members 2 --search.checkpoint-every 3 "
     "--search.racing 0.85 --search.screening 4"
 ).split()
-STAGES = "train space adapt search uniform greedy random magnitude finetune report".split()
+STAGES = (
+    "train space adapt search_initial search uniform greedy random magnitude finetune "
+    "report"
+).split()
 
 
 def start(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
@@ -163,6 +166,7 @@ def main() -> None:
             "same": same,
             "rows": rows,
         }
+        arguments.out.mkdir(parents=True, exist_ok=True)
         path = arguments.out / "kill_and_resume.json"
         path.write_text(json.dumps(found, indent=1) + "\n")
 

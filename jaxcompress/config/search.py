@@ -96,7 +96,8 @@ class SearchConfig(Section):
         description="of screening > 1: by how many validation examples each gene is tried "
         "alone before the search, >= 0 (whole batches are run; fewer choices of a gene, or "
         "none, where it would take longer than a generation), which tells much of the "
-        "errors of all together; a descent tells that too; 0: not",
+        "errors of all together (a descent by descent_examples tells it instead, one by "
+        "all examples is enough without); 0: not guided by that",
     )
     mutation: Literal["polynomial", "gaussian", "step"] = Field(
         default="polynomial",

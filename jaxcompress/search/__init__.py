@@ -1,6 +1,6 @@
 """The search: evaluation of populations, the loop, seeds and baselines."""
 
-from jaxcompress.search.alone import Alone, right_or_wrong, tried_alone
+from jaxcompress.search.alone import Alone, levels_alone, right_or_wrong, tried_alone
 from jaxcompress.search.archive import Archive, non_dominated
 from jaxcompress.search.at_signal import AtSignal
 from jaxcompress.search.baselines import greedy, random_search, uniform_grid
@@ -62,6 +62,7 @@ __all__ = [
     "grid_steps",
     "ladder",
     "layerwise",
+    "levels_alone",
     "levels_within",
     "locked",
     "mesh_for",

@@ -7,9 +7,10 @@ from jaxtyping import Float, Int
 
 from jaxcompress.objectives import Error, Quality
 from jaxcompress.search.evaluator import Evaluator
+from jaxcompress.search.racing import Racing
 from jaxcompress.search.seeding import harms, probes
 
-HEIGHTS = 5  # at which a gene is tried
+HEIGHTS = (5, 4, 3)  # at how many a gene may be tried
 
 
 class Alone(NamedTuple):
@@ -44,7 +45,7 @@ class Alone(NamedTuple):
         return np.log(total)
 
 
-def tried_alone(evaluate: Evaluator, examples: int = 64, levels: int = HEIGHTS) -> Alone:
+def tried_alone(evaluate: Evaluator, examples: int = 64, levels: int = HEIGHTS[0]) -> Alone:
     """Evaluates every gene alone on the first examples, at some heights.
 
     What a gene costs alone is plain long before an error is exact.
@@ -56,8 +57,8 @@ def tried_alone(evaluate: Evaluator, examples: int = 64, levels: int = HEIGHTS) 
         levels: see `probes`.
 
     Raises:
-        ValueError: another quality, several labels an example, not so many examples, or
-            what `probes` refuses.
+        ValueError: no `Evaluator`, another quality, several labels an example, not so many
+            examples, or what `probes` refuses.
 
     Example:
         >>> import jax.numpy as jnp
@@ -70,6 +71,8 @@ def tried_alone(evaluate: Evaluator, examples: int = 64, levels: int = HEIGHTS) 
         >>> tried_alone(evaluate, examples=4).errors.tolist()
         [0.0, 0.75, 0.0, 0.0]
     """
+    if isinstance(evaluate, Racing):
+        raise ValueError("tried_alone: got a Racing; give the Evaluator that it races by")
     if not right_or_wrong(evaluate):
         raise ValueError(
             f"tried_alone: the objectives are {evaluate.names}, and an example has "
@@ -86,6 +89,20 @@ def tried_alone(evaluate: Evaluator, examples: int = 64, levels: int = HEIGHTS) 
     finite = np.isfinite(np.asarray(told.objectives)[:, column])
     # Outputs that are not finite are not counted as wrong.
     return Alone(rows, np.where(finite, wrong.mean(1), np.nan), wrong.shape[1])
+
+
+def levels_alone(evaluate: Evaluator, examples: int, evaluations: int) -> int | None:
+    """Returns at how many heights `tried_alone` may try each gene, if at any.
+
+    Args:
+        examples: see `tried_alone`; evaluations: on all examples, as many as it may take.
+    """
+    batches = -(-examples // evaluate.batch_size)
+    each = min(batches * evaluate.batch_size, evaluate.examples) + evaluate.calibrated
+    for levels in HEIGHTS:
+        if len(probes(evaluate.space, levels)) * each <= evaluations * evaluate.work:
+            return levels
+    return None
 
 
 def right_or_wrong(evaluate: Evaluator) -> bool:

@@ -13,6 +13,7 @@ from jaxcompress.objectives import Constraint, Cost, Quality
 from jaxcompress.space import Space
 
 AT_ONCE = 8  # plans that are counted side by side; bounds the memory
+CALL = 32  # plans of a call; one program counts any number
 
 Counted = tuple[Float[Array, "n m"], Float[Array, " n"]]
 

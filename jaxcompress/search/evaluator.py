@@ -24,7 +24,7 @@ from jaxcompress.evolution import Evaluation
 from jaxcompress.network import Network
 from jaxcompress.objectives import Constraint, Cost, Error, Quality
 from jaxcompress.search.batches import cut
-from jaxcompress.search.costs import counting
+from jaxcompress.search.costs import CALL, counting
 from jaxcompress.search.devices import Devices
 from jaxcompress.space import Space
 from jaxcompress.transforms import check_labels
@@ -263,21 +263,23 @@ class Evaluator:
         return told, parts
 
     def costs(
-        self, genotypes: Int[np.ndarray, "p genes"], most: int
+        self, genotypes: Int[np.ndarray, "p genes"]
     ) -> tuple[Float[np.ndarray, "p m"], Float[np.ndarray, " p"]]:
-        """Counts what genotypes cost, without running anything.
-
-        Args:
-            most: genotypes of a call, at most; one program for each number.
+        """Counts what genotypes cost, without running anything; any P, the same program.
 
         Returns:
             Objectives float32 [P, M], NaN where they are qualities, and violation float32
             [P] of the bounds on costs.
         """
-        missing = most - len(genotypes)
-        filled = np.concatenate([genotypes, np.repeat(genotypes[-1:], missing, 0)])
-        values, violation = map(np.asarray, self._count(jnp.asarray(filled)))
-        return values[: len(genotypes)], violation[: len(genotypes)]
+        values = np.zeros((len(genotypes), len(self.objectives)), np.float32)
+        violation = np.zeros(len(genotypes), np.float32)
+        for start in range(0, len(genotypes), CALL):
+            part = slice(start, start + CALL)
+            filled = np.resize(genotypes[part], (CALL, len(self.space)))
+            told = self._count(jnp.asarray(filled))
+            count = len(values[part])
+            values[part], violation[part] = (np.asarray(x)[:count] for x in told)
+        return values, violation
 
     def under(self, params: Any) -> "Evaluator":
         """Returns an evaluator of other parameters, with the same compiled program.

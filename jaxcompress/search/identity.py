@@ -14,7 +14,7 @@ from jaxcompress.search.measure import Measure
 from jaxcompress.search.racing import Racing
 from jaxcompress.space import Space
 
-FORMAT = 3  # of these settings
+FORMAT = 4  # of these settings
 
 
 def settings_of(

@@ -67,7 +67,8 @@ def search_in_legs(
     Args:
         key, algorithm, evaluate, measure, params, known, screening, alone, on_generation,
             checkpoint_every, checkpoints_kept: as of `search`; `known` is of the first
-            leg; an `Evaluator` of other parameters is made for each new one.
+            leg, `alone` stays that of the first weights and guides as long as it tells
+            errors; an `Evaluator` of other parameters is made for each new leg.
         weights: those of `evaluate`.
         train: (key, weights, genotypes) -> weights, such as a `training.Adapter`; the
             genotypes are a front's, int32 [n, D], from its smallest first objective to

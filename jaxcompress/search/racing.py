@@ -182,10 +182,10 @@ class Racing:
         return self._asked > 0
 
     def costs(
-        self, genotypes: Int[np.ndarray, "p genes"], most: int
+        self, genotypes: Int[np.ndarray, "p genes"]
     ) -> tuple[Float[np.ndarray, "p m"], Float[np.ndarray, " p"]]:
         """Counts what genotypes cost, as the evaluator does."""
-        return self.evaluate.costs(genotypes, most)
+        return self.evaluate.costs(genotypes)
 
     def under(self, params: PyTree) -> "Racing":
         """Returns a race of other parameters, which has learned nothing yet."""

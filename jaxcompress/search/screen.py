@@ -41,9 +41,9 @@ class Screen:
     more of it does. What is chosen is evaluated as ever.
 
     Of the first quality it may be known what each gene harms `alone`. Then the process is
-    of how far errors are from those that would add up, if that tells them better; and,
-    but in spaces of very many genes, genotypes of the `way_down` of each cost are drawn
-    beside the offspring.
+    of how far errors are from those that would add up, if that tells them better
+    (genotypes that were tried alone have no say in that); and, but in spaces of very many
+    genes, genotypes of the `way_down` of each cost are drawn beside the offspring.
 
     As long as the genes do not tell a quality (each genotype that is known, predicted from
     all others), nothing is chosen: among random plans of a deep network, of which none is
@@ -67,7 +67,8 @@ class Screen:
 
         Raises:
             ValueError: `draws` is below 1, the algorithm must be told of what it asked, or
-                `alone` is of no use: there is no screening, or no first quality.
+                `alone` is of no use: there is no screening, or no first quality, it is of
+                another space, or of a network that fails.
         """
         if draws < 1:
             raise ValueError(f"search: screening is {draws}; allowed: 1 (none) or more")
@@ -84,6 +85,8 @@ class Screen:
                 f"search: alone guides the screening of a quality; screening is {draws}, "
                 f"and the objectives are {evaluate.names}"
             )
+        if alone is not None:
+            _check(alone, len(evaluate.space))
         self._ask = algorithm.compiled.ask
         self._size = algorithm.population_size
         # Of the ways down as many are drawn as offspring, in all.
@@ -98,11 +101,12 @@ class Screen:
         """Finds ways down and compiles what ranks, so that no generation waits for it."""
         if self.draws == 1:
             return
-        self._ways = from_first(self._ways_down)
+        if self._alone is not None:
+            self._ways = from_first(partial(self._ways_down, self._alone))
         if not is_first():  # the others are told, see `__call__`
             return
         most, dense = self._most, np.asarray(self._evaluate.space.dense, np.int32)
-        objectives, violation = self._evaluate.costs(dense[None], most)
+        objectives, violation = self._evaluate.costs(dense[None])
         filled = Evaluation(
             objectives=np.repeat(objectives, most, 0),  # type: ignore[arg-type]
             violation=np.repeat(violation, most),  # type: ignore[arg-type]
@@ -110,12 +114,11 @@ class Screen:
         own = jax.random.fold_in(jax.random.key(0), 0)
         _survivors(self._size, most)(own, np.zeros(most, bool), filled)
 
-    def _ways_down(self) -> Int[np.ndarray, "w genes"]:
+    def _ways_down(self, alone: Alone) -> Int[np.ndarray, "w genes"]:
         """Returns genotypes on the ways down of all costs."""
         ways = [self._ways]
         for cost in self._costs:
-            rows, errors, _ = self._alone  # type: ignore[misc]
-            path = way_down(self._evaluate, rows, errors, cost)
+            path = way_down(self._evaluate, alone.genotypes, alone.errors, cost)
             ways.append(spread(*path, self._of_each))
         return np.unique(np.concatenate(ways), axis=0)
 
@@ -164,7 +167,7 @@ class Screen:
         told = self._expected(pool, known, values, front)
         if told is None:
             return asked, None
-        costs, violation = self._evaluate.costs(pool, most)
+        costs, violation = self._evaluate.costs(pool)
         # In the logarithm of each is how a front is spread.
         tiny = np.finfo(np.float32).tiny
         objectives, present = (np.log(np.maximum(x, tiny)) for x in (costs, front))
@@ -206,12 +209,17 @@ class Screen:
                 scaled = _scaled(every, self._evaluate.examples)
                 told, measured = np.split(scaled, [len(values)])
                 guesses = [(np.zeros(len(known)), np.zeros(len(pool)))]
+                fair = np.ones(len(known), bool)
                 if self._alone is not None and column == self.quality:
-                    guesses += [tuple(map(self._alone.together, (known, pool)))]
+                    # What the guide was told of it would predict whatever it was.
+                    new = ~_among(known, self._alone.genotypes)
+                    if new.sum() >= LEAST:
+                        guesses += [tuple(map(self._alone.together, (known, pool)))]
+                        fair = new
                 tries = []
                 for guess, theirs in guesses:
                     surrogate = fitted(points[0], told - guess)
-                    agreed = _agreement(surrogate.left_out + guess, told)
+                    agreed = _agreement((surrogate.left_out + guess)[fair], told[fair])
                     tries.append((agreed, surrogate(points[1]) + theirs))
                 agreed, expected = max(tries, key=lambda pair: pair[0])
                 # Not above covers NaN.
@@ -225,6 +233,26 @@ class Screen:
 def _survivors(size: int, most: int) -> Any:
     """Returns `survive`, compiled once; not at import, which would start the devices."""
     return compiled(partial(survive, size=size), most)
+
+
+def _check(alone: Alone, genes: int) -> None:
+    """Refuses what would be of no use to a screening."""
+    if alone.genotypes.shape[1:] != (genes,):
+        raise ValueError(
+            f"search: alone has genotypes of shape {alone.genotypes.shape}; wanted (any, "
+            f"{genes}), of the space that is searched"
+        )
+    if not np.isfinite(alone.errors[0]):
+        raise ValueError(
+            f"search: alone says nothing: the dense network's error is {alone.errors[0]}; "
+            "leave it out"
+        )
+
+
+def _among(rows: Int[np.ndarray, "k genes"], others: Int[np.ndarray, "n genes"]) -> Any:
+    """Returns bool [K]: which rows are among others."""
+    keys = {row.tobytes() for row in np.asarray(others, np.int32)}
+    return np.asarray([row.tobytes() in keys for row in np.asarray(rows, np.int32)])
 
 
 def _agreement(first: Float[np.ndarray, " k"], second: Float[np.ndarray, " k"]) -> float:

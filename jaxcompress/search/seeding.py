@@ -130,8 +130,8 @@ def harms(errors: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """
     if not np.isfinite(errors[0]):
         raise ValueError(
-            f"harms: the dense network's error is {errors[0]}; nothing tells what a gene "
-            "adds to that"
+            f"the dense network's error is {errors[0]}: nothing tells what a gene adds to "
+            "that"
         )
     more = errors - errors[0]
     finite = np.isfinite(more)
@@ -170,8 +170,7 @@ def way_down(
         gene = int(np.argmax(row != rows[0]))
         harm[gene][int(row[gene])] = float(lost)
     heights = [np.unique(choices) for choices in rows.T]
-    most = rows.shape[1] + 1
-    path, costs = [rows[0]], [evaluate.costs(rows[:1], most)[0][0, price]]
+    path, costs = [rows[0]], [evaluate.costs(rows[:1])[0][0, price]]
     while path[-1].tolist() != [choices[0] for choices in heights]:
         moves, rates = [], []
         for gene, choices in enumerate(heights):
@@ -181,7 +180,7 @@ def way_down(
                 moves.append(path[-1].copy())
                 moves[-1][gene] = lower
                 rates.append(max(0.0, harm[gene][lower] - harm[gene][now]))
-        prices = evaluate.costs(np.stack(moves), most)[0][:, price]
+        prices = evaluate.costs(np.stack(moves))[0][:, price]
         saved = np.maximum(costs[-1] - prices, 1e-9)
         best = int(np.argmin(rates / saved - 1e-12 * saved))
         path.append(moves[best])

@@ -30,7 +30,7 @@ SMALL = (
     "--model run.tiny:network --adapt.epochs 0 --adapt.focus 1 --adapt.every 2 "
     "--search.population 8 --search.generations 3 --search.racing 0.9 --finetune.epochs 1 "
     "--report.members 3 --search.precision bfloat16 --search.initial descent "
-    "--search.descent-examples 30"
+    "--search.descent-examples 30 --search.screening 3"
 ).split()
 
 
@@ -64,7 +64,8 @@ def complete(done: subprocess.CompletedProcess[str], path: Path) -> None:
     assert any("reference point" in line for line in lines)
     assert any("devices, in batches of" in line for line in lines)
     assert any("in bfloat16" in line for line in lines)
-    assert any("evaluations to find where to begin" in line for line in lines)
+    begin = "evaluations to find where to begin, by descent, guided by each gene alone on"
+    assert any(begin in line for line in lines)
     for method in ("search", "uniform", "greedy", "random", "magnitude"):
         assert any(f"│ {method} " in line for line in lines)
 

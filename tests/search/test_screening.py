@@ -19,9 +19,11 @@ from jaxcompress.search import (
     Measure,
     archive_of,
     empty_archive,
+    probes,
     tried_alone,
     way_down,
 )
+from jaxcompress.search.costs import CALL
 from jaxcompress.search.screen import Screen, _agreement, _scaled
 from jaxcompress.search.seeding import spread
 from jaxcompress.search.surrogate import LENGTHS, NOISES, fitted, placed
@@ -294,9 +296,11 @@ def test_costs_are_those_of_the_evaluator() -> None:
         inputs=INPUTS,
         targets=TARGETS,
     )
-    rows = np.asarray(SPACE.sample(jax.random.key(0), 11))
+    rows = np.asarray(SPACE.sample(jax.random.key(0), 71))
+    assert 2 * CALL < len(rows) < 3 * CALL
+    assert [part.shape for part in evaluate.costs(rows[:0])] == [(0, 3), (0,)]
     told = evaluate(rows)
-    values, violation = evaluate.costs(rows, 20)
+    values, violation = evaluate.costs(rows)
     assert np.isnan(values[:, 0]).all()  # an error is none
     np.testing.assert_array_equal(values[:, 1:], np.asarray(told.objectives)[:, 1:])
     np.testing.assert_array_equal(violation, told.violation)
@@ -399,7 +403,7 @@ def test_what_is_known_of_another_search_is_refused() -> None:
 
 
 def test_the_choice_is_that_of_bounds_too() -> None:
-    sizes = OWN.costs(np.asarray(WIDE.sample(jax.random.key(1), 50)), 50)[0][:, 1]
+    sizes = OWN.costs(np.asarray(WIDE.sample(jax.random.key(1), 50)))[0][:, 1]
     bound = (objectives.Size("dense") <= float(np.quantile(sizes, 0.3)),)
     evaluate = jc.Evaluator(
         NETWORK,
@@ -418,8 +422,9 @@ def test_the_choice_is_that_of_bounds_too() -> None:
 
 
 def test_legs_compile_the_costs_once() -> None:
-    """Those of offspring, and those of the way down."""
-    for programs, way in ((1, of_errors()), (2, of_errors())):
+    """Those of offspring, and those of the way down, by one program."""
+    for guided in (False, True):
+        way = of_errors()
         jc.search_in_legs(
             jax.random.key(0),
             jc.NSGA2(8, WIDE, 3),
@@ -429,9 +434,9 @@ def test_legs_compile_the_costs_once() -> None:
             generations=6,
             every=2,
             screening=4,
-            alone=tried_alone(way, 64) if programs == 2 else None,
+            alone=tried_alone(way, 64) if guided else None,
         )
-        assert way._count._cache_size() == programs  # type: ignore[attr-defined]
+        assert way._count._cache_size() == 1  # type: ignore[attr-defined]
 
 
 def test_where_few_are_left_all_are_run() -> None:
@@ -475,5 +480,27 @@ def test_what_genes_harm_alone_guides_only_a_screening_of_a_quality() -> None:
         with pytest.raises(ValueError, match="alone guides the screening of a quality"):
             Screen(algorithm, evaluate, draws, alone)
     broken = alone._replace(errors=np.full(len(alone.errors), np.nan))
-    with pytest.raises(ValueError, match="the dense network's error is nan"):
-        Screen(jc.NSGA2(6, WIDE, 3), of_errors(), 4, broken).prepare()
+    other = alone._replace(genotypes=alone.genotypes[:, 1:])
+    for guide, words in ((broken, "dense network's error is nan"), (other, "wanted ")):
+        with pytest.raises(ValueError, match=f"search: alone .*{words}"):
+            Screen(jc.NSGA2(6, WIDE, 3), of_errors(), 4, guide)
+
+
+def test_a_guide_has_no_say_about_what_it_was_told() -> None:
+    """Noise for errors, of which the guide knows most: nothing is screened by it."""
+    evaluate, rows = of_errors(), probes(WIDE)
+    others = np.asarray(WIDE.sample(jax.random.key(4), 9))
+    known = np.unique(np.concatenate([rows, others]), axis=0)
+    pool = np.asarray(WIDE.sample(jax.random.key(5), 30))
+    for seed in range(5):
+        values = np.random.default_rng(seed).uniform(0.1, 1.0, (len(known), 3))
+        dense = (known == rows[0]).all(1)
+        values[dense, 0] = 0.05
+        places = [int(np.flatnonzero((known == row).all(1))[0]) for row in rows]
+        alone = Alone(rows, values[places, 0], evaluate.examples)
+        screen = Screen(jc.NSGA2(6, WIDE, 3), evaluate, 4, alone)
+        # It would agree with all that it was told, had it a say.
+        told, guess = _scaled(values[:, 0], evaluate.examples), alone.together(known)
+        left_out = fitted(placed(known, WIDE), told - guess).left_out
+        assert _agreement(left_out + guess, told) > 0.5
+        assert screen._expected(pool, known, values, values[:3]) is None

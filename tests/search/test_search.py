@@ -14,11 +14,9 @@ from network.zoo import ZOO
 
 import jaxcompress as jc
 from jaxcompress import data, objectives
-from jaxcompress.assemble import start_of
 from jaxcompress.compress import masked
 from jaxcompress.config import Config
 from jaxcompress.search import (
-    Alone,
     Archive,
     Measure,
     descent,
@@ -35,6 +33,7 @@ from jaxcompress.search import (
     uniform_grid,
     way_down,
 )
+from jaxcompress.starting_point import start_of
 
 NETWORK = jc.trace(*ZOO["mlp"](jax.random.key(0))[:3])
 SPACE = jc.Space(
@@ -343,14 +342,23 @@ def test_a_screening_is_told_what_genes_harm_alone_and_pays_for_it() -> None:
         assert "alone" not in found and found["evaluations"] == own.forwards == 0
 
 
-def test_a_descent_tells_what_genes_harm_alone() -> None:
-    found, own = begun(initial="descent", screening=2, generations=100)
-    alone = Alone(**found["alone"])
-    assert alone.examples == 50 and len(alone.genotypes) > 1 + len(NETWORK.layers)
-    told = np.asarray(own(alone.genotypes).objectives)[:, 0]
-    np.testing.assert_allclose(alone.errors, told, rtol=1e-6)
-    few, own = begun(initial="descent", screening=2, descent_examples=11)
+def test_a_trial_leaves_two_generations() -> None:
+    """Of which the second is screened; fewer would not be guided by it."""
+    size = 1 + 4 * len(NETWORK.layers)
+    for evaluations, tried in ((3 * size, True), (2 * size, False), (size, False)):
+        own = {"population": size, "screening": 2, "evaluations": 7 + evaluations}
+        found, _ = begun(before=7, **own)
+        assert ("alone" in found) == tried == (found["evaluations"] > 0)
+    assert "alone" not in begun(population=size, screening=2, generations=1)[0]
+
+
+def test_a_descent_by_some_examples_tells_what_genes_harm_alone() -> None:
+    how: dict[str, Any] = {"initial": "descent", "screening": 2}
+    few, own = begun(descent_examples=11, **how)
     np.testing.assert_array_equal(few["alone"]["errors"], tried_alone(own, 11).errors)
+    # One by all examples is what the screening learns from.
+    assert "alone" not in begun(generations=100, **how)[0]
+    assert "alone" not in begun(descent_examples=11, screening_examples=0, **how)[0]
 
 
 def test_the_way_down_takes_what_costs_least_for_what_it_saves() -> None:
