@@ -155,9 +155,7 @@ def _run(job: Job) -> Outcome:
     job.say(f"individuals are evaluated {evaluate} (the first call compiles)")
     start = starting_point(job, evaluate, shared, measure, before, OURS, 2)
     ours, chance = jax.random.split(job.keys["search"])
-    found, shared = searched(
-        job, evaluate, shared, measure, start, ours, before + start.spent
-    )
+    found, shared = searched(job, evaluate, shared, measure, start, ours, before)
     evaluate = evaluate.under(shared)  # those of the end for all that it is compared with
     if job.config.adapt.every:  # trained under what was found
         begin = shared

@@ -168,18 +168,18 @@ def _decided(
     search = config.search.model_copy(update=own)
     adapt_once = config.adapt.model_copy(update={"every": 0})  # fine-tuned after it
     other = config.model_copy(update={"search": search, "adapt": adapt_once})
-    alone = replace(job, config=other)
+    own_job = replace(job, config=other)
     kinds = kinds_of(config, network, known)
     others = {name: None for name in kinds if name not in chosen.kinds}
     evaluate = evaluator_of(
-        alone, network, space_of(config, network, known, others), shared
+        own_job, network, space_of(config, network, known, others), shared
     )
 
     def compute() -> dict[str, PyTree]:
-        start = starting_point(alone, evaluate, shared, measure, 0, FIRST, 3)
+        start = starting_point(own_job, evaluate, shared, measure, 0, FIRST, 3)
         key = jax.random.fold_in(job.keys["search"], 1)
         result, _ = searched(
-            alone, evaluate, shared, measure, start, key, start.spent, "first_search"
+            own_job, evaluate, shared, measure, start, key, 0, "first_search"
         )
         found = cheapest(
             result.genotypes, result.objectives, result.names, chosen.error_threshold

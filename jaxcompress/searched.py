@@ -36,7 +36,7 @@ def searched(
     measure: Measure,
     start: StartingPoint,
     key: jax.Array,
-    spent: int,
+    before: int,
     name: str = OURS,
 ) -> tuple[Result, PyTree]:
     """Runs a search, from its last checkpoint on if it has one.
@@ -44,21 +44,20 @@ def searched(
     Args:
         shared: the weights of `evaluate`.
         start: where it begins.
-        spent: evaluations before it, but for those that `start` knows, which count as its
-            own where these are bounded.
+        before: evaluations before those of `start`. All count where these are bounded.
 
     Returns:
         What it found, and under which weights: those given, unless `adapt.every` trains
         them within the search.
     """
     config, width = job.config.search, len(evaluate.objectives)
-    initial, known, _, alone = start
+    initial, known = start.rows, start.known
     racing, generations = config.racing, config.generations
     if len(known):
         generations += 1  # the first tells the algorithm what is known
     if config.evaluations is not None:
         new = config.population - (len(initial) if len(known) else 0)
-        left = config.evaluations - spent - len(known) - new
+        left = config.evaluations - before - start.spent - len(known) - new
         generations = min(generations, 1 + max(left // config.population, 0))
     way = evaluate if racing is None else Racing(evaluate, racing)
     algorithm = algorithm_of(job.config, evaluate.space, width, initial, evaluate)
@@ -85,7 +84,7 @@ def searched(
             params=rates_of(job.config, algorithm),
             known=known if len(known) else None,
             screening=config.screening,
-            alone=alone,
+            alone=start.alone,
             on_generation=on_generation,
             checkpoint_dir=job.place.checkpoints(name),
             checkpoint_every=config.checkpoint_every,

@@ -1,11 +1,14 @@
-"""The examples of an evaluation, cut into batches that run fast."""
+"""The examples of an evaluation, cut into batches that run fast, and run in them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Int, Shaped
+from jax import lax
+from jaxtyping import Array, Int, Shaped
 
 from jaxcompress.network import Network
 
@@ -72,3 +75,30 @@ def cut(network: Network, inputs: Any, targets: Any, splits: int) -> Batches:
         lambda x: np.asarray(x)[filled].reshape(rows, size, *np.shape(x)[1:]), inputs
     )
     return Batches(taken, targets)
+
+
+def over(
+    run: Callable[[Any], Any], batches: Any, window: Int[Array, "2"], axis: str | None
+) -> Any:
+    """Runs the batches window[0]..window[1] - 1; the outputs of the others are 0.
+
+    Args:
+        axis: of the mesh, along which batches are dealt out in turn; None: all are here.
+    """
+    count = jax.tree.leaves(batches)[0].shape[0]
+    shapes = jax.eval_shape(run, jax.tree.map(lambda x: x[0], batches))
+    empty = jax.tree.map(lambda y: jnp.zeros((count, *y.shape), y.dtype), shapes)
+    if axis is not None:
+        columns = lax.axis_size(axis)
+        window = (window - lax.axis_index(axis) + columns - 1) // columns
+
+    def step(i: Int[Array, ""], outputs: Any) -> Any:
+        found = run(jax.tree.map(lambda x: x[i], batches))
+        return jax.tree.map(lambda all_, one: all_.at[i].set(one), outputs, found)
+
+    outputs = lax.fori_loop(window[0], window[1], step, empty)
+    if axis is not None:
+        # The batches of a device are every `columns`th: [count, columns, ...] is in order.
+        outputs = jax.tree.map(lambda y: lax.all_gather(y, axis, axis=1), outputs)
+        outputs = jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:]), outputs)
+    return outputs

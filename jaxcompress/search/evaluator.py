@@ -23,7 +23,7 @@ from jaxcompress.compress import (
 from jaxcompress.evolution import Evaluation
 from jaxcompress.network import Network
 from jaxcompress.objectives import Constraint, Cost, Error, Quality
-from jaxcompress.search.batches import cut
+from jaxcompress.search.batches import cut, over
 from jaxcompress.search.costs import CALL, counting
 from jaxcompress.search.devices import Devices
 from jaxcompress.space import Space
@@ -373,7 +373,7 @@ class Evaluator:
                 _, new = with_batch_statistics(network, ran, calibration, params, products)
                 params = network.unflatten(network.leaves(params) | new)
             run = partial(masked, network, ran, params=params, products=products)
-            outputs = _over(run, inputs, window, self._devices.axis)
+            outputs = over(run, inputs, window, self._devices.axis)
             outputs = jax.tree.map(
                 lambda y: y.reshape(-1, *y.shape[2:])[: targets.shape[0]], outputs
             )
@@ -401,30 +401,3 @@ def _pays(network: Network, space: Space) -> bool:
     if jax.default_backend() != "cpu" or not plan.channels:
         return False
     return share_of_macs(network, plan.channels) >= WORTH
-
-
-def _over(
-    run: Callable[[Any], Any], batches: Any, window: Int[Array, "2"], axis: str | None
-) -> Any:
-    """Runs the batches window[0]..window[1] - 1; the outputs of the others are 0.
-
-    Args:
-        axis: of the mesh, along which batches are dealt out in turn; None: all are here.
-    """
-    count = jax.tree.leaves(batches)[0].shape[0]
-    shapes = jax.eval_shape(run, jax.tree.map(lambda x: x[0], batches))
-    empty = jax.tree.map(lambda y: jnp.zeros((count, *y.shape), y.dtype), shapes)
-    if axis is not None:
-        columns = lax.axis_size(axis)
-        window = (window - lax.axis_index(axis) + columns - 1) // columns
-
-    def step(i: Int[Array, ""], outputs: Any) -> Any:
-        found = run(jax.tree.map(lambda x: x[i], batches))
-        return jax.tree.map(lambda all_, one: all_.at[i].set(one), outputs, found)
-
-    outputs = lax.fori_loop(window[0], window[1], step, empty)
-    if axis is not None:
-        # The batches of a device are every `columns`th: [count, columns, ...] is in order.
-        outputs = jax.tree.map(lambda y: lax.all_gather(y, axis, axis=1), outputs)
-        outputs = jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:]), outputs)
-    return outputs
