@@ -34,7 +34,7 @@ from scipy.stats import spearmanr
 from untrained import NETWORKS, untrained
 
 import jaxcompress as jc
-from jaxcompress.compress import Products, masked, pairs as in_pairs
+from jaxcompress.compress import Products, masked, neighbours
 from jaxcompress.search import batches
 
 SIZES = (25, 50, 100, 250, 500, 1000, 2500, 5000)
@@ -44,7 +44,7 @@ STEPS = (1 << 24, 1 << 26, 1 << 30)
 # sheets of H100 SXM and H200 (half of what they give for sparse ones).
 PEAKS = {"NVIDIA H100 80GB HBM3": 494.5e12, "NVIDIA H200": 494.5e12}
 NAIVE = "naive vmap"
-UNPAIRED = "joint, nothing by pairs"
+ALONE = "joint, nothing by neighbours"
 FEW = 4  # individuals, to try steps and the naive way
 FIRST = "channels before rows"
 EVERYWHERE = "one network on every device"
@@ -52,7 +52,7 @@ STAGES = ((32, 16), (16, 32), (8, 64))
 # Side, channels into and out of convolutions that are small.
 SMALL = (
     *((32, 3, 16), (32, 4, 4), (32, 8, 8), (32, 12, 12), (32, 8, 16), (32, 16, 8)),
-    *((32, 4, 16), (32, 16, 4), (16, 8, 8), (8, 8, 8)),
+    *((32, 16, 16), (32, 4, 16), (32, 16, 4), (16, 8, 8), (8, 8, 8)),
 )
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -74,15 +74,15 @@ def medians(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]
     return {name: float(np.median(found)) for name, found in seconds.items()}
 
 
-def unpaired(run: Callable[[], Any]) -> Callable[[], Any]:
+def traced(run: Callable[[], Any]) -> Callable[[], Any]:
     """Returns the same with all convolutions as they were traced."""
 
     def without() -> Any:
-        usual, in_pairs.FEW = in_pairs.FEW, 0  # read as it compiles, the first time
+        usual, neighbours.FEW = neighbours.FEW, 0  # read as it compiles, the first time
         try:
             return run()
         finally:
-            in_pairs.FEW = usual
+            neighbours.FEW = usual
 
     return without
 
@@ -148,8 +148,8 @@ def evaluations(given: argparse.Namespace) -> dict[str, Any]:
             forwards[whole] = forwards[name]
     cpu = jax.default_backend() == "cpu"
     if cpu:
-        ways[UNPAIRED] = unpaired(engine(joint, several)[1])
-        forwards[UNPAIRED] = forwards["joint"]
+        ways[ALONE] = traced(engine(joint, several)[1])
+        forwards[ALONE] = forwards["joint"]
     what, some = ("STEP_BYTES_CPU", FEW) if cpu else ("STEP_BYTES", given.population)
     usual = getattr(batches, what)
     for size in given.steps or (STEPS_CPU if cpu else STEPS):
@@ -265,16 +265,16 @@ def as_evaluated(side: int, into: int, out: int, products: Products) -> Any:
     return lambda x, w: masked(network, jc.Plan(), x, {"w": w}, products=products)
 
 
-def pairs(rounds: int) -> dict[str, dict[str, float]]:
-    """Returns GFLOP/s of small convolutions, as they stand and by pairs of outputs."""
+def small(rounds: int) -> dict[str, dict[str, float]]:
+    """Returns GFLOP/s of small convolutions, as they stand and by neighbouring outputs."""
     found = {}
     for side, into, out in SMALL:
         given = images_and_kernel(side, into, out)
         ways = {
             name: partial(
-                jax.jit(as_evaluated(side, into, out, Products(pairs=by))), *given
+                jax.jit(as_evaluated(side, into, out, Products(neighbours=by))), *given
             )
-            for name, by in (("as it stands", False), ("by pairs", True))
+            for name, by in (("as it stands", False), ("by neighbours", True))
         }
         flops = 2 * 9 * into * out * side * side * 64
         seconds = medians(ways, 4 * rounds)
@@ -286,7 +286,7 @@ def pairs(rounds: int) -> dict[str, dict[str, float]]:
 
 def widths(rounds: int) -> dict[str, dict[str, float]]:
     """Returns how long a 3 x 3 convolution takes with fewer channels, of its whole time."""
-    products = Products(pairs=jax.default_backend() == "cpu")
+    products = Products(neighbours=jax.default_backend() == "cpu")
 
     def convolved(into: int, out: int, x: Any, w: Any) -> Any:
         missing = w.shape[3] - out
@@ -378,7 +378,7 @@ def page(found: dict[str, Any]) -> str:
         f"of both; *of masks* over plans of channels, where {FEW} individuals share",
         "weights and 50 images of each are one batch, on one device. These and the single",
         "networks run convolutions as they were traced; on a CPU the others run small ones",
-        "by pairs of outputs, where it does not say otherwise.",
+        "by two or four neighbouring outputs, where it does not say otherwise.",
         "On a CPU layers of 16 channels and more run at the first of up to four widths",
         "that holds what an individual keeps of them, but for those *in full widths*.",
         "",
@@ -397,12 +397,12 @@ def page(found: dict[str, Any]) -> str:
         "",
     ]
     lines += table(found["convolutions"], "{:.0f}")
-    lines += ["", "Small ones, GFLOP/s (see `compress/pairs.py`):", ""]
-    lines += table(found["pairs"], "{:.0f}")
+    lines += ["", "Small ones, GFLOP/s (see `compress/neighbours.py`):", ""]
+    lines += table(found["small"], "{:.0f}")
     lines += [
         "",
-        "Those of the stages with fewer channels, by pairs where these are small, of the "
-        "time of all (an evaluation takes multiples of 8):",
+        "Those of the stages with fewer channels, by neighbours where these are small, of "
+        "the time of all (an evaluation takes multiples of 8):",
         "",
     ]
     lines += table(found["widths"], "{:.2f}")
@@ -440,7 +440,7 @@ def main() -> None:
         },
         "evaluation": evaluations(given),
         "convolutions": convolutions(given.rounds),
-        "pairs": pairs(given.rounds),
+        "small": small(given.rounds),
         "widths": widths(given.rounds),
     }
     print(json.dumps(found["evaluation"], indent=1))

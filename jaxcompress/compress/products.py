@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from jaxcompress.compress.narrow import narrowly
-from jaxcompress.compress.pairs import in_pairs
+from jaxcompress.compress.neighbours import by_neighbours
 from jaxcompress.compress.precision import check_precision, in_precision
 from jaxcompress.network import Around, Network
 from jaxcompress.space import Plan
@@ -15,7 +15,8 @@ class Products:
 
     Attributes:
         narrow: as narrow as they can; plan and parameters are those of `kept_first` then.
-        pairs: convolutions of few channels by pairs of outputs, see `in_pairs`.
+        neighbours: convolutions of few channels, neighbouring outputs in one, see
+            `by_neighbours`.
         precision: see `in_precision`.
 
     Raises:
@@ -23,7 +24,7 @@ class Products:
     """
 
     narrow: bool = False
-    pairs: bool = False
+    neighbours: bool = False
     precision: str = "float32"
 
     def __post_init__(self) -> None:
@@ -32,6 +33,6 @@ class Products:
     def around(self, network: Network, plan: Plan) -> Around | None:
         """Returns how each step is run, as for `Network.interpret`."""
         around = narrowly(network, plan) if self.narrow else None
-        if self.pairs:
-            around = in_pairs(around)
+        if self.neighbours:
+            around = by_neighbours(around)
         return in_precision(self.precision, around)

@@ -61,7 +61,7 @@ class Evaluator:
         forwards: how many examples were run so far, over all individuals, those of
             `calibration` included, which every call runs anew.
         products: how the products of individuals are run; in `pure` neither narrow nor
-            by pairs.
+            by neighbours.
         batch_size: of the batches; 0 if there are none.
 
     Raises:
@@ -161,7 +161,7 @@ class Evaluator:
         pays = measured and _pays(network, space)
         self.products = Products(
             narrow=pays if narrow is None else narrow,
-            pairs=jax.default_backend() == "cpu",
+            neighbours=jax.default_backend() == "cpu",
             precision=precision,
         )
         self._chunk = chunk * devices.rows
@@ -179,10 +179,10 @@ class Evaluator:
             return "by costs alone"
         rows, columns = self._devices.rows, self._devices.columns
         widths = "as wide as what they keep" if self.products.narrow else "in full width"
-        pairs = ", small convolutions by pairs" if self.products.pairs else ""
+        joined = ", small convolutions by neighbours" if self.products.neighbours else ""
         return (
             f"{rows} at a time, each on {columns} of {rows * columns} devices, in batches "
-            f"of {self.batch_size}, {widths}{pairs}, in {self.products.precision}"
+            f"of {self.batch_size}, {widths}{joined}, in {self.products.precision}"
         )
 
     @property

@@ -73,7 +73,7 @@ def test_every_product_is_in_bfloat16(
         plan, coded = kept_first(network, plan, coded)
 
     def run(precision: str) -> Any:
-        products = Products(narrow=thin, pairs=thin, precision=precision)
+        products = Products(narrow=thin, neighbours=thin, precision=precision)
         return lambda x: masked(network, plan, x, coded, products=products)
 
     types = {
