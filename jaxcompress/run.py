@@ -78,6 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _main(arguments, console, places)
     except SaidByFirst:
         return 2
+    except BrokenPipeError:  # nobody reads on, as after `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -60,6 +60,11 @@ def searched(
         left = config.evaluations - before - start.spent - len(known) - new
         generations = min(generations, 1 + max(left // config.population, 0))
     way = evaluate if racing is None else Racing(evaluate, racing)
+    saves = [] if racing is None else [f"racing at a confidence of {racing:g}"]
+    if config.screening > 1:
+        saves.append(f"screening, {config.screening} offspring for each that is evaluated")
+    if saves:
+        job.say(f"{name}: {'; '.join(saves)}")
     algorithm = algorithm_of(job.config, evaluate.space, width, initial, evaluate)
     log_name = "metrics.jsonl" if name == OURS else f"metrics_{name}.jsonl"
     with (

@@ -4,8 +4,8 @@ python scripts/run_local.py --processes 2 --devices 4 -- <arguments of jaxcompre
 
 The processes find each other and talk as they would on as many machines (gloo in the place
 of a network card), so this is what to try before renting them. Only the output of process 0
-is shown, and what the others say when they fail. A signal goes on to process 0, which tells
-the others.
+is shown, and what the others say when they fail; lines that begin with [Gloo] are the
+network's. A signal goes on to process 0, which tells the others.
 """
 
 import argparse

@@ -201,8 +201,8 @@ class SearchConfig(Section):
             raise ValueError(f"{rates[0]}: {self.algorithm} has no such rate; leave it out")
         if self.screening > 1 and self.algorithm not in ("nsga2", "nsga3"):
             raise ValueError(
-                f"screening = {self.screening}: {self.algorithm} must be told of what it "
-                "asked for; take nsga2 or nsga3, or 1"
+                f"screening = {self.screening}: {self.algorithm} takes no other offspring "
+                "than its own; take nsga2 or nsga3, or screening 1"
             )
         if self.descent_examples is not None and self.initial != "descent":
             raise ValueError(

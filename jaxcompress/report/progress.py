@@ -81,6 +81,9 @@ class SearchProgress(_Shown):
         if generation.forwards:
             asked = generation.forwards + generation.spared
             text += f"  {generation.forwards:,} of {asked:,} forwards"
+        if "rank_correlation" in generation.metrics:
+            agreed = generation.metrics["rank_correlation"]
+            text += f"  errors as expected: correlation {agreed:.2f}"
         text += f"  {_memory() / 2**30:.1f} GiB"
         if generation.failed:
             text += f"  {generation.failed} failed"

@@ -45,20 +45,23 @@ class Alone(NamedTuple):
         return np.log(total)
 
 
-def tried_alone(evaluate: Evaluator, examples: int = 64, levels: int = HEIGHTS[0]) -> Alone:
+def tried_alone(
+    evaluate: Evaluator | Racing, examples: int = 64, levels: int = HEIGHTS[0]
+) -> Alone:
     """Evaluates every gene alone on the first examples, at some heights.
 
     What a gene costs alone is plain long before an error is exact.
 
     Args:
-        evaluate: of `Error()` before any other quality.
+        evaluate: of `Error()` before any other quality; of a `Racing` that was not used
+            yet its evaluator is.
         examples: at least 1, and as many more as fill a batch; they should be of all
             classes.
         levels: see `probes`.
 
     Raises:
-        ValueError: no `Evaluator`, another quality, several labels an example, not so many
-            examples, or what `probes` refuses.
+        ValueError: a `Racing` that was used, another quality, several labels an example,
+            not so many examples, or what `probes` refuses.
 
     Example:
         >>> import jax.numpy as jnp
@@ -72,7 +75,12 @@ def tried_alone(evaluate: Evaluator, examples: int = 64, levels: int = HEIGHTS[0
         [0.0, 0.75, 0.0, 0.0]
     """
     if isinstance(evaluate, Racing):
-        raise ValueError("tried_alone: got a Racing; give the Evaluator that it races by")
+        if evaluate.used:
+            raise ValueError(
+                "tried_alone: this Racing has put the examples in order, so that the first "
+                "are the hardest; give the Evaluator that it was made of"
+            )
+        evaluate = evaluate.evaluate
     if not right_or_wrong(evaluate):
         raise ValueError(
             f"tried_alone: the objectives are {evaluate.names}, and an example has "

@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
 from scipy.stats import norm
 
+from jaxcompress.search.one_thread import one_thread
+
 LEAST = 8  # known networks, below which nothing is predicted
 LEAST_SCALE = 1e-2  # of variances: networks that all err alike make nothing certain
 # Standard deviations, over all networks, of the logarithm of errors to come a network made:
@@ -45,6 +47,7 @@ class Prediction(NamedTuple):
         return np.where(np.isinf(others) | np.isinf(self.spread), 1.0, chance)
 
 
+@one_thread
 def predicted(
     genotypes: Int[np.ndarray, "p genes"],
     wrong: Bool[np.ndarray, "p s"],

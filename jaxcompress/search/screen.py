@@ -20,6 +20,7 @@ from jaxcompress.processes import from_first, is_first
 from jaxcompress.search.alone import Alone
 from jaxcompress.search.archive import Archive
 from jaxcompress.search.evaluator import Evaluator
+from jaxcompress.search.one_thread import one_thread
 from jaxcompress.search.racing import Racing
 from jaxcompress.search.seeding import spread, way_down
 from jaxcompress.search.surrogate import fitted, placed
@@ -154,6 +155,7 @@ class Screen:
         # Sums in another order, on another machine, would part the processes.
         return from_first(partial(self._chosen, key, asked, pool, known, values, front))
 
+    @one_thread
     def _chosen(
         self,
         key: PRNGKeyArray,

@@ -28,7 +28,7 @@ def test_bundled_names_and_round_trip(tmp_path: Path) -> None:
         ("search: {algorithm: nsga4}", "algorithm = 'nsga4': input should be 'nsga2', 'ns"),
         (
             "search: {algorithm: moead, screening: 2}",
-            "search: screening = 2: moead must be told of what it asked for",
+            "search: screening = 2: moead takes no other offspring than its own",
         ),
         (
             "search: {algorithm: decomposed, population: 36}",

@@ -249,6 +249,22 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         assert option in said
 
 
+def test_nothing_is_said_where_nobody_reads_on(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "jaxcompress.run", "--help"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment(),
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(write)
+    assert done.returncode == 1 and done.stderr == b""
+
+
 def test_the_readme_example_runs(tmp_path: Path) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     blocks = [part.partition("```")[0] for part in readme.split("```python\n")[1:]]

@@ -486,6 +486,16 @@ def test_what_genes_harm_alone_guides_only_a_screening_of_a_quality() -> None:
             Screen(jc.NSGA2(6, WIDE, 3), of_errors(), 4, guide)
 
 
+def test_genes_are_tried_alone_by_what_a_race_evaluates_with() -> None:
+    racing = jc.Racing(of_errors())
+    found, wanted = tried_alone(racing, 64), tried_alone(of_errors(), 64)
+    np.testing.assert_array_equal(found.errors, wanted.errors)
+    assert not racing.used
+    racing(np.asarray(WIDE.sample(jax.random.key(0), 20)))
+    with pytest.raises(ValueError, match="has put the examples in order"):
+        tried_alone(racing, 64)
+
+
 def test_a_guide_has_no_say_about_what_it_was_told() -> None:
     """Noise for errors, of which the guide knows most: nothing is screened by it."""
     evaluate, rows = of_errors(), probes(WIDE)
