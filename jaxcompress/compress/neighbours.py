@@ -73,7 +73,7 @@ def _neighbours(step: Step, operands: list[Any]) -> int:
     before, after = params["padding"][-1]
     length = x.shape[spec.lhs_spec[-1]] + before + after - kernel.shape[spatial[-1]] + 1
     few = 2 * outputs <= FEW
-    # Four of eight colours' outputs are neither few nor many.
+    # Of colours more than 16 outputs are worse than fewer, until they are very many.
     if inputs == COLOURS and 4 * outputs > FEW:
         few = not few
     return next((n for n in ((4, 2) if few else (2,)) if length % n == 0), 1)
